@@ -1,0 +1,7 @@
+//! The mind: events, replay, scheduling, timers, retry. Pure and sans-io: facts go in by `handle_*`, actions come out by
+//! `poll_*`, and `now` is an argument. It never reads a clock, a file or a random number, never spawns, never awaits, and
+//! holds no map whose order is random.
+
+pub mod event;
+pub mod id;
+pub mod tables;

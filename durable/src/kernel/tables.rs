@@ -1,0 +1,356 @@
+//! The memory tables: what every open run waits for, since when and with which deadline, as a fold of the log. The same
+//! fold serves the running kernel, recovery and readers; a checkpoint is these tables, written down. It never looks at a
+//! payload and never decides anything: it only says what the journal says.
+
+use std::collections::BTreeMap;
+
+use super::event::{AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits};
+use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
+
+/// Everything that is open, by the log up to some place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// The number that the next run gets.
+    pub next_run: RunNo,
+    /// The open runs.
+    pub open: BTreeMap<RunNo, RunEntry>,
+    /// The open runs by namespace and workflow id.
+    pub ids: BTreeMap<(Text, Text), RunNo>,
+}
+
+/// One open run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunEntry {
+    /// The run's identity.
+    pub run: RunId,
+    /// Its namespace.
+    pub namespace: Text,
+    /// Its workflow id.
+    pub id: Text,
+    /// Its workflow's recorded name.
+    pub workflow: Text,
+    /// Its workflow's version.
+    pub version: u32,
+    /// The digest of its input's values.
+    pub value: Digest,
+    /// The digest of its input's shape.
+    pub shape: Digest,
+    /// What its digests are keyed with.
+    pub salt: [u8; 16],
+    /// The build that polled it last.
+    pub build: Text,
+    /// Its parent and the command there.
+    pub parent: Option<(RunNo, Seq)>,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it times out.
+    pub deadline: Option<Timestamp>,
+    /// The number that its next event gets.
+    pub next: EventNo,
+    /// Delivered events that have no turn yet, oldest first.
+    pub unturned: Vec<EventNo>,
+    /// What it waits for, by seq.
+    pub waiting: Vec<Waiting>,
+    /// Calls that the code dropped and that are not settled yet: children to cancel, undos to decide.
+    pub dropped: Vec<Waiting>,
+    /// Signals that were received and are not known to be consumed; an upper bound.
+    pub signals: u32,
+    /// Why it is not polled.
+    pub blocked: Option<Blocked>,
+    /// Whether a cancel was requested.
+    pub cancelling: bool,
+}
+
+/// Why a run is not polled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// The build that met the cause.
+    pub build: Text,
+    /// The cause, with the way out.
+    pub reason: Text,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A command without an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The command.
+    pub seq: Seq,
+    /// When it was asked for.
+    pub since: Timestamp,
+    /// What it waits for.
+    pub what: WaitingFor,
+}
+
+/// What a command waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitingFor {
+    /// An activity's result.
+    Activity {
+        /// The activity's name.
+        name: Text,
+        /// What every build must agree on.
+        binding: Binding,
+        /// The compensations bound to it.
+        undo: UndoBits,
+        /// Where its attempts stand.
+        state: AttemptState,
+        /// Whether the effect of some try may stand.
+        maybe: bool,
+    },
+    /// A timer.
+    Timer {
+        /// When it is due.
+        due: Timestamp,
+    },
+    /// A signal.
+    Signal {
+        /// Its name.
+        name: Text,
+    },
+    /// A child's end.
+    Child {
+        /// The child.
+        child: RunNo,
+        /// Its workflow id.
+        id: Text,
+        /// What becomes of it when the parent ends.
+        close: ClosePolicy,
+    },
+}
+
+/// Where a call's attempts stand: its newest event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptState {
+    /// Asked for; attempt 1 may begin without another event, unless the call is at-most-once.
+    Scheduled,
+    /// This attempt may begin.
+    Started(Attempt),
+    /// This attempt failed, the next one is due then.
+    Failed {
+        /// The attempt that failed.
+        attempt: Attempt,
+        /// When the next one is due.
+        due: Timestamp,
+        /// Why, in a line.
+        cause: Text,
+    },
+    /// This attempt was put aside by a graceful shutdown.
+    Parked(Attempt),
+}
+
+/// A journal that does not fit the tables: an event that is missing or out of order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// Whose journal.
+    pub run: RunNo,
+    /// The event that was expected.
+    pub expected: EventNo,
+    /// The event that was found.
+    pub found: EventNo,
+}
+
+impl Tables {
+    /// Takes in one event, in the order of the log. Events of the store itself change nothing.
+    ///
+    /// # Errors
+    /// A [`Gap`] if it is not the next event of its run.
+    pub fn apply(&mut self, run: RunNo, no: EventNo, at: Timestamp, event: &Event) -> Result<(), Gap> {
+        match event {
+            Event::Opened { .. } | Event::Closed | Event::Checkpoint { .. } => return Ok(()),
+            Event::RunStarted(started) => return self.begin(run, no, at, started),
+            _ => {}
+        }
+        let Some(entry) = self.open.get_mut(&run) else {
+            return Err(Gap { run, expected: EventNo(0), found: no });
+        };
+        if entry.next != no {
+            return Err(Gap { run, expected: entry.next, found: no });
+        }
+        entry.next = no.next();
+        if let Event::RunEnded(_) = event {
+            self.end(run);
+            return Ok(());
+        }
+        entry.apply(no, at, event);
+        Ok(())
+    }
+
+    fn begin(&mut self, run: RunNo, no: EventNo, at: Timestamp, started: &RunStarted) -> Result<(), Gap> {
+        if no != EventNo(0) || self.open.contains_key(&run) {
+            return Err(Gap { run, expected: EventNo(0), found: no });
+        }
+        self.next_run = self.next_run.max(run.next());
+        self.ids.insert((started.namespace.clone(), started.id.clone()), run);
+        self.open.insert(run, RunEntry::new(at, started));
+        Ok(())
+    }
+
+    fn end(&mut self, run: RunNo) {
+        let Some(entry) = self.open.remove(&run) else { return };
+        let key = (entry.namespace, entry.id);
+        if self.ids.get(&key) == Some(&run) {
+            self.ids.remove(&key);
+        }
+    }
+}
+
+impl RunEntry {
+    fn new(at: Timestamp, started: &RunStarted) -> RunEntry {
+        RunEntry {
+            run: started.run,
+            namespace: started.namespace.clone(),
+            id: started.id.clone(),
+            workflow: started.workflow.clone(),
+            version: started.version,
+            value: started.value,
+            shape: started.shape,
+            salt: started.salt,
+            build: started.build.clone(),
+            parent: started.parent,
+            started: at,
+            deadline: started.deadline,
+            next: EventNo(1),
+            unturned: vec![EventNo(0)],
+            waiting: Vec::new(),
+            dropped: Vec::new(),
+            signals: 0,
+            blocked: None,
+            cancelling: false,
+        }
+    }
+
+    /// What the command waits for, if it still waits.
+    #[must_use]
+    pub fn waits(&self, seq: Seq) -> Option<&Waiting> {
+        self.waiting.binary_search_by_key(&seq, |w| w.seq).ok().and_then(|i| self.waiting.get(i))
+    }
+
+    fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event) {
+        if event.is_delivered() {
+            self.unturned.push(no);
+        }
+        match event {
+            Event::Turn { of, entries } => {
+                self.unturned.retain(|event| event != of);
+                entries.iter().for_each(|entry| self.apply_entry(at, entry));
+            }
+            Event::AttemptStarted { seq, attempt } => self.attempt(*seq, AttemptState::Started(*attempt), None),
+            Event::AttemptFailed { seq, attempt, cause, due, maybe, .. } => {
+                let state = AttemptState::Failed { attempt: *attempt, due: *due, cause: cause.line() };
+                self.attempt(*seq, state, Some(*maybe));
+            }
+            Event::AttemptParked { seq, attempt } => self.attempt(*seq, AttemptState::Parked(*attempt), Some(true)),
+            Event::ActivityCompleted { seq, .. }
+            | Event::ActivityFailed { seq, .. }
+            | Event::TimerFired { seq, .. }
+            | Event::ChildEnded { seq, .. } => self.settle(*seq),
+            Event::SignalReceived { .. } => self.signals = self.signals.saturating_add(1),
+            Event::CancelRequested { .. } => self.cancelling = true,
+            Event::RunTimedOut { .. } => self.deadline = None,
+            Event::BuildChanged { build } => self.build = build.clone(),
+            Event::RunBlocked { build, reason } => {
+                self.blocked = Some(Blocked { build: build.clone(), reason: reason.clone(), since: at });
+            }
+            Event::RunUnblocked { .. } => self.blocked = None,
+            Event::CompensationStarted { .. }
+            | Event::RunStarted(_)
+            | Event::RunEnded(_)
+            | Event::Opened { .. }
+            | Event::Closed
+            | Event::Checkpoint { .. } => {}
+        }
+    }
+
+    fn apply_entry(&mut self, at: Timestamp, entry: &Entry) {
+        let what = match entry {
+            Entry::ActivityScheduled(call) => WaitingFor::Activity {
+                name: call.name.clone(),
+                binding: call.binding.clone(),
+                undo: call.undo,
+                state: AttemptState::Scheduled,
+                maybe: false,
+            },
+            Entry::TimerStarted { due, .. } => WaitingFor::Timer { due: *due },
+            Entry::SignalAwaited { name, .. } => WaitingFor::Signal { name: name.clone() },
+            Entry::ChildScheduled(child) => {
+                WaitingFor::Child { child: child.child, id: child.id.clone(), close: child.close }
+            }
+            Entry::CommandDropped { seq } => return self.drop_command(*seq),
+            Entry::SignalSent { .. }
+            | Entry::CompensationRegistered { .. }
+            | Entry::ScopeOpened { .. }
+            | Entry::ScopeClosed { .. } => return,
+        };
+        let Some(seq) = entry.seq() else { return };
+        let place = self.waiting.binary_search_by_key(&seq, |w| w.seq).unwrap_or_else(|place| place);
+        self.waiting.insert(place, Waiting { seq, since: at, what });
+    }
+
+    fn attempt(&mut self, seq: Seq, new: AttemptState, says_maybe: Option<bool>) {
+        let all = self.waiting.iter_mut().chain(self.dropped.iter_mut());
+        for waiting in all.filter(|w| w.seq == seq) {
+            if let WaitingFor::Activity { state, maybe, .. } = &mut waiting.what {
+                *state = new.clone();
+                *maybe |= says_maybe.unwrap_or(false);
+            }
+        }
+    }
+
+    fn settle(&mut self, seq: Seq) {
+        self.waiting.retain(|w| w.seq != seq);
+        self.dropped.retain(|w| w.seq != seq);
+    }
+
+    fn drop_command(&mut self, seq: Seq) {
+        let Ok(place) = self.waiting.binary_search_by_key(&seq, |w| w.seq) else { return };
+        let waiting = self.waiting.remove(place);
+        let owes = match &waiting.what {
+            WaitingFor::Activity { undo, .. } => undo.undo || undo.unknown,
+            WaitingFor::Child { .. } => true,
+            WaitingFor::Timer { .. } | WaitingFor::Signal { .. } => false,
+        };
+        if owes {
+            self.dropped.push(waiting);
+        }
+    }
+}
+
+impl AttemptCause {
+    /// The cause in a line, for operators.
+    #[must_use]
+    pub fn line(&self) -> Text {
+        match self {
+            AttemptCause::Error { text, .. } => text.clone(),
+            AttemptCause::TimedOut => "timed out (start-to-close)".into(),
+            AttemptCause::Panicked(text) => format!("panicked: {text}").into(),
+            AttemptCause::Interrupted => "interrupted: its process ended while it ran".into(),
+        }
+    }
+}
+
+impl CallFailure {
+    /// The failure in a line, for operators.
+    #[must_use]
+    pub fn line(&self) -> Text {
+        match self {
+            CallFailure::App { text, .. } => text.clone(),
+            CallFailure::TimedOut(which) => format!("timed out ({which:?})").into(),
+            CallFailure::Cancelled => "cancelled".into(),
+            CallFailure::Interrupted => "interrupted: its process ended while it ran".into(),
+            CallFailure::Panicked(text) => format!("panicked: {text}").into(),
+            CallFailure::Exhausted { attempts, last } => {
+                format!("{attempts} attempts, the last: {}", last.line()).into()
+            }
+        }
+    }
+}
+
+impl End {
+    /// Whether the body returned `Ok`.
+    #[must_use]
+    pub fn is_ok(self) -> bool {
+        self == End::Completed
+    }
+}

@@ -1,0 +1,4 @@
+//! wip
+pub mod kernel;
+#[cfg(feature = "runtime")]
+pub mod store;

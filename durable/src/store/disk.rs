@@ -1,0 +1,83 @@
+//! The disk, as the store sees it: the one seam through which bytes reach a file. Every operation is submitted and its
+//! completion is reported later, through the future that `submit` gives; the real disk completes at once, a simulated
+//! one completes in any order that its seed says. Nothing here knows what the bytes mean.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+/// A completion that is reported later.
+pub type Submitted<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+
+/// An open directory: the one that was opened, whatever its path names by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dir(pub u64);
+
+/// An open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct File(pub u64);
+
+/// Which file a path or a descriptor leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    /// The device.
+    pub device: u64,
+    /// The inode there.
+    pub inode: u64,
+}
+
+/// What a directory entry is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirEntry {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a regular file (a symbolic link is not).
+    pub is_file: bool,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// The operations. Names are single components, never paths. Symbolic links are not followed, except in the path given
+/// to `open_dir` and `identity_of`. Files are made with mode 0600, directories with 0700.
+pub trait Disk: Send + Sync + Debug + 'static {
+    /// Opens a directory; makes it, and what is missing above it, if `create`.
+    fn open_dir(&self, path: PathBuf, create: bool) -> Submitted<Dir>;
+    /// What the directory holds, in no particular order.
+    fn list(&self, dir: Dir) -> Submitted<Vec<DirEntry>>;
+    /// Opens a file that exists, for reading.
+    fn open(&self, dir: Dir, name: &str) -> Submitted<File>;
+    /// Opens a file for reading and writing; makes an empty one if there is none.
+    fn open_or_create(&self, dir: Dir, name: &str) -> Submitted<File>;
+    /// Makes a file for reading and writing that did not exist (`AlreadyExists` otherwise).
+    fn create(&self, dir: Dir, name: &str) -> Submitted<File>;
+    /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
+    fn read(&self, file: File, offset: u64, len: usize) -> Submitted<Vec<u8>>;
+    /// Writes at `offset`; gives how many bytes were written, which may be fewer than there are.
+    fn write(&self, file: File, offset: u64, bytes: Vec<u8>) -> Submitted<usize>;
+    /// Cuts or extends a file.
+    fn set_len(&self, file: File, len: u64) -> Submitted<()>;
+    /// How long a file is.
+    fn len(&self, file: File) -> Submitted<u64>;
+    /// Makes a file's data, and what of its metadata is needed to read them, durable (`fdatasync`).
+    fn sync_data(&self, file: File) -> Submitted<()>;
+    /// Makes a directory's entries durable.
+    fn sync_dir(&self, dir: Dir) -> Submitted<()>;
+    /// Gives a file a second name; fails with `AlreadyExists` rather than replace.
+    fn link(&self, dir: Dir, from: &str, to: &str) -> Submitted<()>;
+    /// Renames, replacing.
+    fn rename(&self, dir: Dir, from: &str, to: &str) -> Submitted<()>;
+    /// Removes a name.
+    fn remove(&self, dir: Dir, name: &str) -> Submitted<()>;
+    /// Takes the exclusive lock of a file (`flock`); `false` if someone else holds it. Closing the file frees it.
+    fn try_lock(&self, file: File) -> Submitted<bool>;
+    /// Closes a file.
+    fn close(&self, file: File) -> Submitted<()>;
+    /// Closes a directory.
+    fn close_dir(&self, dir: Dir) -> Submitted<()>;
+    /// Which file a path leads to, resolved anew and not through any open directory.
+    fn identity_of(&self, path: &Path) -> Submitted<Identity>;
+    /// Which file an open file is.
+    fn identity(&self, file: File) -> Submitted<Identity>;
+}

@@ -1,0 +1,3 @@
+//! The memory: where journals are kept.
+
+pub mod disk;
