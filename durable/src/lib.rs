@@ -1,4 +1,5 @@
 //! wip
 pub mod kernel;
+pub mod seams;
 #[cfg(feature = "runtime")]
 pub mod store;

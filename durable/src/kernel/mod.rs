@@ -2,6 +2,8 @@
 //! `poll_*`, and `now` is an argument. It never reads a clock, a file or a random number, never spawns, never awaits, and
 //! holds no map whose order is random.
 
+pub mod command;
 pub mod event;
 pub mod id;
+pub mod retry;
 pub mod tables;

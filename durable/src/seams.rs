@@ -1,0 +1,45 @@
+//! The seams through which the engine touches the world besides the disk: time, entropy (with it what names this process)
+//! and spawning. Each is one small trait with a real implementation; a simulator swaps them all. Nothing else in the
+//! engine may read a clock, the environment or a random number, or spawn. Outside the crate's stability promise.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::kernel::id::Timestamp;
+
+/// A boxed future of the engine.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Time, of two kinds.
+pub trait Clock: Send + Sync + Debug + 'static {
+    /// The wall clock. It may be set, forwards and back.
+    fn wall(&self) -> Timestamp;
+    /// The monotonic clock: how long since some fixed point of this process. It never goes back.
+    fn monotonic(&self) -> Duration;
+    /// Completes when the monotonic clock has reached `until`.
+    fn sleep_until(&self, until: Duration) -> Task;
+}
+
+/// Randomness, and what names this process.
+pub trait Entropy: Send + Sync + Debug + 'static {
+    /// Fills `bytes` with random ones.
+    fn fill(&self, bytes: &mut [u8]);
+    /// This process's id, read anew each time: a forked child has another.
+    fn pid(&self) -> u32;
+    /// The host's name.
+    fn host(&self) -> String;
+    /// What names this boot of the machine; zero where that cannot be had.
+    fn boot_id(&self) -> [u8; 16];
+    /// What names this build of the program.
+    fn build_id(&self) -> String;
+}
+
+/// Where the engine's own tasks run.
+pub trait Spawn: Send + Sync + Debug + 'static {
+    /// Runs a task beside the caller.
+    fn task(&self, task: Task);
+    /// Runs a task that may block its thread: the writer of the log, loads of journals.
+    fn blocking(&self, name: &str, task: Task);
+}
