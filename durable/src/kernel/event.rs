@@ -384,6 +384,11 @@ pub enum Entry {
         /// The signal's name.
         name: Text,
     },
+    /// A receive returned: the signal that was buffered longest under its name is consumed.
+    SignalTaken {
+        /// The receive's command.
+        seq: Seq,
+    },
     /// A signal to another run.
     SignalSent {
         /// Its command.
@@ -432,6 +437,7 @@ impl Entry {
             Entry::ChildScheduled(child) => Some(child.seq),
             Entry::TimerStarted { seq, .. }
             | Entry::SignalAwaited { seq, .. }
+            | Entry::SignalTaken { seq }
             | Entry::SignalSent { seq, .. }
             | Entry::CompensationRegistered { seq, .. }
             | Entry::CommandDropped { seq } => Some(*seq),

@@ -55,6 +55,19 @@ number! {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RunId(pub [u8; 16]);
 
+impl RunId {
+    /// An id of a run that starts now: the layout of a UUID version 7 (RFC 9562), 48 bits of milliseconds, then `random`.
+    #[must_use]
+    pub fn new(at: Timestamp, random: [u8; 16]) -> RunId {
+        let millis = at.0.div_euclid(1000).to_be_bytes();
+        let mut bytes = random;
+        bytes.iter_mut().zip(millis.into_iter().skip(2)).for_each(|(to, from)| *to = from);
+        bytes[6] = 0x70 | (bytes[6] & 0x0f);
+        bytes[8] = 0x80 | (bytes[8] & 0x3f);
+        RunId(bytes)
+    }
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, byte) in self.0.iter().enumerate() {

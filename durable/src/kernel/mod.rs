@@ -3,7 +3,11 @@
 //! holds no map whose order is random.
 
 pub mod command;
+pub mod engine;
 pub mod event;
+mod fit;
 pub mod id;
+pub mod machine;
+pub mod mismatch;
 pub mod retry;
 pub mod tables;

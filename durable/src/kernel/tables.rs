@@ -53,7 +53,7 @@ pub struct RunEntry {
     pub waiting: Vec<Waiting>,
     /// Calls that the code dropped and that are not settled yet: children to cancel, undos to decide.
     pub dropped: Vec<Waiting>,
-    /// Signals that were received and are not known to be consumed; an upper bound.
+    /// Signals that were received and not consumed.
     pub signals: u32,
     /// Why it is not polled.
     pub blocked: Option<Blocked>,
@@ -278,6 +278,10 @@ impl RunEntry {
                 WaitingFor::Child { child: child.child, id: child.id.clone(), close: child.close }
             }
             Entry::CommandDropped { seq } => return self.drop_command(*seq),
+            Entry::SignalTaken { seq } => {
+                self.signals = self.signals.saturating_sub(1);
+                return self.settle(*seq);
+            }
             Entry::SignalSent { .. }
             | Entry::CompensationRegistered { .. }
             | Entry::ScopeOpened { .. }

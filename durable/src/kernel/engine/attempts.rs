@@ -1,0 +1,565 @@
+//! Attempts: when each may begin, what its end means, when the next one is due. They belong to (run, seq, attempt), not to the
+//! run's future: a run with attempts in flight can be put away. Nothing here begins an attempt before what allows it is
+//! durable, and nothing counts one twice.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::timers::Due;
+use super::{Draining, Effect, Kernel, Memory, Now, Stop, Turns};
+use crate::kernel::command::CallActivity;
+use crate::kernel::event::{AttemptCause, CallFailure, Event, Payload, Text, Which};
+use crate::kernel::id::{Attempt, Digest, RunId, RunNo, Seq, Timestamp};
+use crate::kernel::machine::Issued;
+use crate::kernel::tables::{AttemptState, RunEntry, Tables, Waiting, WaitingFor};
+
+/// An attempt that may begin now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptOrder {
+    /// Its run.
+    pub run: RunNo,
+    /// Its run's identity.
+    pub run_id: RunId,
+    /// Its run's namespace.
+    pub namespace: Text,
+    /// Its run's workflow id.
+    pub id: Text,
+    /// Its run's workflow.
+    pub workflow: Text,
+    /// Its call.
+    pub seq: Seq,
+    /// Which try it is.
+    pub attempt: Attempt,
+    /// The activity's name.
+    pub name: Text,
+    /// The arguments.
+    pub input: Payload,
+    /// The recorded digest of the arguments, of which the idempotency key is made.
+    pub recorded_value: Digest,
+    /// Which of the run's equal calls it is, from 0.
+    pub ordinal: u32,
+    /// How long it may run.
+    pub start_to_close: Option<Duration>,
+    /// When the call was asked for.
+    pub scheduled: Timestamp,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AttemptReport {
+    /// With a result.
+    Completed(Payload),
+    /// With an error.
+    Failed {
+        /// The error, as recorded.
+        error: Payload,
+        /// Its text.
+        text: Text,
+        /// What it says of another try.
+        retry: Retry,
+    },
+    /// With a panic.
+    Panicked(Text),
+}
+
+/// What an error says of another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Retry {
+    /// The policy decides.
+    #[default]
+    ByPolicy,
+    /// There is none.
+    Never,
+    /// The policy decides whether, this is how long to wait.
+    After(Duration),
+}
+
+/// The calls that this process has taken up.
+#[derive(Debug)]
+pub(super) struct Calls {
+    open: BTreeMap<(RunNo, Seq), Call>,
+    in_flight: usize,
+    queue: VecDeque<(RunNo, Seq)>,
+    /// How the process before this one stopped.
+    stop: Stop,
+    /// The calls that were open then.
+    from_before: BTreeSet<(RunNo, Seq)>,
+}
+
+/// One call.
+#[derive(Debug)]
+struct Call {
+    /// What was asked for; none while the run is put away and the call waits for its next attempt.
+    issued: Option<Issued>,
+    scheduled: Timestamp,
+    phase: Phase,
+    maybe: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// This attempt begins when what allows it is durable.
+    Ordered(Attempt),
+    /// This attempt waits for a slot.
+    Queued(Attempt),
+    /// This attempt runs since then.
+    Running(Attempt, Timestamp),
+    /// This attempt is the next one; a timer begins it.
+    Backoff(Attempt),
+    /// This attempt could begin, but its run is blocked or has an event to see first: the run's next load begins it.
+    Withheld(Attempt),
+}
+
+impl Calls {
+    pub(super) fn new(stop: Stop) -> Calls {
+        Calls { open: BTreeMap::new(), in_flight: 0, queue: VecDeque::new(), stop, from_before: BTreeSet::new() }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Notes which calls the process before this one left.
+    pub(super) fn remember(&mut self, tables: &Tables) {
+        for (run, entry) in &tables.open {
+            let calls = entry.waiting.iter().filter(|waiting| is_call(waiting));
+            self.from_before.extend(calls.map(|waiting| (*run, waiting.seq)));
+        }
+    }
+
+    fn remove(&mut self, run: RunNo, seq: Seq) -> Option<Call> {
+        let call = self.open.remove(&(run, seq))?;
+        if let Phase::Running(..) = call.phase {
+            self.in_flight -= 1;
+        }
+        Some(call)
+    }
+
+    fn of_run(&self, run: RunNo) -> Vec<Seq> {
+        self.open.range((run, Seq(0))..=(run, Seq(u32::MAX))).map(|((_, seq), _)| *seq).collect()
+    }
+}
+
+fn is_call(waiting: &Waiting) -> bool {
+    matches!(waiting.what, WaitingFor::Activity { .. })
+}
+
+impl RunEntry {
+    /// Whether something that it waits for needs an attempt in this process.
+    #[must_use]
+    pub fn needs_attempts(&self) -> bool {
+        self.waiting.iter().any(is_call)
+    }
+}
+
+impl Kernel {
+    /// An attempt that was started has ended.
+    pub fn handle_attempt(
+        &mut self,
+        run: RunNo,
+        seq: Seq,
+        attempt: Attempt,
+        report: AttemptReport,
+        now: Now,
+        turns: &mut dyn Turns,
+    ) {
+        let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
+        let Some((current, began)) = running else { return };
+        if current != attempt {
+            return;
+        }
+        self.free_slot(run, seq, attempt, now);
+        match report {
+            AttemptReport::Completed(result) => {
+                self.calls.remove(run, seq);
+                self.timers.disarm(run, Due::Call(seq));
+                self.work.push_back((run, Event::ActivityCompleted { seq, attempt, began, result }));
+            }
+            AttemptReport::Failed { error, text, retry } => {
+                self.attempt_failed(run, seq, attempt, began, AttemptCause::Error { error, text }, retry, now);
+            }
+            AttemptReport::Panicked(text) => {
+                self.attempt_failed(run, seq, attempt, began, AttemptCause::Panicked(text), Retry::ByPolicy, now);
+            }
+        }
+        self.settle(now, turns);
+    }
+
+    /// A command of the code asks for an activity: its first attempt may begin when this group is durable.
+    pub(super) fn schedule(&mut self, run: RunNo, issued: Issued, at_most_once: bool, now: Now) {
+        let seq = issued.seq;
+        self.arm_call_deadline(run, seq, now);
+        let call = Call { issued: Some(issued), scheduled: now.wall, phase: Phase::Ordered(Attempt(1)), maybe: false };
+        self.calls.open.insert((run, seq), call);
+        if at_most_once && self.draining.is_none() {
+            self.append(run, Event::AttemptStarted { seq, attempt: Attempt(1) }, now);
+        }
+        self.hold_order(run, seq, Attempt(1));
+    }
+
+    /// Takes up a call of a run that was loaded: where it stands is said by its newest event.
+    pub(super) fn resume(&mut self, run: RunNo, issued: Issued, now: Now) {
+        let seq = issued.seq;
+        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+            call.issued = Some(issued);
+            if let Phase::Withheld(attempt) = call.phase {
+                self.order_recorded(run, seq, attempt, now);
+            }
+            return;
+        }
+        let Some(waiting) = self.tables.open.get(&run).and_then(|entry| entry.waits(seq)).cloned() else { return };
+        let WaitingFor::Activity { state, maybe, binding, .. } = waiting.what else { return };
+        self.arm_call_deadline(run, seq, now);
+        let before = self.calls.from_before.remove(&(run, seq));
+        let unclean = before && self.calls.stop == Stop::Unclean;
+        let call = Call { issued: Some(issued), scheduled: waiting.since, phase: Phase::Backoff(Attempt(1)), maybe };
+        self.calls.open.insert((run, seq), call);
+        match state {
+            AttemptState::Scheduled if unclean && !binding.at_most_once => self.interrupted(run, seq, Attempt(1), now),
+            AttemptState::Scheduled if binding.at_most_once => self.order_recorded(run, seq, Attempt(1), now),
+            AttemptState::Scheduled => self.order(run, seq, Attempt(1)),
+            AttemptState::Started(attempt) => self.interrupted(run, seq, attempt, now),
+            AttemptState::Failed { attempt, due, .. } => self.back_off(run, seq, attempt.next(), due, now),
+            AttemptState::Parked(attempt) => self.order_recorded(run, seq, attempt, now),
+        }
+    }
+
+    /// The code dropped a call, or its run ended: nobody waits for it any more.
+    pub(super) fn drop_call(&mut self, run: RunNo, seq: Seq) {
+        self.calls.from_before.remove(&(run, seq));
+        self.timers.disarm(run, Due::Retry(seq));
+        self.timers.disarm(run, Due::Call(seq));
+        let Some(call) = self.calls.remove(run, seq) else { return };
+        if let Phase::Running(attempt, _) = call.phase {
+            self.timers.disarm(run, Due::Attempt(seq, attempt));
+            self.hold(Effect::StopAttempt { run, seq });
+        }
+    }
+
+    pub(super) fn drop_calls(&mut self, run: RunNo) {
+        self.calls.of_run(run).into_iter().for_each(|seq| self.drop_call(run, seq));
+    }
+
+    /// The run leaves memory: what only a reload can give again is let go.
+    pub(super) fn forget_inputs(&mut self, run: RunNo) {
+        for seq in self.calls.of_run(run) {
+            if let Some(call) = self.calls.open.get_mut(&(run, seq))
+                && let Phase::Backoff(_) = call.phase
+            {
+                call.issued = None;
+            }
+        }
+    }
+
+    /// An order leaves, if it is still wanted and there is room; otherwise it waits for a slot.
+    pub(super) fn begin_attempt(&mut self, order: Box<AttemptOrder>, now: Now) -> Option<Box<AttemptOrder>> {
+        if self.draining.is_some() {
+            return None;
+        }
+        let withheld = self.withholds(order.run);
+        let room = self.calls.in_flight < self.config.attempts;
+        let call = self.calls.open.get_mut(&(order.run, order.seq))?;
+        if call.phase != Phase::Ordered(order.attempt) {
+            return None;
+        }
+        if withheld {
+            call.phase = Phase::Withheld(order.attempt);
+            return None;
+        }
+        if !room {
+            call.phase = Phase::Queued(order.attempt);
+            self.calls.queue.push_back((order.run, order.seq));
+            return None;
+        }
+        call.phase = Phase::Running(order.attempt, now.wall);
+        self.calls.in_flight += 1;
+        if let Some(span) = order.start_to_close {
+            self.timers.arm_in(order.run, Due::Attempt(order.seq, order.attempt), span, now);
+        }
+        Some(order)
+    }
+
+    pub(super) fn retry_due(&mut self, run: RunNo, seq: Seq, now: Now) {
+        let withheld = self.withholds(run);
+        let Some(call) = self.calls.open.get_mut(&(run, seq)) else { return };
+        let Phase::Backoff(attempt) = call.phase else { return };
+        if self.draining.is_some() {
+            return;
+        }
+        if withheld {
+            call.phase = Phase::Withheld(attempt);
+            return;
+        }
+        if call.issued.is_none() {
+            return self.wake(run);
+        }
+        self.order_recorded(run, seq, attempt, now);
+    }
+
+    /// Whether no attempt of the run may begin: it is blocked, or has a delivered event without a turn.
+    fn withholds(&self, run: RunNo) -> bool {
+        self.is_blocked(run) || self.tables.open.get(&run).is_some_and(|entry| !entry.unturned.is_empty())
+    }
+
+    pub(super) fn attempt_timed_out(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
+        let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
+        let Some((current, began)) = running.filter(|(current, _)| *current == attempt) else { return };
+        self.hold(Effect::StopAttempt { run, seq });
+        self.free_slot(run, seq, current, now);
+        self.mark_maybe(run, seq);
+        self.attempt_failed(run, seq, current, began, AttemptCause::TimedOut, Retry::ByPolicy, now);
+    }
+
+    pub(super) fn call_timed_out(&mut self, run: RunNo, seq: Seq, now: Now) {
+        let call = self.calls.open.get(&(run, seq));
+        let running = call.and_then(Call::running);
+        let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
+        let Some(Waiting { what: WaitingFor::Activity { maybe, state, .. }, .. }) = waits else { return };
+        let maybe = *maybe || running.is_some() || call.is_some_and(|call| call.maybe);
+        let (attempt, began) = running.unwrap_or((last_attempt(state), now.wall));
+        self.drop_call(run, seq);
+        let error = CallFailure::TimedOut(Which::ScheduleToClose);
+        self.work.push_back((run, Event::ActivityFailed { seq, attempt, began, error, maybe }));
+    }
+
+    /// A graceful shutdown begins: attempts are parked, except at-most-once ones, which are awaited.
+    pub fn handle_drain(&mut self, now: Now, turns: &mut dyn Turns) {
+        self.draining = Some(Draining);
+        let calls: Vec<(RunNo, Seq)> = self.calls.open.keys().copied().collect();
+        for (run, seq) in calls {
+            self.park(run, seq, now);
+        }
+        self.settle(now, turns);
+    }
+
+    /// The drain's deadline: at-most-once attempts that still run are interrupted.
+    pub fn handle_drain_deadline(&mut self, now: Now, turns: &mut dyn Turns) {
+        let running = self.calls.open.iter().filter_map(|((run, seq), call)| Some((*run, *seq, call.running()?)));
+        let running: Vec<_> = running.collect();
+        for (run, seq, (attempt, began)) in running {
+            self.drop_call(run, seq);
+            let error = CallFailure::Interrupted;
+            self.work.push_back((run, Event::ActivityFailed { seq, attempt, began, error, maybe: true }));
+        }
+        self.settle(now, turns);
+    }
+
+    fn park(&mut self, run: RunNo, seq: Seq, now: Now) {
+        let Some(call) = self.calls.open.get(&(run, seq)) else { return };
+        let at_most_once = call.issued.as_ref().is_some_and(Issued::is_at_most_once);
+        let (attempt, running) = match call.phase {
+            Phase::Backoff(_) => return,
+            Phase::Withheld(attempt) | Phase::Ordered(attempt) | Phase::Queued(attempt) => (attempt, false),
+            Phase::Running(attempt, _) => (attempt, true),
+        };
+        if at_most_once && running {
+            return;
+        }
+        self.append(run, Event::AttemptParked { seq, attempt }, now);
+        self.drop_call(run, seq);
+    }
+
+    fn arm_call_deadline(&mut self, run: RunNo, seq: Seq, now: Now) {
+        let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
+        if let Some(Waiting { what: WaitingFor::Activity { binding, .. }, .. }) = waits
+            && let Some(deadline) = binding.deadline
+        {
+            self.timers.arm_at(run, Due::Call(seq), deadline, now);
+        }
+    }
+
+    fn interrupted(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
+        self.mark_maybe(run, seq);
+        let began = now.wall;
+        let issued = self.calls.open.get(&(run, seq)).and_then(|call| call.issued.as_ref());
+        if issued.is_some_and(Issued::is_at_most_once) {
+            self.drop_call(run, seq);
+            let error = CallFailure::Interrupted;
+            self.work.push_back((run, Event::ActivityFailed { seq, attempt, began, error, maybe: true }));
+            return;
+        }
+        self.attempt_failed(run, seq, attempt, began, AttemptCause::Interrupted, Retry::After(Duration::ZERO), now);
+    }
+
+    fn mark_maybe(&mut self, run: RunNo, seq: Seq) {
+        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+            call.maybe = true;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all of it goes into one event")]
+    fn attempt_failed(
+        &mut self,
+        run: RunNo,
+        seq: Seq,
+        attempt: Attempt,
+        began: Timestamp,
+        cause: AttemptCause,
+        retry: Retry,
+        now: Now,
+    ) {
+        let draw = self.draw();
+        let deadline = self.call_deadline(run, seq);
+        let Some(call) = self.calls.open.get_mut(&(run, seq)) else { return };
+        call.maybe |= matches!(cause, AttemptCause::Panicked(_));
+        let maybe = call.maybe;
+        let due =
+            call.next_due(attempt, retry, draw, now).filter(|due| deadline.is_none_or(|deadline| *due < deadline));
+        match due {
+            Some(due) => {
+                self.append(run, Event::AttemptFailed { seq, attempt, began, cause, due, maybe }, now);
+                self.back_off(run, seq, attempt.next(), due, now);
+            }
+            None => {
+                self.drop_call(run, seq);
+                let error = final_failure(cause, attempt);
+                self.work.push_back((run, Event::ActivityFailed { seq, attempt, began, error, maybe }));
+            }
+        }
+    }
+
+    fn call_deadline(&self, run: RunNo, seq: Seq) -> Option<Timestamp> {
+        match &self.tables.open.get(&run)?.waits(seq)?.what {
+            WaitingFor::Activity { binding, .. } => binding.deadline,
+            WaitingFor::Timer { .. } | WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
+        }
+    }
+
+    fn back_off(&mut self, run: RunNo, seq: Seq, next: Attempt, due: Timestamp, now: Now) {
+        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+            call.phase = Phase::Backoff(next);
+        }
+        if due <= now.wall {
+            return self.retry_due(run, seq, now);
+        }
+        self.timers.arm_at(run, Due::Retry(seq), due, now);
+    }
+
+    fn order_recorded(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
+        if self.draining.is_some() {
+            return;
+        }
+        self.append(run, Event::AttemptStarted { seq, attempt }, now);
+        self.order(run, seq, attempt);
+    }
+
+    fn order(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
+        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+            call.phase = Phase::Ordered(attempt);
+        }
+        self.hold_order(run, seq, attempt);
+    }
+
+    fn hold_order(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
+        let Some(call) = self.calls.open.get(&(run, seq)) else { return };
+        let Some(Issued {
+            command: crate::kernel::command::Command::CallActivity(activity),
+            ordinal,
+            recorded_value,
+            ..
+        }) = &call.issued
+        else {
+            return;
+        };
+        let Some(entry) = self.tables.open.get(&run) else { return };
+        let order = AttemptOrder {
+            run,
+            run_id: entry.run,
+            namespace: entry.namespace.clone(),
+            id: entry.id.clone(),
+            workflow: entry.workflow.clone(),
+            seq,
+            attempt,
+            name: activity.name.clone(),
+            input: activity.input.clone(),
+            recorded_value: *recorded_value,
+            ordinal: *ordinal,
+            start_to_close: activity.start_to_close,
+            scheduled: call.scheduled,
+        };
+        self.hold(Effect::StartAttempt(Box::new(order)));
+    }
+
+    /// An attempt ended: its slot goes to the call that waits longest.
+    fn free_slot(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
+        self.timers.disarm(run, Due::Attempt(seq, attempt));
+        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+            call.phase = Phase::Backoff(attempt.next());
+            self.calls.in_flight -= 1;
+        }
+        while let Some((run, seq)) = self.calls.queue.pop_front() {
+            let phase = self.calls.open.get(&(run, seq)).map(|call| call.phase);
+            if let Some(Phase::Queued(attempt)) = phase {
+                return self.order_recorded(run, seq, attempt, now);
+            }
+        }
+    }
+
+    /// Begins to load a run that is asleep.
+    pub(super) fn wake(&mut self, run: RunNo) {
+        if let Entry::Vacant(place) = self.memory.entry(run) {
+            place.insert(Memory::Loading(Vec::new()));
+            self.loads.push_back(run);
+        }
+    }
+}
+
+impl Call {
+    fn running(&self) -> Option<(Attempt, Timestamp)> {
+        match self.phase {
+            Phase::Running(attempt, began) => Some((attempt, began)),
+            Phase::Ordered(_) | Phase::Queued(_) | Phase::Backoff(_) | Phase::Withheld(_) => None,
+        }
+    }
+
+    fn activity(&self) -> Option<&CallActivity> {
+        match &self.issued.as_ref()?.command {
+            crate::kernel::command::Command::CallActivity(activity) => Some(activity),
+            _ => None,
+        }
+    }
+
+    /// When the attempt after this failed one is due; none if there is none.
+    fn next_due(&self, failed: Attempt, retry: Retry, draw: u64, now: Now) -> Option<Timestamp> {
+        let elapsed = now.wall.since(self.scheduled);
+        // Without its input (the run is put away) the policy is not known either; the run is loaded for both.
+        let by_policy = match self.activity() {
+            Some(activity) => activity.policy.delay(failed, elapsed, draw)?,
+            None => Duration::ZERO,
+        };
+        match retry {
+            Retry::Never => None,
+            Retry::ByPolicy => Some(now.wall.after(by_policy)),
+            Retry::After(span) => Some(now.wall.after(span)),
+        }
+    }
+}
+
+impl Issued {
+    /// Whether it is a call of which no attempt may begin twice.
+    #[must_use]
+    pub fn is_at_most_once(&self) -> bool {
+        matches!(&self.command, crate::kernel::command::Command::CallActivity(call) if call.at_most_once)
+    }
+}
+
+fn last_attempt(state: &AttemptState) -> Attempt {
+    match state {
+        AttemptState::Scheduled => Attempt(0),
+        AttemptState::Started(attempt) | AttemptState::Parked(attempt) | AttemptState::Failed { attempt, .. } => {
+            *attempt
+        }
+    }
+}
+
+/// What the caller sees when `attempt` was the last.
+fn final_failure(cause: AttemptCause, attempt: Attempt) -> CallFailure {
+    let last = match cause {
+        AttemptCause::Error { error, text } => return CallFailure::App { error, text },
+        AttemptCause::TimedOut => CallFailure::TimedOut(Which::StartToClose),
+        AttemptCause::Panicked(text) => CallFailure::Panicked(text),
+        AttemptCause::Interrupted => CallFailure::Interrupted,
+    };
+    if attempt.0 <= 1 { last } else { CallFailure::Exhausted { attempts: attempt, last: Box::new(last) } }
+}

@@ -1,0 +1,424 @@
+//! Many runs on one log: the kernel proper.
+//!
+//! Facts go in by `handle_*` (a start, a signal, an attempt's end, a loaded journal, a tick of the clock, how far the log is
+//! durable); groups, effects and loads come out by `poll_*`. One fact is worked off to its end before the next: its events,
+//! the turns that they cause and everything those ask for make one group. An effect leaves only when the group that justifies
+//! it is durable: that is the ordering contract, and `Held` is the only way out. Workflow code is reached through `Turns`
+//! alone; the kernel never polls, never reads a clock and never touches a file.
+
+mod attempts;
+mod runs;
+mod timers;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text};
+use super::id::{EventNo, Position, RunId, RunNo, Seq, Timestamp};
+use super::machine::{Issued, TurnDone};
+use super::tables::{RunEntry, Tables};
+
+use attempts::Calls;
+pub use attempts::{AttemptOrder, AttemptReport, Retry};
+use timers::Timers;
+
+/// The version of the rules of replay that this kernel follows.
+pub const SEMANTICS: u16 = 0;
+
+/// The most signals that one run may have buffered.
+pub const MAX_SIGNALS: u32 = 10_000;
+
+/// The most bytes that one turn may ask the log for.
+pub const MAX_TURN_BYTES: usize = 16 << 20;
+
+/// What the kernel has to know of its process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The build's id.
+    pub build: Text,
+    /// The process's id.
+    pub pid: u32,
+    /// The host's name.
+    pub host: Text,
+    /// How many attempts may wait in flight at once.
+    pub attempts: usize,
+    /// When runs are put away.
+    pub residence: Residence,
+    /// What the jitter of retries is drawn from.
+    pub seed: u64,
+}
+
+/// When a run that waits is put away, to be loaded again by its next event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Residence {
+    /// It stays in memory until it ends.
+    #[default]
+    Stay,
+    /// At every await: a test's switch, which shows that a reload changes nothing.
+    PutAwayAtEveryAwait,
+}
+
+/// The two clocks, read once for each fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The process's monotonic clock.
+    pub monotonic: Duration,
+}
+
+/// How the kernel reaches workflow code: the shell's, or a test's.
+pub trait Turns {
+    /// Delivers an event and polls the run until it is quiet. Before a `RunStarted` the run is made.
+    fn turn(&mut self, run: RunNo, no: EventNo, at: Timestamp, event: &Event) -> TurnEnd;
+    /// Takes a run out of memory: its futures are dropped and leave no trace.
+    fn put_away(&mut self, run: RunNo);
+}
+
+/// How a turn ended.
+#[derive(Debug)]
+pub enum TurnEnd {
+    /// The run waits.
+    Quiet(TurnDone),
+    /// The body ended.
+    Ended(TurnDone, End, Payload),
+    /// The run cannot go on; the text says why, and what to do.
+    Blocked(Text),
+}
+
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller(pub u64);
+
+/// What the shell owes the world. It leaves the kernel only when what justifies it is durable.
+#[derive(Debug)]
+pub enum Effect {
+    /// Begin an attempt.
+    StartAttempt(Box<AttemptOrder>),
+    /// Drop an attempt: nobody waits for it any more.
+    StopAttempt {
+        /// Its run.
+        run: RunNo,
+        /// Its call.
+        seq: Seq,
+    },
+    /// Answer a caller.
+    Answer(Caller, Answer),
+}
+
+/// An answer to a caller.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The run is on disk.
+    Started {
+        /// Its short number.
+        run: RunNo,
+        /// Its identity.
+        id: RunId,
+    },
+    /// A run of that id was there already, with the same workflow and input.
+    Attached {
+        /// Its short number.
+        run: RunNo,
+        /// Its identity.
+        id: RunId,
+        /// Whether the input had another shape, by another build.
+        reshaped: bool,
+    },
+    /// A run of that id was there already and is another one.
+    Conflict(Box<RunEntry>),
+    /// It is done, and on disk.
+    Done,
+    /// The run has ended or never was.
+    NotOpen,
+    /// The run has [`MAX_SIGNALS`] signals buffered.
+    Full,
+    /// The run ended.
+    Ended(Box<RunEnded>),
+    /// The run is blocked.
+    Blocked(Text),
+    /// What is known of an open run; the second part is why this process cannot poll it.
+    Described(Box<RunEntry>, Option<Text>),
+    /// Open runs, in order of their short numbers.
+    Listed(Vec<(RunNo, RunEntry, Option<Text>)>),
+}
+
+/// A run that the shell has replayed from its journal.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// Everything that its recorded turns asked for.
+    pub asked: Vec<Issued>,
+    /// The number that follows the last event of the journal that was loaded.
+    pub next: EventNo,
+    /// The delivered events of that journal that have no turn yet.
+    pub unturned: Vec<(EventNo, Timestamp, Event)>,
+}
+
+/// Why a run could not be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadFailure {
+    /// Its replay failed; that is recorded.
+    Fault(Text),
+    /// The cause is outside the code (a workflow that this binary lacks, an unreadable journal): looked at anew at each open.
+    Outside(Text),
+}
+
+/// Where a run is.
+#[derive(Debug)]
+enum Memory {
+    /// Its journal is being loaded; delivered events that came meanwhile.
+    Loading(Vec<(EventNo, Timestamp, Event)>),
+    /// It can be polled.
+    Hot,
+    /// This process cannot poll it.
+    Stuck(Text),
+}
+
+/// All runs of one store that this process drives.
+#[derive(Debug)]
+pub struct Kernel {
+    config: Config,
+    tables: Tables,
+    memory: BTreeMap<RunNo, Memory>,
+    calls: Calls,
+    timers: Timers,
+    watchers: BTreeMap<RunNo, Vec<Watcher>>,
+    group: Group,
+    work: VecDeque<(RunNo, Event)>,
+    groups: VecDeque<Group>,
+    loads: VecDeque<RunNo>,
+    held: Held,
+    warnings: Vec<(RunNo, Text)>,
+    draws: u64,
+    draining: Option<Draining>,
+}
+
+/// A graceful shutdown is under way: no attempt begins any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Draining;
+
+/// Who waits for a run's end.
+#[derive(Debug, Clone, Copy)]
+struct Watcher {
+    caller: Caller,
+    blocked: WhenBlocked,
+}
+
+/// What a caller who waits for a run's end wants to hear of a blocked run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenBlocked {
+    /// Nothing: it goes on waiting.
+    Wait,
+    /// That it is blocked, and why.
+    Tell,
+}
+
+/// Effects that wait for the log.
+#[derive(Debug, Default)]
+struct Held {
+    fresh: Vec<Effect>,
+    waiting: VecDeque<(Position, Effect)>,
+    sealed: Position,
+    durable: Position,
+}
+
+impl Kernel {
+    /// Takes over a store: `tables` as the log gave them, `clean` if the last process closed it. The first group says that
+    /// the store was opened; runs that have something to do are asked for.
+    #[must_use]
+    pub fn open(config: Config, tables: Tables, clean: Stop, now: Now) -> Kernel {
+        let draws = config.seed;
+        let mut kernel = Kernel {
+            config,
+            tables,
+            memory: BTreeMap::new(),
+            calls: Calls::new(clean),
+            timers: Timers::default(),
+            watchers: BTreeMap::new(),
+            group: Group::default(),
+            work: VecDeque::new(),
+            groups: VecDeque::new(),
+            loads: VecDeque::new(),
+            held: Held::default(),
+            warnings: Vec::new(),
+            draws,
+            draining: None,
+        };
+        kernel.tables.next_run = kernel.tables.next_run.max(RunNo(1));
+        kernel.calls.remember(&kernel.tables);
+        let opened = Event::Opened {
+            build: kernel.config.build.clone(),
+            pid: kernel.config.pid,
+            host: kernel.config.host.clone(),
+        };
+        kernel.append_for_store(opened, now);
+        let runs: Vec<RunNo> = kernel.tables.open.keys().copied().collect();
+        runs.into_iter().for_each(|run| kernel.take_up(run, now));
+        kernel.seal();
+        kernel
+    }
+
+    /// The log is durable up to this group.
+    pub fn handle_durable(&mut self, position: Position) {
+        self.held.durable = self.held.durable.max(position);
+    }
+
+    /// The next group for the log, in order: the n-th one that is taken has position n.
+    pub fn poll_group(&mut self) -> Option<Group> {
+        self.groups.pop_front()
+    }
+
+    /// The next run whose journal is wanted. Every group has to be handed to the log before.
+    pub fn poll_load(&mut self) -> Option<RunNo> {
+        if self.groups.is_empty() { self.loads.pop_front() } else { None }
+    }
+
+    /// The next effect whose reason is durable.
+    pub fn poll_effect(&mut self, now: Now) -> Option<Effect> {
+        while let Some(effect) = self.held.release() {
+            match effect {
+                Effect::StartAttempt(order) => {
+                    if let Some(order) = self.begin_attempt(order, now) {
+                        return Some(Effect::StartAttempt(order));
+                    }
+                }
+                other => return Some(other),
+            }
+        }
+        None
+    }
+
+    /// When the monotonic clock has to be looked at again.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    /// Something that operators should know, once each.
+    pub fn poll_warning(&mut self) -> Option<(RunNo, Text)> {
+        self.warnings.pop()
+    }
+
+    /// The tables as they are with every group that was made so far.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The position of the newest group.
+    #[must_use]
+    pub fn sealed(&self) -> Position {
+        self.held.sealed
+    }
+
+    /// Whether a run is in memory.
+    #[must_use]
+    pub fn is_hot(&self, run: RunNo) -> bool {
+        matches!(self.memory.get(&run), Some(Memory::Hot))
+    }
+
+    /// How many attempts are in flight.
+    #[must_use]
+    pub fn attempts_in_flight(&self) -> usize {
+        self.calls.in_flight()
+    }
+
+    // The one way into the log, and the one way out into the world.
+
+    fn append(&mut self, run: RunNo, event: Event, now: Now) -> (EventNo, Timestamp) {
+        let no = self.tables.open.get(&run).map_or(EventNo(0), |entry| entry.next);
+        self.tables.apply(run, no, now.wall, &event).expect("because its number was just read from the tables");
+        match self.group.sections.last_mut() {
+            Some(section) if section.run == run => section.events.push(event),
+            _ => self.group.sections.push(Section { run, first: no, at: now.wall, events: vec![event] }),
+        }
+        (no, now.wall)
+    }
+
+    fn append_for_store(&mut self, event: Event, now: Now) {
+        self.group.sections.push(Section { run: RunNo(0), first: EventNo(0), at: now.wall, events: vec![event] });
+    }
+
+    fn hold(&mut self, effect: Effect) {
+        self.held.fresh.push(effect);
+    }
+
+    /// Works off what the fact at hand set in motion, and closes its group.
+    fn settle(&mut self, now: Now, turns: &mut dyn Turns) {
+        while let Some((run, event)) = self.work.pop_front() {
+            self.deliver(run, event, now, turns);
+        }
+        self.seal();
+    }
+
+    fn seal(&mut self) {
+        if !self.group.sections.is_empty() {
+            self.groups.push_back(std::mem::take(&mut self.group));
+            self.held.sealed = self.held.sealed.next();
+        }
+        self.held.seal();
+    }
+
+    fn draw(&mut self) -> u64 {
+        // SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+        self.draws = self.draws.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.draws ^ (self.draws >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+impl Kernel {
+    fn draw_16(&mut self) -> [u8; 16] {
+        (u128::from(self.draw()) << 64 | u128::from(self.draw())).to_le_bytes()
+    }
+}
+
+/// How the process before this one stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// It closed the store: nothing was in flight.
+    Clean,
+    /// It did not: whatever may have begun may have run.
+    Unclean,
+}
+
+impl Held {
+    /// Ties what the group at hand justifies to that group.
+    fn seal(&mut self) {
+        let position = self.sealed;
+        self.waiting.extend(self.fresh.drain(..).map(|effect| (position, effect)));
+    }
+
+    fn release(&mut self) -> Option<Effect> {
+        let (position, _) = self.waiting.front()?;
+        if *position > self.durable {
+            return None;
+        }
+        self.waiting.pop_front().map(|(_, effect)| effect)
+    }
+}
+
+/// A start, as a caller asks for it.
+#[derive(Debug)]
+pub struct Start {
+    /// Who asks.
+    pub caller: Caller,
+    /// The run as it will be recorded.
+    pub started: RunStarted,
+}
+
+/// A signal, as a caller sends it.
+#[derive(Debug)]
+pub struct SendSignal {
+    /// Who asks.
+    pub caller: Caller,
+    /// The run.
+    pub run: RunNo,
+    /// The signal's name.
+    pub name: Text,
+    /// Its value.
+    pub payload: Payload,
+    /// Who sent it.
+    pub sender: Sender,
+}

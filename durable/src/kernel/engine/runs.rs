@@ -1,0 +1,555 @@
+//! Runs: their start, their turns, their end, and everything that is sent to them.
+
+use super::timers::Due;
+use super::{
+    Answer, Caller, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Memory, Now, Replayed, Residence,
+    SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
+};
+use crate::kernel::command::{Command, StartChild};
+use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text};
+use crate::kernel::id::{EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
+use crate::kernel::machine::{Issued, TurnDone};
+use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
+
+impl Kernel {
+    /// Starts a run, or attaches to the open one of the same id. That no closed run has the id was made sure before.
+    pub fn handle_start(&mut self, start: Start, now: Now, turns: &mut dyn Turns) {
+        let Start { caller, started } = start;
+        let key = (started.namespace.clone(), started.id.clone());
+        if let Some(run) = self.tables.ids.get(&key).copied() {
+            self.attach(caller, run, &started);
+        } else {
+            let run = self.next_run();
+            self.hold(Effect::Answer(caller, Answer::Started { run, id: started.run }));
+            self.work.push_back((run, Event::RunStarted(Box::new(started))));
+        }
+        self.settle(now, turns);
+    }
+
+    /// Sends a signal to an open run.
+    pub fn handle_signal(&mut self, signal: SendSignal, now: Now, turns: &mut dyn Turns) {
+        let SendSignal { caller, run, name, payload, sender } = signal;
+        let answer = match self.tables.open.get(&run) {
+            None => Answer::NotOpen,
+            Some(entry) if entry.signals >= MAX_SIGNALS => Answer::Full,
+            Some(_) => Answer::Done,
+        };
+        if answer == Answer::Done {
+            self.work.push_back((run, Event::SignalReceived { name, payload, sender }));
+        }
+        self.hold(Effect::Answer(caller, answer));
+        self.settle(now, turns);
+    }
+
+    /// Asks an open run to end: everything that its code waits for is dropped.
+    pub fn handle_cancel(&mut self, caller: Caller, run: RunNo, reason: Text, now: Now, turns: &mut dyn Turns) {
+        let answer = if self.tables.open.contains_key(&run) { Answer::Done } else { Answer::NotOpen };
+        if answer == Answer::Done {
+            self.work.push_back((run, cancel_by("caller".into(), reason)));
+        }
+        self.hold(Effect::Answer(caller, answer));
+        self.settle(now, turns);
+    }
+
+    /// Ends an open run without another poll.
+    pub fn handle_terminate(&mut self, caller: Caller, run: RunNo, reason: Text, now: Now, turns: &mut dyn Turns) {
+        let answer = if self.tables.open.contains_key(&run) { Answer::Done } else { Answer::NotOpen };
+        if answer == Answer::Done {
+            self.end(run, End::Terminated, Payload::default(), ("caller".into(), reason), now, turns);
+        }
+        self.hold(Effect::Answer(caller, answer));
+        self.settle(now, turns);
+    }
+
+    /// Answers when the run ends; at once if it is not open.
+    pub fn handle_watch(&mut self, caller: Caller, run: RunNo, blocked: WhenBlocked) {
+        match (self.tables.open.contains_key(&run), self.why_blocked(run)) {
+            (false, _) => self.hold(Effect::Answer(caller, Answer::NotOpen)),
+            (true, Some(reason)) if blocked == WhenBlocked::Tell => {
+                self.hold(Effect::Answer(caller, Answer::Blocked(reason)));
+            }
+            (true, _) => self.watchers.entry(run).or_default().push(Watcher { caller, blocked }),
+        }
+        self.held.seal();
+    }
+
+    /// The caller is gone.
+    pub fn handle_unwatch(&mut self, caller: Caller, run: RunNo) {
+        if let Some(watchers) = self.watchers.get_mut(&run) {
+            watchers.retain(|watcher| watcher.caller != caller);
+        }
+    }
+
+    /// Says what is known of a run, as of what is durable.
+    pub fn handle_describe(&mut self, caller: Caller, run: RunNo) {
+        let answer = match self.tables.open.get(&run) {
+            Some(entry) => Answer::Described(Box::new(entry.clone()), self.stuck(run)),
+            None => Answer::NotOpen,
+        };
+        self.hold(Effect::Answer(caller, answer));
+        self.held.seal();
+    }
+
+    /// Lists all open runs, as of what is durable.
+    pub fn handle_list(&mut self, caller: Caller) {
+        let runs = self.tables.open.iter().map(|(run, entry)| (*run, entry.clone(), self.stuck(*run))).collect();
+        self.hold(Effect::Answer(caller, Answer::Listed(runs)));
+        self.held.seal();
+    }
+
+    /// The clock moved.
+    pub fn handle_timeout(&mut self, now: Now, turns: &mut dyn Turns) {
+        while let Some((run, due)) = self.timers.take_due(now) {
+            match due {
+                Due::Timer(seq) => self.timer_fired(run, seq, now),
+                Due::Retry(seq) => self.retry_due(run, seq, now),
+                Due::Attempt(seq, attempt) => self.attempt_timed_out(run, seq, attempt, now),
+                Due::Call(seq) => self.call_timed_out(run, seq, now),
+                Due::Run => self.work.push_back((run, Event::RunTimedOut { at: now.wall })),
+            }
+            self.settle(now, turns);
+        }
+    }
+
+    /// A run that was asked for by `poll_load` was replayed, or could not be.
+    pub fn handle_loaded(
+        &mut self,
+        run: RunNo,
+        loaded: Result<Replayed, LoadFailure>,
+        now: Now,
+        turns: &mut dyn Turns,
+    ) {
+        let Some(Memory::Loading(tail)) = self.memory.remove(&run) else { return turns.put_away(run) };
+        if !self.tables.open.contains_key(&run) {
+            return turns.put_away(run);
+        }
+        match loaded {
+            Ok(replayed) => {
+                self.memory.insert(run, Memory::Hot);
+                self.adopt(run, replayed, tail, now, turns);
+            }
+            Err(LoadFailure::Fault(reason)) => self.block(run, reason, now, turns),
+            Err(LoadFailure::Outside(reason)) => {
+                self.tell_blocked(run, &reason);
+                self.memory.insert(run, Memory::Stuck(reason));
+                turns.put_away(run);
+            }
+        }
+        self.settle(now, turns);
+    }
+
+    /// Replays blocked runs once more; gives how many.
+    pub fn handle_retry_blocked(&mut self, run: Option<RunNo>, now: Now, turns: &mut dyn Turns) -> usize {
+        let wanted = |no: &RunNo| run.is_none_or(|run| run == *no);
+        let runs: Vec<RunNo> = self.tables.open.keys().copied().filter(wanted).collect();
+        let blocked: Vec<RunNo> = runs.into_iter().filter(|run| self.is_blocked(*run)).collect();
+        for run in &blocked {
+            self.unblock(*run, "asked for".into(), now);
+        }
+        self.settle(now, turns);
+        blocked.len()
+    }
+
+    /// At open: arms what the run waits for, and loads it if there is something to do.
+    pub(super) fn take_up(&mut self, run: RunNo, now: Now) {
+        let Some(entry) = self.tables.open.get(&run) else { return };
+        let timers: Vec<(Due, Timestamp)> = entry.armed().collect();
+        let replay = !entry.unturned.is_empty() || entry.needs_attempts();
+        let blocked = entry.blocked.as_ref().map(|blocked| blocked.build.clone());
+        timers.into_iter().for_each(|(due, at)| self.timers.arm_at(run, due, at, now));
+        match blocked {
+            Some(build) if build == self.config.build => {}
+            Some(_) => self.unblock(run, "another build opened the store".into(), now),
+            None if replay => self.wake(run),
+            None => {}
+        }
+    }
+
+    /// Appends a delivered event and, if the run is in memory, the turn that it causes.
+    pub(super) fn deliver(&mut self, run: RunNo, event: Event, now: Now, turns: &mut dyn Turns) {
+        if let Event::RunStarted(started) = &event {
+            self.memory.insert(run, Memory::Hot);
+            if let Some(deadline) = started.deadline {
+                self.timers.arm_at(run, Due::Run, deadline, now);
+            }
+        } else if !self.wants(run, &event) {
+            return;
+        }
+        let (no, at) = self.append(run, event.clone(), now);
+        if self.tables.open.get(&run).is_some_and(|entry| entry.blocked.is_some()) {
+            return;
+        }
+        match self.memory.get_mut(&run) {
+            Some(Memory::Hot) => self.turn(run, (no, at, event), now, turns),
+            Some(Memory::Loading(tail)) => tail.push((no, at, event)),
+            Some(Memory::Stuck(_)) => {}
+            None => self.wake(run),
+        }
+    }
+
+    pub(super) fn is_blocked(&self, run: RunNo) -> bool {
+        self.why_blocked(run).is_some()
+    }
+
+    fn why_blocked(&self, run: RunNo) -> Option<Text> {
+        let blocked = self.tables.open.get(&run).and_then(|entry| entry.blocked.as_ref());
+        blocked.map(|blocked| blocked.reason.clone()).or_else(|| self.stuck(run))
+    }
+
+    fn stuck(&self, run: RunNo) -> Option<Text> {
+        match self.memory.get(&run) {
+            Some(Memory::Stuck(reason)) => Some(reason.clone()),
+            Some(Memory::Hot | Memory::Loading(_)) | None => None,
+        }
+    }
+
+    /// Whether the event still means something: the run is open, and waits for it if it is an outcome.
+    fn wants(&self, run: RunNo, event: &Event) -> bool {
+        let Some(entry) = self.tables.open.get(&run) else { return false };
+        match event {
+            Event::ActivityCompleted { seq, .. }
+            | Event::ActivityFailed { seq, .. }
+            | Event::TimerFired { seq, .. }
+            | Event::ChildEnded { seq, .. } => entry.waits(*seq).is_some(),
+            _ => true,
+        }
+    }
+
+    fn next_run(&mut self) -> RunNo {
+        let run = self.tables.next_run;
+        self.tables.next_run = run.next();
+        run
+    }
+
+    fn attach(&mut self, caller: Caller, run: RunNo, started: &RunStarted) {
+        let Some(entry) = self.tables.open.get(&run) else { return };
+        let answer = match entry.compare(started, &self.config.build) {
+            Likeness::Same => Answer::Attached { run, id: entry.run, reshaped: false },
+            Likeness::Reshaped => Answer::Attached { run, id: entry.run, reshaped: true },
+            Likeness::Other => Answer::Conflict(Box::new(entry.clone())),
+        };
+        self.hold(Effect::Answer(caller, answer));
+    }
+
+    fn timer_fired(&mut self, run: RunNo, seq: Seq, now: Now) {
+        let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
+        if let Some(Waiting { what: WaitingFor::Timer { due }, .. }) = waits {
+            let at = now.wall.max(*due);
+            self.work.push_back((run, Event::TimerFired { seq, at }));
+        }
+    }
+
+    fn turn(&mut self, run: RunNo, delivered: (EventNo, Timestamp, Event), now: Now, turns: &mut dyn Turns) {
+        let (no, at, event) = delivered;
+        match turns.turn(run, no, at, &event) {
+            TurnEnd::Quiet(done) => {
+                if self.record(run, done, now, turns) && self.config.residence == Residence::PutAwayAtEveryAwait {
+                    self.put_away(run, turns);
+                }
+            }
+            TurnEnd::Ended(done, how, result) => {
+                if self.record(run, done, now, turns) {
+                    self.end(run, how, result, (Text::default(), Text::default()), now, turns);
+                }
+            }
+            TurnEnd::Blocked(reason) => self.block(run, reason, now, turns),
+        }
+    }
+
+    /// Appends a turn and sets in motion what it asked for; false if the run was blocked instead.
+    fn record(&mut self, run: RunNo, done: TurnDone, now: Now, turns: &mut dyn Turns) -> bool {
+        let bytes = done.bytes();
+        if bytes > MAX_TURN_BYTES {
+            let reason = format!(
+                "one turn asks for {bytes} bytes of log, the limit is {MAX_TURN_BYTES}: start fewer calls at once, or pass \
+                 smaller inputs [E0206]"
+            );
+            self.block(run, reason.into(), now, turns);
+            return false;
+        }
+        let TurnDone { of, mut entries, asked, warnings } = done;
+        self.warnings.extend(warnings.into_iter().map(|warning| (run, warning)));
+        self.note_build(run, now);
+        for entry in &mut entries {
+            if let Entry::ChildScheduled(child) = entry {
+                child.child = self.next_run();
+            }
+        }
+        let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
+        let children: Vec<(Seq, RunNo, Text)> = entries.iter().filter_map(child_of).collect();
+        self.append(run, Event::Turn { of, entries }, now);
+        dropped.into_iter().for_each(|waiting| self.dropped(run, waiting));
+        for issued in asked {
+            self.take_on(run, issued, &children, now);
+        }
+        true
+    }
+
+    fn note_build(&mut self, run: RunNo, now: Now) {
+        let known = self.tables.open.get(&run).is_some_and(|entry| entry.build == self.config.build);
+        if !known {
+            self.append(run, Event::BuildChanged { build: self.config.build.clone() }, now);
+        }
+    }
+
+    /// What the turn drops of what was asked for in earlier turns.
+    fn about_to_drop(&self, run: RunNo, entries: &[Entry]) -> Vec<Waiting> {
+        let Some(entry) = self.tables.open.get(&run) else { return Vec::new() };
+        let seqs = entries.iter().filter_map(|entry| match entry {
+            Entry::CommandDropped { seq } => Some(*seq),
+            _ => None,
+        });
+        seqs.filter_map(|seq| entry.waits(seq).cloned()).collect()
+    }
+
+    fn dropped(&mut self, run: RunNo, waiting: Waiting) {
+        match waiting.what {
+            WaitingFor::Activity { .. } => self.drop_call(run, waiting.seq),
+            WaitingFor::Timer { .. } => self.timers.disarm(run, Due::Timer(waiting.seq)),
+            WaitingFor::Child { child, .. } => self.cancel_child(child),
+            WaitingFor::Signal { .. } => {}
+        }
+    }
+
+    fn take_on(&mut self, run: RunNo, issued: Issued, children: &[(Seq, RunNo, Text)], now: Now) {
+        let seq = issued.seq;
+        if self.tables.open.get(&run).is_none_or(|entry| entry.waits(seq).is_none()) {
+            return self.begin_dropped_child(run, &issued, children, now);
+        }
+        match &issued.command {
+            Command::CallActivity(call) => {
+                let at_most_once = call.at_most_once;
+                self.schedule(run, issued, at_most_once, now);
+            }
+            Command::StartTimer { due } => self.timers.arm_at(run, Due::Timer(seq), *due, now),
+            Command::AwaitSignal { .. } => {}
+            Command::StartChild(child) => self.begin_child(run, seq, child, children, now),
+        }
+    }
+
+    /// A child that was asked for and dropped in one turn still begins, since the journal says so, and is cancelled.
+    fn begin_dropped_child(&mut self, run: RunNo, issued: &Issued, children: &[(Seq, RunNo, Text)], now: Now) {
+        if let Command::StartChild(child) = &issued.command {
+            self.begin_child(run, issued.seq, child, children, now);
+            if let Some((_, no, _)) = children.iter().find(|(seq, _, _)| *seq == issued.seq) {
+                self.work.push_back((*no, cancel_by("parent".into(), "its call was dropped".into())));
+            }
+        }
+    }
+
+    fn begin_child(&mut self, run: RunNo, seq: Seq, child: &StartChild, children: &[(Seq, RunNo, Text)], now: Now) {
+        let Some((_, no, id)) = children.iter().find(|(of, _, _)| *of == seq) else { return };
+        let namespace = self.tables.open.get(&run).map(|parent| parent.namespace.clone()).unwrap_or_default();
+        if self.tables.ids.contains_key(&(namespace.clone(), id.clone())) {
+            let event = Event::ChildEnded { seq, how: End::NotStarted, result: Payload::default() };
+            return self.work.push_back((run, event));
+        }
+        let (random, seed, salt) = (self.draw_16(), self.draw_16(), self.draw_16());
+        let started = RunStarted {
+            run: RunId::new(now.wall, random),
+            namespace,
+            id: id.clone(),
+            workflow: child.workflow.clone(),
+            version: child.version,
+            input: child.input.clone(),
+            value: child.value,
+            shape: child.shape,
+            build: self.config.build.clone(),
+            semantics: SEMANTICS,
+            deadline: child.timeout.map(|span| now.wall.after(span)),
+            parent: Some((run, seq)),
+            seed,
+            salt,
+            ..RunStarted::default()
+        };
+        self.work.push_back((*no, Event::RunStarted(Box::new(started))));
+    }
+
+    fn cancel_child(&mut self, child: RunNo) {
+        let reason = "its parent does not wait for it any more".into();
+        self.work.push_back((child, cancel_by("parent".into(), reason)));
+    }
+
+    pub(super) fn end(
+        &mut self,
+        run: RunNo,
+        how: End,
+        result: Payload,
+        by: (Text, Text),
+        now: Now,
+        turns: &mut dyn Turns,
+    ) {
+        let Some(entry) = self.tables.open.get(&run).cloned() else { return };
+        let (actor, reason) = by;
+        let ended = RunEnded {
+            how,
+            result: result.clone(),
+            undone: Vec::new(),
+            not_undone: Vec::new(),
+            unknown: Vec::new(),
+            actor,
+            reason,
+        };
+        self.append(run, Event::RunEnded(Box::new(ended.clone())), now);
+        self.drop_calls(run);
+        self.timers.disarm_run(run);
+        self.memory.remove(&run);
+        turns.put_away(run);
+        entry.waiting.iter().for_each(|waiting| self.close_child(waiting, now, turns));
+        if let Some((parent, seq)) = entry.parent {
+            self.work.push_back((parent, Event::ChildEnded { seq, how, result }));
+        }
+        for watcher in self.watchers.remove(&run).unwrap_or_default() {
+            self.hold(Effect::Answer(watcher.caller, Answer::Ended(Box::new(ended.clone()))));
+        }
+    }
+
+    fn close_child(&mut self, waiting: &Waiting, now: Now, turns: &mut dyn Turns) {
+        let WaitingFor::Child { child, close, .. } = &waiting.what else { return };
+        match close {
+            ClosePolicy::Abandon => {}
+            ClosePolicy::Cancel => self.cancel_child(*child),
+            ClosePolicy::Terminate => {
+                let by = ("parent".into(), "its parent ended".into());
+                self.end(*child, End::Terminated, Payload::default(), by, now, turns);
+            }
+        }
+    }
+
+    pub(super) fn block(&mut self, run: RunNo, reason: Text, now: Now, turns: &mut dyn Turns) {
+        let build = self.config.build.clone();
+        self.append(run, Event::RunBlocked { build, reason: reason.clone() }, now);
+        self.memory.remove(&run);
+        self.forget_inputs(run);
+        turns.put_away(run);
+        self.tell_blocked(run, &reason);
+    }
+
+    fn tell_blocked(&mut self, run: RunNo, reason: &Text) {
+        self.warnings.push((run, reason.clone()));
+        let Some(watchers) = self.watchers.get_mut(&run) else { return };
+        let (tell, wait): (Vec<_>, Vec<_>) =
+            watchers.drain(..).partition(|watcher| watcher.blocked == WhenBlocked::Tell);
+        *watchers = wait;
+        for watcher in tell {
+            self.hold(Effect::Answer(watcher.caller, Answer::Blocked(reason.clone())));
+        }
+    }
+
+    fn unblock(&mut self, run: RunNo, reason: Text, now: Now) {
+        if self.tables.open.get(&run).is_some_and(|entry| entry.blocked.is_some()) {
+            let build = self.config.build.clone();
+            self.append(run, Event::RunUnblocked { build, reason }, now);
+        }
+        self.memory.remove(&run);
+        self.wake(run);
+    }
+
+    fn put_away(&mut self, run: RunNo, turns: &mut dyn Turns) {
+        self.memory.remove(&run);
+        self.forget_inputs(run);
+        turns.put_away(run);
+    }
+
+    /// Takes up a run that was replayed: its open commands, and the delivered events that have no turn.
+    fn adopt(
+        &mut self,
+        run: RunNo,
+        replayed: Replayed,
+        tail: Vec<(EventNo, Timestamp, Event)>,
+        now: Now,
+        turns: &mut dyn Turns,
+    ) {
+        let newer = tail.into_iter().filter(|(no, _, _)| *no >= replayed.next);
+        let unturned: Vec<_> = replayed.unturned.into_iter().chain(newer).collect();
+        for issued in replayed.asked {
+            if let Command::CallActivity(_) = issued.command {
+                self.resume(run, issued, now);
+            }
+        }
+        self.due_while_away(run, now);
+        for delivered in unturned {
+            if !self.is_hot(run) {
+                break;
+            }
+            self.turn(run, delivered, now, turns);
+        }
+        if self.is_hot(run) && self.config.residence == Residence::PutAwayAtEveryAwait && self.work.is_empty() {
+            self.put_away(run, turns);
+        }
+    }
+
+    /// Retries that came due while the run was being loaded.
+    fn due_while_away(&mut self, run: RunNo, now: Now) {
+        let Some(entry) = self.tables.open.get(&run) else { return };
+        let seqs: Vec<Seq> = entry.waiting.iter().filter(|w| w.is_due(now.wall)).map(|w| w.seq).collect();
+        seqs.into_iter().for_each(|seq| self.retry_due(run, seq, now));
+    }
+}
+
+fn child_of(entry: &Entry) -> Option<(Seq, RunNo, Text)> {
+    match entry {
+        Entry::ChildScheduled(child) => Some((child.seq, child.child, child.id.clone())),
+        _ => None,
+    }
+}
+
+fn cancel_by(actor: Text, reason: Text) -> Event {
+    Event::CancelRequested { scope: ScopeNo(0), actor, reason, message: Text::default() }
+}
+
+impl Waiting {
+    fn is_due(&self, wall: Timestamp) -> bool {
+        use crate::kernel::tables::AttemptState;
+        matches!(&self.what, WaitingFor::Activity { state: AttemptState::Failed { due, .. }, .. } if *due <= wall)
+    }
+}
+
+/// How a start compares with the run that has its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// The same workflow and input.
+    Same,
+    /// The same workflow; the input has another shape, and another build recorded it.
+    Reshaped,
+    /// Another workflow, or other values.
+    Other,
+}
+
+impl RunEntry {
+    /// Compares a start with this run; the start's digests were made with this run's salt.
+    #[must_use]
+    pub fn compare(&self, started: &RunStarted, build: &Text) -> Likeness {
+        if self.workflow != started.workflow {
+            return Likeness::Other;
+        }
+        match (self.value == started.value, self.shape == started.shape) {
+            (true, true) => Likeness::Same,
+            (_, true) => Likeness::Other,
+            (_, false) if self.build == *build => Likeness::Other,
+            (_, false) => Likeness::Reshaped,
+        }
+    }
+
+    /// The wall deadlines that the tables alone give.
+    fn armed(&self) -> impl Iterator<Item = (Due, Timestamp)> + '_ {
+        let timers = self.waiting.iter().filter_map(|waiting| match &waiting.what {
+            WaitingFor::Timer { due } => Some((Due::Timer(waiting.seq), *due)),
+            WaitingFor::Activity { binding, .. } => Some((Due::Call(waiting.seq), binding.deadline?)),
+            WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
+        });
+        timers.chain(self.deadline.map(|at| (Due::Run, at)))
+    }
+}
+
+impl TurnDone {
+    /// About how many bytes it takes in the log, its children's inputs included.
+    fn bytes(&self) -> usize {
+        let inputs = self.asked.iter().map(|issued| match &issued.command {
+            Command::StartChild(child) => child.input.len() + 256,
+            Command::CallActivity(call) if call.at_most_once => call.input.len(),
+            Command::CallActivity(_) | Command::StartTimer { .. } | Command::AwaitSignal { .. } => 0,
+        });
+        inputs.sum::<usize>() + self.entries.len() * 64
+    }
+}

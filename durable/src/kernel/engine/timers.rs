@@ -1,0 +1,83 @@
+//! What is due when. A wall deadline comes due when the wall clock reaches it, or when the monotonic clock has used up what
+//! remained when it was armed, whichever is first: a wall clock that is set back prolongs nothing. A span of this process
+//! (an attempt's start-to-close) counts on the monotonic clock alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Now;
+use crate::kernel::id::{Attempt, RunNo, Seq, Timestamp};
+
+/// What comes due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// A timer of the run.
+    Timer(Seq),
+    /// The next attempt of a call.
+    Retry(Seq),
+    /// A call's schedule-to-close deadline.
+    Call(Seq),
+    /// An attempt's start-to-close timeout.
+    Attempt(Seq, Attempt),
+    /// The run's deadline.
+    Run,
+}
+
+type Key = (RunNo, Due);
+
+/// Everything that is armed.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    armed: BTreeMap<Key, (Duration, Option<Timestamp>)>,
+    by_monotonic: BTreeSet<(Duration, Key)>,
+    by_wall: BTreeSet<(Timestamp, Key)>,
+}
+
+impl Timers {
+    /// Arms a wall deadline.
+    pub(super) fn arm_at(&mut self, run: RunNo, due: Due, at: Timestamp, now: Now) {
+        self.arm((run, due), now.monotonic.saturating_add(at.since(now.wall)), Some(at));
+    }
+
+    /// Arms a span of this process.
+    pub(super) fn arm_in(&mut self, run: RunNo, due: Due, span: Duration, now: Now) {
+        self.arm((run, due), now.monotonic.saturating_add(span), None);
+    }
+
+    pub(super) fn disarm(&mut self, run: RunNo, due: Due) {
+        let key = (run, due);
+        let Some((monotonic, wall)) = self.armed.remove(&key) else { return };
+        self.by_monotonic.remove(&(monotonic, key));
+        if let Some(wall) = wall {
+            self.by_wall.remove(&(wall, key));
+        }
+    }
+
+    pub(super) fn disarm_run(&mut self, run: RunNo) {
+        let all = (run, Due::Timer(Seq(0)))..=(run, Due::Run);
+        let dues: Vec<Due> = self.armed.range(all).map(|((_, due), _)| *due).collect();
+        dues.into_iter().for_each(|due| self.disarm(run, due));
+    }
+
+    /// Takes the next thing that is due.
+    pub(super) fn take_due(&mut self, now: Now) -> Option<Key> {
+        let by_monotonic = self.by_monotonic.first().filter(|(at, _)| *at <= now.monotonic).map(|(_, key)| *key);
+        let by_wall = || self.by_wall.first().filter(|(at, _)| *at <= now.wall).map(|(_, key)| *key);
+        let key = by_monotonic.or_else(by_wall)?;
+        self.disarm(key.0, key.1);
+        Some(key)
+    }
+
+    pub(super) fn next(&self) -> Option<Duration> {
+        self.by_monotonic.first().map(|(at, _)| *at)
+    }
+
+    fn arm(&mut self, key: Key, monotonic: Duration, wall: Option<Timestamp>) {
+        self.disarm(key.0, key.1);
+        self.armed.insert(key, (monotonic, wall));
+        self.by_monotonic.insert((monotonic, key));
+        if let Some(wall) = wall {
+            self.by_wall.insert((wall, key));
+        }
+    }
+}

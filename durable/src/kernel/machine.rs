@@ -1,0 +1,527 @@
+//! One run in memory: what its code asked for, what it may see next, and whether that is what the journal holds.
+//!
+//! A machine is driven turn by turn: a delivered event goes in, the shell polls the workflow until it is quiet, the machine
+//! grants one outcome at a time, and the turn ends with the entries that the polls left. Replay is the same with a recorded
+//! turn beside: every entry is compared as it is asked for, and from the first difference on the code sees nothing more.
+//! It never polls anything itself, never sees another run, and never appends.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use super::command::{CallActivity, Command, Inputs, Outcome, Place, StartChild};
+use super::event::{ActivityScheduled, Binding, ChildScheduled, Entry, Event, Payload, RunStarted, Sender, Text};
+use super::fit::{self, Fit};
+use super::id::{Digest, EventNo, RunId, RunNo, Seq, Timestamp};
+use super::mismatch::{Asked, Mismatch};
+
+/// How many polls one turn may take before the run is taken for a livelock.
+pub const MAX_POLLS: u32 = 10_000;
+
+/// One run in memory.
+#[derive(Debug)]
+pub struct Machine {
+    head: Head,
+    next_seq: Seq,
+    slots: BTreeMap<Seq, Slot>,
+    signals: BTreeMap<Text, VecDeque<Payload>>,
+    seen: BTreeSet<Sender>,
+    children: BTreeSet<Text>,
+    recorded: Recorded,
+    turn: Turn,
+    granted: Option<Seq>,
+    now: Timestamp,
+    deliveries: u64,
+    draws: u64,
+    fault: Option<Fault>,
+    warnings: Vec<Text>,
+}
+
+/// What of a run never changes.
+#[derive(Debug, Clone)]
+struct Head {
+    run: RunId,
+    id: Text,
+    workflow: Text,
+    seed: [u8; 16],
+    salt: [u8; 16],
+    build: Text,
+}
+
+/// A command that was issued and has not given its outcome to the code.
+#[derive(Debug)]
+struct Slot {
+    signal: Option<Text>,
+    outcome: Option<Outcome>,
+    demanded: bool,
+}
+
+/// What the journal says of this run's calls, beyond the turn at hand: for telling a swap, and for keys.
+#[derive(Debug, Default)]
+struct Recorded {
+    build: Text,
+    /// The first and the last command that asked for a call of this name, values and shape.
+    calls: BTreeMap<(Text, Digest, Digest), (Seq, Seq)>,
+    entries: BTreeMap<Seq, Entry>,
+    /// How many calls of this name and values stand in the journal so far.
+    equals: BTreeMap<(Text, Digest), u32>,
+}
+
+/// The turn at hand.
+#[derive(Debug, Default)]
+struct Turn {
+    of: EventNo,
+    entries: Vec<Entry>,
+    asked: Vec<Issued>,
+    expected: Option<Vec<Entry>>,
+}
+
+/// A command as it was issued in a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Issued {
+    /// Its number.
+    pub seq: Seq,
+    /// What was asked for.
+    pub command: Command,
+    /// Which of the run's equal calls of this activity it is, in the order of the journal, from 0; 0 for everything else.
+    pub ordinal: u32,
+    /// The value digest as recorded, of which the idempotency key is made.
+    pub recorded_value: Digest,
+}
+
+/// What a turn left.
+#[derive(Debug, Default)]
+pub struct TurnDone {
+    /// The delivered event that caused it.
+    pub of: EventNo,
+    /// What its polls asked for.
+    pub entries: Vec<Entry>,
+    /// The commands behind those entries, with what only the process needs.
+    pub asked: Vec<Issued>,
+    /// What an operator should know: a changed input that was let stand.
+    pub warnings: Vec<Text>,
+}
+
+/// Why a run cannot go on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// The code asks for something other than the journal holds.
+    Mismatch(Box<Mismatch>),
+    /// The workflow panicked.
+    Panicked(Text),
+    /// The workflow woke itself [`MAX_POLLS`] times in one turn.
+    Livelock,
+    /// The workflow waits for something that no journal holds.
+    WaitsOutside,
+    /// A recorded value does not decode.
+    Undecodable(Text),
+    /// Anything else that the code did and must not: the text says what.
+    Refused(Text),
+}
+
+impl Machine {
+    /// A run as it is before its first event is delivered; `build` is the build that polls it.
+    #[must_use]
+    pub fn new(started: &RunStarted, build: Text) -> Machine {
+        Machine {
+            head: Head {
+                run: started.run,
+                id: started.id.clone(),
+                workflow: started.workflow.clone(),
+                seed: started.seed,
+                salt: started.salt,
+                build,
+            },
+            next_seq: Seq(1),
+            slots: BTreeMap::new(),
+            signals: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            children: BTreeSet::new(),
+            recorded: Recorded { build: started.build.clone(), ..Recorded::default() },
+            turn: Turn::default(),
+            granted: None,
+            now: Timestamp::default(),
+            deliveries: 0,
+            draws: 0,
+            fault: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    // What the shell calls, once a turn.
+
+    /// Tells what the whole journal holds, before its replay begins.
+    pub fn remember<'a>(&mut self, turns: impl Iterator<Item = &'a [Entry]>) {
+        for entry in turns.flatten() {
+            if let Entry::ActivityScheduled(call) = entry {
+                self.recorded.add(call);
+            }
+            if let Some(seq) = entry.seq()
+                && !matches!(entry, Entry::CommandDropped { .. } | Entry::SignalTaken { .. })
+            {
+                self.recorded.entries.insert(seq, entry.clone());
+            }
+        }
+    }
+
+    /// Tells that the replay is over: what was remembered for it is not needed any more.
+    pub fn forget(&mut self) {
+        self.recorded.calls.clear();
+        self.recorded.entries.clear();
+    }
+
+    /// Tells that another build polled the run from here on.
+    pub fn built_by(&mut self, build: &Text) {
+        self.recorded.build = build.clone();
+    }
+
+    /// Begins a turn with a delivered event; `expected` is the recorded turn, at replay.
+    pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<Vec<Entry>>) {
+        self.turn = Turn { of: no, expected, ..Turn::default() };
+        self.now = self.now.max(at);
+        self.deliveries += 1;
+        self.draws = 0;
+        match event {
+            Event::ActivityCompleted { seq, result, .. } => self.settle(*seq, Outcome::Completed(result.clone())),
+            Event::ActivityFailed { seq, error, .. } => self.settle(*seq, Outcome::Failed(error.clone())),
+            Event::TimerFired { seq, at } => {
+                self.now = self.now.max(*at);
+                self.settle(*seq, Outcome::Fired);
+            }
+            Event::ChildEnded { seq, how, result } => {
+                self.settle(*seq, Outcome::Child { how: *how, result: result.clone() });
+            }
+            Event::SignalReceived { name, payload, sender } => self.receive(name, payload, sender),
+            Event::RunStarted(_) | Event::CancelRequested { .. } | Event::RunTimedOut { .. } => {}
+            Event::Turn { .. }
+            | Event::AttemptStarted { .. }
+            | Event::AttemptFailed { .. }
+            | Event::AttemptParked { .. }
+            | Event::CompensationStarted { .. }
+            | Event::RunEnded(_)
+            | Event::BuildChanged { .. }
+            | Event::RunBlocked { .. }
+            | Event::RunUnblocked { .. }
+            | Event::Opened { .. }
+            | Event::Closed
+            | Event::Checkpoint { .. } => {}
+        }
+    }
+
+    /// Makes one outcome observable: of the commands that wait in the code and have one, the first by seq. None when
+    /// nothing can be granted, which ends the turn.
+    pub fn grant(&mut self) -> Option<Seq> {
+        if self.fault.is_some() {
+            return None;
+        }
+        let ready = |slot: &Slot| match &slot.signal {
+            Some(name) => self.signals.get(name).is_some_and(|buffer| !buffer.is_empty()),
+            None => slot.outcome.is_some(),
+        };
+        let seq = self.slots.iter().find(|(_, slot)| slot.demanded && ready(slot)).map(|(seq, _)| *seq)?;
+        self.granted = Some(seq);
+        Some(seq)
+    }
+
+    /// Takes the grant back if the code did not take it: the command waits until the code asks for it again.
+    pub fn settle_grant(&mut self) {
+        if let Some(seq) = self.granted.take()
+            && let Some(slot) = self.slots.get_mut(&seq)
+        {
+            slot.demanded = false;
+        }
+    }
+
+    /// Ends the turn.
+    ///
+    /// # Errors
+    /// The fault that was met in it; a recorded turn that holds more than was asked for is one.
+    pub fn end_turn(&mut self) -> Result<TurnDone, Fault> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let turn = std::mem::take(&mut self.turn);
+        if let Some(expected) = &turn.expected
+            && let Some(missing) = expected.get(turn.entries.len())
+        {
+            return Err(Fault::Mismatch(Box::new(self.mismatch(Some(missing), None))));
+        }
+        let warnings = std::mem::take(&mut self.warnings);
+        Ok(TurnDone { of: turn.of, entries: turn.entries, asked: turn.asked, warnings })
+    }
+
+    /// Whether the code waits for anything that the journal can give.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.slots.values().any(|slot| slot.demanded)
+    }
+
+    /// Stops the run for a reason that the shell met.
+    pub fn fail(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+    }
+
+    /// Whether a fault was met; the code sees nothing more then.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    // What the futures of the code call, any number of times in a poll.
+
+    /// The number of a call that is built now.
+    pub fn take_seq(&mut self) -> Seq {
+        let seq = self.next_seq;
+        self.next_seq = seq.next();
+        seq
+    }
+
+    /// Asks for a command, at the first poll of its future.
+    pub fn issue(&mut self, seq: Seq, command: Command, place: Place) {
+        if self.fault.is_some() {
+            return;
+        }
+        let entry = match self.entry_of(seq, &command) {
+            Ok(entry) => entry,
+            Err(fault) => return self.fail(fault),
+        };
+        let inputs = command.inputs();
+        let Some(entry) = self.compare(entry, inputs, Some(place)) else { return };
+        let signal = if let Command::AwaitSignal { name } = &command { Some(name.clone()) } else { None };
+        self.slots.insert(seq, Slot { signal, outcome: None, demanded: true });
+        let (ordinal, recorded_value) = self.key_parts(&entry);
+        self.turn.entries.push(entry);
+        self.turn.asked.push(Issued { seq, command, ordinal, recorded_value });
+    }
+
+    /// The command's outcome, if it is the one that was granted; else the command is noted as waited for.
+    pub fn observe(&mut self, seq: Seq) -> Option<Outcome> {
+        if self.fault.is_some() {
+            return None;
+        }
+        let granted = self.granted == Some(seq);
+        let slot = self.slots.get_mut(&seq)?;
+        if !granted {
+            slot.demanded = true;
+            return None;
+        }
+        if let Some(name) = slot.signal.clone() {
+            return self.take_signal(seq, &name);
+        }
+        self.granted = None;
+        self.slots.remove(&seq)?.outcome
+    }
+
+    /// The code drops a command. One that was answered is simply gone; one that still waits is recorded as dropped.
+    pub fn abandon(&mut self, seq: Seq) {
+        if self.granted == Some(seq) {
+            self.granted = None;
+        }
+        let Some(slot) = self.slots.remove(&seq) else { return };
+        if slot.outcome.is_some() || self.fault.is_some() {
+            return;
+        }
+        if let Some(entry) = self.compare(Entry::CommandDropped { seq }, Inputs::Checked, None) {
+            self.turn.entries.push(entry);
+        }
+    }
+
+    /// Logical time: that of the newest delivered event, never going back.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The next 64 random bits: a function of the run's seed, of how many events were delivered, and of how many draws
+    /// were made since the last one (SipHash-2-4, keyed with the seed).
+    pub fn draw(&mut self) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.head.seed);
+        hasher.write_u64(self.deliveries);
+        hasher.write_u64(self.draws);
+        self.draws += 1;
+        hasher.finish()
+    }
+
+    /// What the run's digests are keyed with.
+    #[must_use]
+    pub fn salt(&self) -> [u8; 16] {
+        self.head.salt
+    }
+
+    /// The run's identity.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.head.run
+    }
+
+    /// The run's workflow id.
+    #[must_use]
+    pub fn id(&self) -> &Text {
+        &self.head.id
+    }
+
+    /// The run's workflow.
+    #[must_use]
+    pub fn workflow(&self) -> &Text {
+        &self.head.workflow
+    }
+
+    // Helpers.
+
+    fn settle(&mut self, seq: Seq, outcome: Outcome) {
+        if let Some(slot) = self.slots.get_mut(&seq) {
+            slot.outcome = Some(outcome);
+        }
+    }
+
+    fn receive(&mut self, name: &Text, payload: &Payload, sender: &Sender) {
+        if *sender != Sender::Anonymous && !self.seen.insert(sender.clone()) {
+            return;
+        }
+        self.signals.entry(name.clone()).or_default().push_back(payload.clone());
+    }
+
+    fn take_signal(&mut self, seq: Seq, name: &Text) -> Option<Outcome> {
+        let entry = self.compare(Entry::SignalTaken { seq }, Inputs::Checked, None)?;
+        let payload = self.signals.get_mut(name)?.pop_front()?;
+        self.turn.entries.push(entry);
+        self.granted = None;
+        self.slots.remove(&seq);
+        Some(Outcome::Signal(payload))
+    }
+
+    /// What the journal will hold for an entry that is asked for now: itself, or the recorded one that it fits.
+    fn compare(&mut self, asked: Entry, inputs: Inputs, place: Option<Place>) -> Option<Entry> {
+        let Some(expected) = &self.turn.expected else { return Some(asked) };
+        let recorded = expected.get(self.turn.entries.len()).cloned();
+        let same_build = self.recorded.build == self.head.build;
+        let fit = match &recorded {
+            Some(recorded) => fit::fit(recorded, &asked, inputs, same_build, |call| self.recorded.is_swap(call)),
+            None => Fit::Differs,
+        };
+        match fit {
+            Fit::Same => recorded,
+            Fit::Stands(warning) => {
+                self.warnings.push(warning);
+                recorded
+            }
+            Fit::Differs => {
+                let mut mismatch = self.mismatch(recorded.as_ref(), Some(&asked));
+                mismatch.place = place;
+                self.fail(Fault::Mismatch(Box::new(mismatch)));
+                None
+            }
+        }
+    }
+
+    fn mismatch(&self, recorded: Option<&Entry>, asked: Option<&Entry>) -> Mismatch {
+        let seq = asked.and_then(Entry::seq).or_else(|| recorded.and_then(Entry::seq)).unwrap_or_default();
+        Mismatch {
+            workflow: self.head.workflow.clone(),
+            id: self.head.id.clone(),
+            seq,
+            turn: self.turn.of,
+            recorded: recorded.map(|entry| self.describe(entry)),
+            asked: asked.map(|entry| self.describe(entry)),
+            recorded_build: self.recorded.build.clone(),
+            build: self.head.build.clone(),
+            place: None,
+            around: self.around(seq),
+        }
+    }
+
+    fn around(&self, seq: Seq) -> Vec<Asked> {
+        let from = Seq(seq.0.saturating_sub(2));
+        let to = Seq(seq.0.saturating_add(2));
+        self.recorded.entries.range(from..=to).map(|(_, entry)| Asked::new(entry)).collect()
+    }
+
+    /// An entry in words, with the command that it is about where the entry itself only says its number.
+    fn describe(&self, entry: &Entry) -> Asked {
+        let mut asked = Asked::new(entry);
+        if let Entry::CommandDropped { seq } | Entry::SignalTaken { seq } = entry {
+            asked.about = self.recorded.entries.get(seq).map(|entry| Box::new(Asked::new(entry)));
+        }
+        asked
+    }
+
+    fn entry_of(&mut self, seq: Seq, command: &Command) -> Result<Entry, Fault> {
+        Ok(match command {
+            Command::CallActivity(call) => Entry::ActivityScheduled(Box::new(self.activity(seq, call))),
+            Command::StartTimer { due } => Entry::TimerStarted { seq, due: *due },
+            Command::AwaitSignal { name } => Entry::SignalAwaited { seq, name: name.clone() },
+            Command::StartChild(child) => Entry::ChildScheduled(Box::new(self.child(seq, child)?)),
+        })
+    }
+
+    fn activity(&self, seq: Seq, call: &CallActivity) -> ActivityScheduled {
+        ActivityScheduled {
+            seq,
+            name: call.name.clone(),
+            value: call.value,
+            shape: call.shape,
+            binding: Binding {
+                at_most_once: call.at_most_once,
+                by_token: false,
+                queue: Text::default(),
+                deadline: call.schedule_to_close.map(|span| self.now.after(span)),
+            },
+            undo: call.undo,
+            undoes: None,
+            input: call.at_most_once.then(|| call.input.clone()),
+        }
+    }
+
+    fn child(&mut self, seq: Seq, child: &StartChild) -> Result<ChildScheduled, Fault> {
+        let name = child.id.clone().unwrap_or_else(|| seq.to_string().into());
+        let id: Text = format!("{}/{name}", self.head.id).into();
+        if !self.children.insert(id.clone()) {
+            return Err(Fault::Refused(format!("it starts two children under the one id `{id}`").into()));
+        }
+        Ok(ChildScheduled {
+            seq,
+            workflow: child.workflow.clone(),
+            child: RunNo(0),
+            id,
+            value: child.value,
+            shape: child.shape,
+            close: child.close,
+        })
+    }
+
+    fn key_parts(&mut self, entry: &Entry) -> (u32, Digest) {
+        let Entry::ActivityScheduled(call) = entry else { return (0, Digest::default()) };
+        (self.recorded.count(call), call.value)
+    }
+}
+
+impl Recorded {
+    fn add(&mut self, call: &ActivityScheduled) {
+        let key = (call.name.clone(), call.value, call.shape);
+        self.calls.entry(key).and_modify(|(_, last)| *last = call.seq).or_insert((call.seq, call.seq));
+    }
+
+    /// Counts a call among its equals, in the order of the journal; gives how many stood before it.
+    fn count(&mut self, call: &ActivityScheduled) -> u32 {
+        let before = self.equals.entry((call.name.clone(), call.value)).or_default();
+        *before += 1;
+        *before - 1
+    }
+
+    /// Whether another recorded call of this name holds exactly what this one asks for: then the two were swapped.
+    fn is_swap(&self, asked: &ActivityScheduled) -> bool {
+        let key = (asked.name.clone(), asked.value, asked.shape);
+        self.calls.get(&key).is_some_and(|(first, last)| *first != asked.seq || *last != asked.seq)
+    }
+}
+
+impl Command {
+    fn inputs(&self) -> Inputs {
+        match self {
+            Command::CallActivity(call) => call.inputs,
+            Command::StartChild(child) => child.inputs,
+            Command::StartTimer { .. } | Command::AwaitSignal { .. } => Inputs::Checked,
+        }
+    }
+}

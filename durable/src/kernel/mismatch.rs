@@ -1,0 +1,159 @@
+//! A mismatch as data, and in words: what the journal holds, what the code asks for, where, why that usually happens and
+//! what to do. Both sides always stand in the same order. It is text for people; nothing decides by it.
+
+use std::fmt;
+
+use super::command::Place;
+use super::event::{Entry, Text};
+use super::id::{Digest, EventNo, Seq, Timestamp};
+
+/// The code asks for something other than the journal holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mismatch {
+    /// The workflow.
+    pub workflow: Text,
+    /// The run's workflow id.
+    pub id: Text,
+    /// The command.
+    pub seq: Seq,
+    /// The delivered event whose turn it is.
+    pub turn: EventNo,
+    /// What the journal holds; none if its turn ends here.
+    pub recorded: Option<Asked>,
+    /// What the code asks for; none if the code's turn ends here.
+    pub asked: Option<Asked>,
+    /// The build that recorded it.
+    pub recorded_build: Text,
+    /// The build that replays it.
+    pub build: Text,
+    /// Where in the source the command was built.
+    pub place: Option<Place>,
+    /// The journal's commands near it.
+    pub around: Vec<Asked>,
+}
+
+/// An entry, reduced to what a person compares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The command's number.
+    pub seq: Seq,
+    /// What kind of command: `activity`, `timer`, `signal`, `child`, ..
+    pub kind: &'static str,
+    /// Its name, its due time.
+    pub what: Text,
+    /// The digest of its input's values, where it has one.
+    pub value: Option<Digest>,
+    /// The command that an entry without a name is about.
+    pub about: Option<Box<Asked>>,
+}
+
+impl Asked {
+    /// An entry in words.
+    #[must_use]
+    pub fn new(entry: &Entry) -> Asked {
+        let (kind, what, value) = match entry {
+            Entry::ActivityScheduled(call) => ("activity", format!("`{}`", call.name).into(), Some(call.value)),
+            Entry::ChildScheduled(child) => ("child", format!("`{}`", child.workflow).into(), Some(child.value)),
+            Entry::TimerStarted { due, .. } => ("timer", format!("due {}", Utc(*due)).into(), None),
+            Entry::SignalAwaited { name, .. } => ("signal", format!("`{name}`").into(), None),
+            Entry::SignalTaken { .. } => ("taking a signal", Text::default(), None),
+            Entry::SignalSent { name, to, .. } => ("sending a signal", format!("`{name}` to {to}").into(), None),
+            Entry::CompensationRegistered { .. } => ("compensation", Text::default(), None),
+            Entry::ScopeOpened { scope, .. } => ("a scope's begin", scope.to_string().into(), None),
+            Entry::ScopeClosed { scope } => ("a scope's end", scope.to_string().into(), None),
+            Entry::CommandDropped { .. } => ("dropping", Text::default(), None),
+        };
+        Asked { seq: entry.seq().unwrap_or_default(), kind, what, value, about: None }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)?;
+        if !self.what.as_str().is_empty() {
+            write!(f, " {}", self.what)?;
+        }
+        if let Some(about) = &self.about {
+            write!(f, " {about}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |side: &Option<Asked>, nothing: &str| match side {
+            Some(asked) => format!("{asked} (seq {})", asked.seq),
+            None => nothing.to_owned(),
+        };
+        writeln!(f, "mismatch in workflow `{}`, run {}, at seq {}", self.workflow, self.id, self.seq)?;
+        let recorded = side(&self.recorded, "nothing more in this turn");
+        writeln!(
+            f,
+            "  the journal holds     {recorded}{} (build {})",
+            self.input(&self.recorded),
+            self.recorded_build
+        )?;
+        let asked = side(&self.asked, "nothing more in this turn");
+        let place = self.place.map(|place| format!("{}:{}, ", place.file, place.line)).unwrap_or_default();
+        writeln!(f, "  the code asks for     {asked}{} ({place}build {})", self.input(&self.asked), self.build)?;
+        if !self.around.is_empty() {
+            let around: Vec<String> = self.around.iter().map(|asked| format!("{} {asked}", asked.seq)).collect();
+            writeln!(f, "  around it             {}", around.join("   "))?;
+        }
+        writeln!(f, "  likely cause          {}", self.cause())?;
+        writeln!(
+            f,
+            "  way out               finish the open runs on the build that recorded them, or bring the old order back"
+        )?;
+        write!(f, "  the run is parked and nothing was lost; it goes on with a fitting binary [E0201]")
+    }
+}
+
+impl Mismatch {
+    /// The input's digest, where only the input differs.
+    fn input(&self, side: &Option<Asked>) -> String {
+        let named = |asked: &Option<Asked>| asked.as_ref().map(|asked| (asked.seq, asked.kind, asked.what.clone()));
+        match side.as_ref().and_then(|asked| asked.value) {
+            Some(value) if named(&self.recorded) == named(&self.asked) => format!(" with input {value}"),
+            _ => String::new(),
+        }
+    }
+
+    fn cause(&self) -> &'static str {
+        if self.recorded_build == self.build {
+            return "the code reads something that no journal holds: a clock, a random number, the order of a hash map, \
+                    an unbiased `select!` (use the one of `durable::prelude`, or `biased;`)";
+        }
+        match (&self.recorded, &self.asked) {
+            (Some(_), None) => "a call was removed while this run was in flight",
+            (None, Some(_)) => "a call was added while this run was in flight",
+            _ => "calls were added, removed, swapped or changed while this run was in flight",
+        }
+    }
+}
+
+/// A point in time in UTC, to the second.
+pub(super) struct Utc(pub(super) Timestamp);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.0.div_euclid(1_000_000);
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let (year, month, day) = civil(days);
+        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    }
+}
+
+/// Days since 1970-01-01 as a date of the proleptic Gregorian calendar, counted in eras of 400 years that begin in March.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
