@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher24;
 
 use super::command::{CallActivity, Command, Inputs, Outcome, Place, StartChild};
 use super::event::{ActivityScheduled, Binding, ChildScheduled, Entry, Event, Payload, RunStarted, Sender, Text};
+use super::fault::Fault;
 use super::fit::{self, Fit};
 use super::id::{Digest, EventNo, RunId, RunNo, Seq, Timestamp};
 use super::mismatch::{Asked, Mismatch};
@@ -101,23 +102,6 @@ pub struct TurnDone {
     pub asked: Vec<Issued>,
     /// What an operator should know: a changed input that was let stand.
     pub warnings: Vec<Text>,
-}
-
-/// Why a run cannot go on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Fault {
-    /// The code asks for something other than the journal holds.
-    Mismatch(Box<Mismatch>),
-    /// The workflow panicked.
-    Panicked(Text),
-    /// The workflow woke itself [`MAX_POLLS`] times in one turn.
-    Livelock,
-    /// The workflow waits for something that no journal holds.
-    WaitsOutside,
-    /// A recorded value does not decode.
-    Undecodable(Text),
-    /// Anything else that the code did and must not: the text says what.
-    Refused(Text),
 }
 
 impl Machine {

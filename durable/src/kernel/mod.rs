@@ -5,6 +5,7 @@
 pub mod command;
 pub mod engine;
 pub mod event;
+pub mod fault;
 mod fit;
 pub mod id;
 pub mod machine;

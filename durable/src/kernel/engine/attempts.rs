@@ -203,9 +203,6 @@ impl Kernel {
         let seq = issued.seq;
         if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
             call.issued = Some(issued);
-            if let Phase::Withheld(attempt) = call.phase {
-                self.order_recorded(run, seq, attempt, now);
-            }
             return;
         }
         let Some(waiting) = self.tables.open.get(&run).and_then(|entry| entry.waits(seq)).cloned() else { return };
@@ -300,6 +297,18 @@ impl Kernel {
     /// Whether no attempt of the run may begin: it is blocked, or has a delivered event without a turn.
     fn withholds(&self, run: RunNo) -> bool {
         self.is_blocked(run) || self.tables.open.get(&run).is_some_and(|entry| !entry.unturned.is_empty())
+    }
+
+    /// The run has seen everything: what was withheld from it may begin.
+    pub(super) fn release_withheld(&mut self, run: RunNo, now: Now) {
+        if self.withholds(run) {
+            return;
+        }
+        for seq in self.calls.of_run(run) {
+            if let Some(Phase::Withheld(attempt)) = self.calls.open.get(&(run, seq)).map(|call| call.phase) {
+                self.order_recorded(run, seq, attempt, now);
+            }
+        }
     }
 
     pub(super) fn attempt_timed_out(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {

@@ -73,6 +73,8 @@ pub trait Turns {
     fn turn(&mut self, run: RunNo, no: EventNo, at: Timestamp, event: &Event) -> TurnEnd;
     /// Takes a run out of memory: its futures are dropped and leave no trace.
     fn put_away(&mut self, run: RunNo);
+    /// The same, and the run has ended: nothing of it will be asked for again.
+    fn ended(&mut self, run: RunNo);
 }
 
 /// How a turn ended.
@@ -82,8 +84,10 @@ pub enum TurnEnd {
     Quiet(TurnDone),
     /// The body ended.
     Ended(TurnDone, End, Payload),
-    /// The run cannot go on; the text says why, and what to do.
+    /// The run cannot go on; the text says why, and what to do. That is recorded.
     Blocked(Text),
+    /// The run cannot go on for a cause outside the code, which is not recorded: it is looked at anew at each open.
+    Stuck(Text),
 }
 
 /// Who waits for an answer.

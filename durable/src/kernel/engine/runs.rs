@@ -129,11 +129,7 @@ impl Kernel {
                 self.adopt(run, replayed, tail, now, turns);
             }
             Err(LoadFailure::Fault(reason)) => self.block(run, reason, now, turns),
-            Err(LoadFailure::Outside(reason)) => {
-                self.tell_blocked(run, &reason);
-                self.memory.insert(run, Memory::Stuck(reason));
-                turns.put_away(run);
-            }
+            Err(LoadFailure::Outside(reason)) => self.stick(run, reason, turns),
         }
         self.settle(now, turns);
     }
@@ -253,7 +249,16 @@ impl Kernel {
                 }
             }
             TurnEnd::Blocked(reason) => self.block(run, reason, now, turns),
+            TurnEnd::Stuck(reason) => self.stick(run, reason, turns),
         }
+    }
+
+    /// Takes a run out of memory for a cause that only this process has.
+    fn stick(&mut self, run: RunNo, reason: Text, turns: &mut dyn Turns) {
+        self.forget_inputs(run);
+        turns.put_away(run);
+        self.tell_blocked(run, &reason);
+        self.memory.insert(run, Memory::Stuck(reason));
     }
 
     /// Appends a turn and sets in motion what it asked for; false if the run was blocked instead.
@@ -394,7 +399,7 @@ impl Kernel {
         self.drop_calls(run);
         self.timers.disarm_run(run);
         self.memory.remove(&run);
-        turns.put_away(run);
+        turns.ended(run);
         entry.waiting.iter().for_each(|waiting| self.close_child(waiting, now, turns));
         if let Some((parent, seq)) = entry.parent {
             self.work.push_back((parent, Event::ChildEnded { seq, how, result }));
@@ -474,6 +479,7 @@ impl Kernel {
             }
             self.turn(run, delivered, now, turns);
         }
+        self.release_withheld(run, now);
         if self.is_hot(run) && self.config.residence == Residence::PutAwayAtEveryAwait && self.work.is_empty() {
             self.put_away(run, turns);
         }

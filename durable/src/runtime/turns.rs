@@ -1,0 +1,471 @@
+//! Runs in memory: this is where workflow code is polled. It turns a delivered event into polls and the polls into a turn, live
+//! and at replay, and decides nothing: what is granted and what fits is the machine's, what follows from it the kernel's.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures::stream::{FuturesUnordered, Stream};
+use tracing::{Dispatch, Span};
+
+use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
+use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
+use crate::kernel::fault::Fault;
+use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
+use crate::kernel::machine::{Issued, MAX_POLLS, Machine};
+use crate::payload::PayloadCodec;
+use crate::registry::Registry;
+use crate::workflow::context::{BranchFuture, Check, Refusal, RunContext, StepFn, What};
+use crate::workflow::definition::{BodyEnd, BodyFuture};
+
+/// A journal as it was loaded: events in their order.
+pub(crate) type Journal = Vec<(EventNo, Timestamp, Event)>;
+
+/// All runs in memory.
+pub(crate) struct Hot {
+    runs: BTreeMap<RunNo, HotRun>,
+    steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
+    registry: Arc<Registry>,
+    check: Arc<Check>,
+    codec: PayloadCodec,
+    build: Text,
+}
+
+struct HotRun {
+    context: Arc<RunContext>,
+    body: Option<BodyFuture>,
+    branches: FuturesUnordered<BranchFuture>,
+    waker: Arc<RunWaker>,
+    span: Span,
+}
+
+/// Why a turn is driven: it decides whether the run is polled before anything is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Start,
+    Outcome,
+    Drop(End),
+}
+
+/// How a turn's polls ended.
+enum Driven {
+    Quiet,
+    Ended(End, Payload),
+}
+
+impl Turns for Hot {
+    fn turn(&mut self, run: RunNo, no: EventNo, at: Timestamp, event: &Event) -> TurnEnd {
+        if let Event::RunStarted(started) = event
+            && let Err(failure) = self.make(run, started)
+        {
+            return failure.into();
+        }
+        self.deliver(run, no, at, event, None)
+    }
+
+    fn put_away(&mut self, run: RunNo) {
+        if let Some(run) = self.runs.remove(&run) {
+            run.drop_inertly();
+        }
+    }
+
+    fn ended(&mut self, run: RunNo) {
+        self.put_away(run);
+        self.steps.remove(&run);
+    }
+}
+
+impl Hot {
+    pub(crate) fn new(registry: Arc<Registry>, codec: PayloadCodec, build: Text) -> Hot {
+        let check = check_against(Arc::clone(&registry));
+        Hot { runs: BTreeMap::new(), steps: BTreeMap::new(), registry, check, codec, build }
+    }
+
+    /// How many runs are in memory.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// The closure of a step that has an attempt to make.
+    pub(crate) fn step(&self, run: RunNo, seq: Seq) -> Option<StepFn> {
+        self.steps.get(&run)?.get(&seq).cloned()
+    }
+
+    /// A step has its result: its closure is not needed any more.
+    pub(crate) fn forget_step(&mut self, run: RunNo, seq: Seq) {
+        if let Some(steps) = self.steps.get_mut(&run) {
+            steps.remove(&seq);
+        }
+    }
+
+    /// Replays a journal: every recorded turn is polled again and has to ask for what it asked for then.
+    pub(crate) fn replay(&mut self, run: RunNo, journal: Journal) -> Result<Replayed, LoadFailure> {
+        let replayed = tracing::dispatcher::with_default(&Dispatch::none(), || self.replay_silently(run, journal));
+        if replayed.is_err() {
+            self.put_away(run);
+        }
+        replayed
+    }
+
+    /// Takes every run out of memory.
+    pub(crate) fn put_all_away(&mut self) {
+        let runs: Vec<RunNo> = self.runs.keys().copied().collect();
+        runs.into_iter().for_each(|run| self.put_away(run));
+    }
+
+    fn replay_silently(&mut self, run: RunNo, journal: Journal) -> Result<Replayed, LoadFailure> {
+        let Some((_, _, Event::RunStarted(started))) = journal.first() else {
+            return Err(LoadFailure::Outside("its journal does not begin with its start".into()));
+        };
+        self.make(run, started)?;
+        let next = journal.last().map(|(no, _, _)| no.next()).unwrap_or_default();
+        let turns = journal.iter().filter_map(|(_, _, event)| match event {
+            Event::Turn { entries, .. } => Some(entries.as_slice()),
+            _ => None,
+        });
+        self.machine(run, |machine| machine.remember(turns));
+        let mut waiting: BTreeMap<EventNo, (Timestamp, Event)> = BTreeMap::new();
+        let mut asked = BTreeMap::new();
+        for (no, at, event) in journal {
+            match event {
+                Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
+                Event::Turn { of, entries } => {
+                    let Some((at, event)) = waiting.remove(&of) else {
+                        return Err(LoadFailure::Outside(format!("its turn of event {of} has no such event").into()));
+                    };
+                    let done = self.replay_turn(run, (of, at, event), entries)?;
+                    asked.extend(done.into_iter().map(|issued| (issued.seq, issued)));
+                }
+                event if event.is_delivered() => {
+                    settled(&event).into_iter().for_each(|seq| {
+                        asked.remove(&seq);
+                    });
+                    waiting.insert(no, (at, event));
+                }
+                _ => {}
+            }
+        }
+        self.machine(run, Machine::forget);
+        let unturned = waiting.into_iter().map(|(no, (at, event))| (no, at, event)).collect();
+        Ok(Replayed { asked: asked.into_values().collect(), next, unturned })
+    }
+
+    fn replay_turn(
+        &mut self,
+        run: RunNo,
+        delivered: (EventNo, Timestamp, Event),
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Issued>, LoadFailure> {
+        let (no, at, event) = delivered;
+        match self.deliver(run, no, at, &event, Some(entries)) {
+            TurnEnd::Quiet(done) => Ok(done.asked),
+            TurnEnd::Ended(..) => Err(LoadFailure::Fault(Fault::EndsEarly.to_string().into())),
+            TurnEnd::Blocked(reason) => Err(LoadFailure::Fault(reason)),
+            TurnEnd::Stuck(reason) => Err(LoadFailure::Outside(reason)),
+        }
+    }
+
+    fn machine(&self, run: RunNo, f: impl FnOnce(&mut Machine)) {
+        if let Some(run) = self.runs.get(&run) {
+            run.context.machine(f);
+        }
+    }
+
+    /// Makes a run as it is before its first event.
+    fn make(&mut self, run: RunNo, started: &RunStarted) -> Result<(), LoadFailure> {
+        let Some(entry) = self.registry.workflow(started.workflow.as_str(), started.version) else {
+            return Err(LoadFailure::Outside(missing_workflow(&self.registry, started)));
+        };
+        let body = entry
+            .body(&started.input, self.codec)
+            .map_err(|reason| LoadFailure::Fault(Fault::Undecodable(reason.into()).to_string().into()))?;
+        let machine = Machine::new(started, self.build.clone());
+        let context = RunContext::new(machine, Arc::clone(&self.check), self.codec);
+        let waker = Arc::new(RunWaker {
+            context: Arc::downgrade(&context),
+            workflow: started.workflow.clone(),
+            id: started.id.clone(),
+            woken: AtomicBool::new(false),
+            foreign: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        let span = tracing::info_span!("run", workflow = %started.workflow, id = %started.id, run = %started.run);
+        let hot = HotRun { context, body: Some(body), branches: FuturesUnordered::new(), waker, span };
+        self.runs.insert(run, hot);
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        run: RunNo,
+        no: EventNo,
+        at: Timestamp,
+        event: &Event,
+        expected: Option<Vec<Entry>>,
+    ) -> TurnEnd {
+        let Some(hot) = self.runs.get_mut(&run) else {
+            return TurnEnd::Stuck("it is not in memory".into());
+        };
+        hot.context.machine(|machine| machine.deliver(no, at, event, expected));
+        let driven = hot.drive(cause(event));
+        let steps = hot.context.take_steps();
+        let end = hot.end_turn(driven);
+        if !steps.is_empty() {
+            self.steps.entry(run).or_default().extend(steps);
+        }
+        end
+    }
+}
+
+/// The command that an event answers.
+fn settled(event: &Event) -> Option<Seq> {
+    match event {
+        Event::ActivityCompleted { seq, .. }
+        | Event::ActivityFailed { seq, .. }
+        | Event::TimerFired { seq, .. }
+        | Event::ChildEnded { seq, .. } => Some(*seq),
+        _ => None,
+    }
+}
+
+fn cause(event: &Event) -> Cause {
+    match event {
+        Event::RunStarted(_) => Cause::Start,
+        Event::CancelRequested { .. } => Cause::Drop(End::Cancelled),
+        Event::RunTimedOut { .. } => Cause::Drop(End::TimedOut),
+        _ => Cause::Outcome,
+    }
+}
+
+impl HotRun {
+    /// Polls until the run is quiet and nothing more can be granted.
+    fn drive(&mut self, cause: Cause) -> Result<Driven, Fault> {
+        let _span = self.span.clone().entered();
+        let mut polls = 0;
+        match cause {
+            Cause::Drop(how) => return self.drop_body().map(|()| Driven::Ended(how, Payload::default())),
+            Cause::Start => {
+                if let Some(end) = self.poll_until_quiet(&mut polls)? {
+                    return Ok(end);
+                }
+            }
+            Cause::Outcome => {}
+        }
+        while let Some(seq) = self.context.machine(Machine::grant) {
+            self.wake(seq);
+            let ended = self.poll_until_quiet(&mut polls)?;
+            self.context.machine(Machine::settle_grant);
+            if let Some(end) = ended {
+                return Ok(end);
+            }
+        }
+        match self.context.machine(|machine| machine.has_failed() || machine.waits()) {
+            true => Ok(Driven::Quiet),
+            false => Err(Fault::WaitsOutside),
+        }
+    }
+
+    fn poll_until_quiet(&mut self, polls: &mut u32) -> Result<Option<Driven>, Fault> {
+        loop {
+            *polls += 1;
+            if *polls > MAX_POLLS {
+                return Err(Fault::Livelock);
+            }
+            self.waker.woken.store(false, Ordering::Relaxed);
+            if let Poll::Ready(end) = self.poll()? {
+                return ended(end).map(Some);
+            }
+            let failed = self.context.machine(|machine| machine.has_failed());
+            if failed || !self.waker.woken.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// One poll of the body and of every branch that was woken or is new.
+    fn poll(&mut self) -> Result<Poll<BodyEnd>, Fault> {
+        let Some(body) = self.body.as_mut() else { return Ok(Poll::Pending) };
+        let (context, branches) = (&self.context, &mut self.branches);
+        let waker = Waker::from(Arc::clone(&self.waker));
+        let mut poll = std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|cx| {
+            if let Poll::Ready(end) = body.as_mut().poll(cx) {
+                return Poll::Ready(end);
+            }
+            poll_branches(context, branches, cx);
+            Poll::Pending
+        })));
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            context.enter(|| poll.as_mut().poll(&mut Context::from_waker(&waker)))
+        }));
+        polled.map_err(|panic| Fault::Panicked(panic_text(panic.as_ref())))
+    }
+
+    /// Drops everything that the code waits for, as a journaled point.
+    fn drop_body(&mut self) -> Result<(), Fault> {
+        let body = self.body.take();
+        let branches = std::mem::take(&mut self.branches);
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            self.context.enter(|| {
+                drop(body);
+                drop(self.context.take_branches());
+                drop(branches);
+            });
+        }));
+        dropped.map_err(|panic| Fault::Panicked(panic_text(panic.as_ref())))
+    }
+
+    fn wake(&self, seq: Seq) {
+        if let Some(waker) = self.context.take_waker(seq) {
+            self.context.enter(|| waker.wake());
+        }
+    }
+
+    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> TurnEnd {
+        if let Some(missing) = self.context.take_missing() {
+            return TurnEnd::Stuck(missing);
+        }
+        let driven = match driven {
+            Ok(driven) => driven,
+            Err(fault) => {
+                self.context.machine(|machine| machine.fail(fault));
+                Driven::Quiet
+            }
+        };
+        match (self.context.machine(Machine::end_turn), driven) {
+            (Err(fault), _) => TurnEnd::Blocked(fault.to_string().into()),
+            (Ok(done), Driven::Quiet) => TurnEnd::Quiet(done),
+            (Ok(done), Driven::Ended(how, result)) => TurnEnd::Ended(done, how, result),
+        }
+    }
+
+    /// Drops the futures so that nothing they do counts.
+    fn drop_inertly(self) {
+        self.context.close();
+        self.waker.closed.store(true, Ordering::Relaxed);
+        let HotRun { body, branches, context, .. } = self;
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            drop(body);
+            drop(branches);
+            drop(context.take_branches());
+        }));
+        if let Err(panic) = dropped {
+            let panic = panic_text(panic.as_ref());
+            tracing::error!(%panic, "a destructor panicked while its run was put away");
+        }
+    }
+}
+
+fn poll_branches(context: &RunContext, branches: &mut FuturesUnordered<BranchFuture>, cx: &mut Context<'_>) {
+    loop {
+        let new = context.take_branches();
+        let nothing_new = new.is_empty();
+        new.into_iter().for_each(|branch| branches.push(branch));
+        match Pin::new(&mut *branches).poll_next(cx) {
+            Poll::Ready(Some(())) => {}
+            Poll::Ready(None) | Poll::Pending if nothing_new => return,
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+    }
+}
+
+fn ended(end: BodyEnd) -> Result<Driven, Fault> {
+    match end {
+        BodyEnd::Ok(result) => Ok(Driven::Ended(End::Completed, result)),
+        BodyEnd::Err { error, .. } => Ok(Driven::Ended(End::Failed, error)),
+        BodyEnd::Unrecorded(reason) => Err(Fault::Refused(reason.into())),
+    }
+}
+
+/// The waker at the root of a run. A wake during the run's own poll asks for another one; any other is foreign: it never polls the
+/// run, and is reported once.
+struct RunWaker {
+    context: std::sync::Weak<RunContext>,
+    workflow: Text,
+    id: Text,
+    woken: AtomicBool,
+    foreign: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl Wake for RunWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.context.upgrade().is_some_and(|context| context.is_current()) {
+            self.woken.store(true, Ordering::Relaxed);
+        } else if !self.foreign.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                workflow = %self.workflow, id = %self.id,
+                "a workflow was woken from outside its journal (a tokio timer, a channel, a join handle): it is not polled for \
+                 that, since no replay could repeat it; use an activity, a step, `durable::sleep` or a signal [E0204]"
+            );
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Text {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Text::cut(text.unwrap_or("a panic without a text"), 4096)
+}
+
+fn missing_workflow(registry: &Registry, started: &RunStarted) -> Text {
+    let (name, version) = (&started.workflow, started.version);
+    let known: Vec<String> =
+        registry.workflows().map(|entry| format!("`{}` version {}", entry.name, entry.version)).collect();
+    format!(
+        "workflow `{name}` version {version} is not registered in this binary (it has: {}): register it, and the run goes on at \
+         the next open [E0208]",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )
+    .into()
+}
+
+/// Compares what is called with what is registered under its name.
+fn check_against(registry: Arc<Registry>) -> Arc<Check> {
+    Arc::new(move |what: &What| {
+        let (name, definition, registered) = match what {
+            What::Activity { name, definition } => {
+                let entry = registry.activity(name.as_str());
+                (name, definition, entry.map(|entry| (entry.type_id, entry.type_name)))
+            }
+            What::Workflow { name, definition } => {
+                let entry = registry.workflows().find(|entry| entry.name == *name && entry.type_id == *definition);
+                let other = || registry.workflows().find(|entry| entry.name == *name);
+                (name, definition, entry.or_else(other).map(|entry| (entry.type_id, entry.type_name)))
+            }
+            What::Step { .. } | What::Sleep | What::Receive { .. } => return Ok(()),
+        };
+        match registered {
+            Some((type_id, _)) if type_id == *definition => Ok(()),
+            Some((_, type_name)) => Err(Refusal::Wrong(
+                format!("`{name}` is called, and another one is registered under that name: `{type_name}`").into(),
+            )),
+            None => Err(Refusal::Missing(
+                format!(
+                    "`{name}` is called and not registered in this binary: add it to `.register((.., {name}))`, and the run \
+                     goes on at the next open [E0208]"
+                )
+                .into(),
+            )),
+        }
+    })
+}
+
+impl From<LoadFailure> for TurnEnd {
+    fn from(failure: LoadFailure) -> TurnEnd {
+        match failure {
+            LoadFailure::Fault(reason) => TurnEnd::Blocked(reason),
+            LoadFailure::Outside(reason) => TurnEnd::Stuck(reason),
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! The ambient context: which run is being polled on this thread, and what its futures may ask of it.
+//!
+//! A run's context is set around each poll of its future and around the drops that a journaled point causes, and restored
+//! after it; it never leaks into another task. Once it is closed (the run is put away, blocked, ended, or its process is going
+//! down), everything that is still dropped is inert.
+
+use std::any::TypeId;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::activity::{AttemptFuture, AttemptInfo};
+use crate::kernel::command::{Command, Outcome, Place};
+use crate::kernel::event::{Payload, Text};
+use crate::kernel::id::{Seq, Timestamp};
+use crate::kernel::machine::{Fault, Machine};
+use crate::payload::PayloadCodec;
+
+/// What a command asks for, for messages and for the check of what is registered under its name.
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    /// An activity's call.
+    Activity { name: Text, definition: TypeId },
+    /// A child workflow.
+    Workflow { name: Text, definition: TypeId },
+    /// A step.
+    Step { name: Text },
+    /// A durable timer.
+    Sleep,
+    /// A receive.
+    Receive { name: Text },
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::Activity { name, .. } => write!(f, "the call of activity `{name}`"),
+            What::Workflow { name, .. } => write!(f, "the call of workflow `{name}`"),
+            What::Step { name } => write!(f, "the step `{name}`"),
+            What::Sleep => f.write_str("the durable sleep"),
+            What::Receive { name } => write!(f, "the receive of signal `{name}`"),
+        }
+    }
+}
+
+/// One attempt at a step: its closure, called anew for each.
+pub(crate) type StepFn = Arc<dyn Fn(Payload, AttemptInfo) -> AttemptFuture + Send + Sync>;
+
+/// A branch of the run's own future.
+pub(crate) type BranchFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Nothing: the run does not go on from there.
+pub(crate) type Never = Infallible;
+
+/// Says why a call may not be made: its name leads to another definition, or to none.
+pub(crate) type Check = dyn Fn(&What) -> Result<(), Refusal> + Send + Sync;
+
+/// Why a call may not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The code is wrong; that is recorded.
+    Wrong(Text),
+    /// This binary lacks something; that is not recorded.
+    Missing(Text),
+}
+
+/// A run in memory, as its futures see it.
+pub(crate) struct RunContext {
+    inner: Mutex<Inner>,
+    check: Arc<Check>,
+    codec: PayloadCodec,
+}
+
+struct Inner {
+    machine: Machine,
+    wakers: BTreeMap<Seq, Waker>,
+    branches: Vec<BranchFuture>,
+    steps: Vec<(Seq, StepFn)>,
+    missing: Option<Text>,
+    open: Gate,
+}
+
+/// Whether what the futures do still counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    Closed,
+}
+
+impl fmt::Debug for RunContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunContext").finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<RunContext>>> = const { RefCell::new(None) };
+}
+
+/// Restores the context that was there before, also when a poll panics.
+struct Restore(Option<Arc<RunContext>>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.with(|current| std::mem::swap(&mut *current.borrow_mut(), &mut self.0));
+    }
+}
+
+fn current() -> Option<Arc<RunContext>> {
+    CURRENT.with(|current| current.borrow().clone())
+}
+
+impl RunContext {
+    pub(crate) fn new(machine: Machine, check: Arc<Check>, codec: PayloadCodec) -> Arc<RunContext> {
+        let inner = Inner {
+            machine,
+            wakers: BTreeMap::new(),
+            branches: Vec::new(),
+            steps: Vec::new(),
+            missing: None,
+            open: Gate::Open,
+        };
+        Arc::new(RunContext { inner: Mutex::new(inner), check, codec })
+    }
+
+    /// Runs `f` with this run as the one that is polled.
+    pub(crate) fn enter<T>(self: &Arc<Self>, f: impl FnOnce() -> T) -> T {
+        let _restore = Restore(CURRENT.with(|current| current.borrow_mut().replace(self.clone())));
+        f()
+    }
+
+    /// Whether this run is the one that is being polled on this thread.
+    pub(crate) fn is_current(self: &Arc<Self>) -> bool {
+        CURRENT.with(|current| current.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(current, self)))
+    }
+
+    pub(crate) fn machine<T>(&self, f: impl FnOnce(&mut Machine) -> T) -> T {
+        f(&mut self.lock().machine)
+    }
+
+    /// From now on nothing that the futures do counts.
+    pub(crate) fn close(&self) {
+        self.lock().open = Gate::Closed;
+    }
+
+    pub(crate) fn take_waker(&self, seq: Seq) -> Option<Waker> {
+        self.lock().wakers.remove(&seq)
+    }
+
+    pub(crate) fn take_branches(&self) -> Vec<BranchFuture> {
+        std::mem::take(&mut self.lock().branches)
+    }
+
+    pub(crate) fn take_steps(&self) -> Vec<(Seq, StepFn)> {
+        std::mem::take(&mut self.lock().steps)
+    }
+
+    /// What this binary lacks for the run to go on.
+    pub(crate) fn take_missing(&self) -> Option<Text> {
+        self.lock().missing.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn issue(&self, seq: Seq, what: &What, command: Result<Command, String>, place: Place) {
+        if let Err(refusal) = (self.check)(what) {
+            return self.refuse(refusal);
+        }
+        let mut inner = self.lock();
+        match command {
+            Ok(command) => inner.machine.issue(seq, command, place),
+            Err(reason) => {
+                let text = format!("{reason} (at {}:{})", place.file, place.line);
+                inner.machine.fail(Fault::Refused(text.into()));
+            }
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        let mut inner = self.lock();
+        let text = match refusal {
+            Refusal::Wrong(text) => text,
+            Refusal::Missing(text) => {
+                inner.missing = Some(text.clone());
+                text
+            }
+        };
+        inner.machine.fail(Fault::Refused(text));
+    }
+
+    fn observe(&self, seq: Seq, cx: &Context<'_>) -> Poll<Outcome> {
+        let mut inner = self.lock();
+        if inner.open == Gate::Closed {
+            return Poll::Pending;
+        }
+        if let Some(outcome) = inner.machine.observe(seq) {
+            let waker = inner.wakers.remove(&seq);
+            drop(inner);
+            drop(waker);
+            return Poll::Ready(outcome);
+        }
+        let old = match inner.wakers.get_mut(&seq) {
+            Some(waker) if waker.will_wake(cx.waker()) => None,
+            Some(waker) => Some(std::mem::replace(waker, cx.waker().clone())),
+            None => inner.wakers.insert(seq, cx.waker().clone()),
+        };
+        drop(inner);
+        drop(old);
+        Poll::Pending
+    }
+
+    fn abandon(self: &Arc<Self>, seq: Seq, what: &What) {
+        let here = self.is_current();
+        let mut inner = self.lock();
+        if inner.open == Gate::Closed {
+            return;
+        }
+        if here {
+            inner.machine.abandon(seq);
+        } else {
+            let text = format!("{what} was dropped outside the run's own polls: keep durable futures in the workflow's body");
+            inner.machine.fail(Fault::Refused(text.into()));
+        }
+        let waker = inner.wakers.remove(&seq);
+        drop(inner);
+        drop(waker);
+    }
+}
+
+/// One durable command of the run being polled. It takes its number when it is built in a run, is issued at its first poll,
+/// and built and dropped leaves nothing.
+pub(crate) struct Pending {
+    what: What,
+    built: &'static Location<'static>,
+    run: Option<(Arc<RunContext>, Seq)>,
+    step: Option<StepFn>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Built,
+    Issued,
+    Done,
+}
+
+/// What a command is made from in its run.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) seq: Seq,
+    pub(crate) salt: [u8; 16],
+    pub(crate) now: Timestamp,
+    pub(crate) codec: PayloadCodec,
+}
+
+impl Pending {
+    #[track_caller]
+    pub(crate) fn build(what: What) -> Pending {
+        let run = current().map(|run| {
+            let seq = run.machine(Machine::take_seq);
+            (run, seq)
+        });
+        Pending { what, built: Location::caller(), run, step: None, stage: Stage::Built }
+    }
+
+    pub(crate) fn is_issued(&self) -> bool {
+        self.stage != Stage::Built
+    }
+
+    /// Gives a step's closure, before its first poll.
+    pub(crate) fn attach(&mut self, step: StepFn) {
+        self.step = Some(step);
+    }
+
+    /// Asks for the command at the first poll; gives its outcome when it is granted.
+    ///
+    /// # Panics
+    /// Where it is awaited outside the run that it was built in.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: impl FnOnce(&Origin) -> Result<Command, String>,
+    ) -> Poll<Outcome> {
+        assert!(self.stage != Stage::Done, "{} was polled again after it had given its result", self.what);
+        let (run, seq) = self.here();
+        if self.stage == Stage::Built {
+            self.stage = Stage::Issued;
+            let (salt, now) = run.machine(|machine| (machine.salt(), machine.now()));
+            let command = command(&Origin { seq, salt, now, codec: run.codec });
+            let place = Place { file: self.built.file(), line: self.built.line() };
+            run.issue(seq, &self.what, command, place);
+            if let Some(step) = self.step.take() {
+                run.lock().steps.push((seq, step));
+            }
+        }
+        let outcome = run.observe(seq, cx);
+        if outcome.is_ready() {
+            self.stage = Stage::Done;
+        }
+        outcome
+    }
+
+    /// Parks the run: a recorded value does not decode.
+    pub(crate) fn block(&self, reason: String) -> Poll<Never> {
+        if let Some((run, _)) = &self.run {
+            let text = format!("{} at {}: {reason}", self.what, self.built);
+            run.machine(|machine| machine.fail(Fault::Undecodable(text.into())));
+        }
+        Poll::Pending
+    }
+
+    /// The run that is being polled and the number in it; a call that was built outside takes its number now.
+    fn here(&mut self) -> (Arc<RunContext>, Seq) {
+        let Some(current) = current() else {
+            let (what, built) = (&self.what, self.built);
+            let instead = if crate::activity::is_current() {
+                "it is awaited in an activity: call another activity from the workflow, or run its body here with `run_direct()`"
+            } else {
+                "it is awaited outside a workflow run (a spawned task, another thread, plain async code): await it in the \
+                 workflow's own body, branch with `durable::spawn`, start workflows from outside with `Runtime::start`, or run \
+                 it without a journal with `run_direct()`"
+            };
+            panic!("{what}, built at {built}, is not durable here: {instead}");
+        };
+        match &self.run {
+            Some((run, seq)) if Arc::ptr_eq(run, &current) => (current, *seq),
+            Some((run, _)) => {
+                let (built_in, here) = (run.machine(|m| m.id().clone()), current.machine(|m| m.id().clone()));
+                panic!(
+                    "{}, built at {} in run `{built_in}`, is awaited in run `{here}`: a call belongs to the run that built it; \
+                     pass values between runs, by arguments or signals",
+                    self.what, self.built
+                );
+            }
+            None => {
+                let seq = current.machine(Machine::take_seq);
+                self.run = Some((current.clone(), seq));
+                (current, seq)
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.stage == Stage::Issued
+            && let Some((run, seq)) = &self.run
+        {
+            run.abandon(*seq, &self.what);
+        }
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, built at {}", self.what, self.built)
+    }
+}
+
+/// Asks something of the run that is being polled.
+///
+/// # Panics
+/// Outside a run; the message names `what`.
+#[track_caller]
+pub(crate) fn in_run<T>(what: &str, f: impl FnOnce(&mut Machine) -> T) -> T {
+    match current() {
+        Some(run) => run.machine(f),
+        None => panic!("`durable::{what}` is called outside a workflow run: it works only in a workflow's own body"),
+    }
+}
+
+/// Makes `branch` a branch of the run that is being polled.
+///
+/// # Panics
+/// Outside a run.
+#[track_caller]
+pub(crate) fn spawn_branch(branch: BranchFuture) {
+    let Some(run) = current() else {
+        panic!("`durable::spawn` is called outside a workflow run: it works only in a workflow's own body")
+    };
+    run.lock().branches.push(branch);
+}
