@@ -1,0 +1,97 @@
+//! Which attempt is running: set around each poll of it and restored after, never left behind in the thread.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::kernel::event::Text;
+use crate::kernel::id::{Attempt, RunId, Seq};
+use crate::payload::PayloadCodec;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<AttemptInfo>>> = const { RefCell::new(None) };
+}
+
+/// What an activity may know about the attempt that runs it.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AttemptInfo {
+    /// The namespace of the run that called.
+    pub namespace: Text,
+    /// The run's workflow id.
+    pub workflow_id: Text,
+    /// The run's workflow.
+    pub workflow: Text,
+    /// The run.
+    pub run: RunId,
+    /// The activity's, or the step's, recorded name.
+    pub activity: Text,
+    /// The call's number in its run.
+    pub seq: Seq,
+    /// Which try this is, from 1.
+    pub attempt: Attempt,
+    /// The same for all attempts of a call, over replays, restarts and deploys, and for no other call.
+    pub idempotency_key: String,
+    /// How results are written.
+    pub(crate) codec: PayloadCodec,
+}
+
+impl fmt::Debug for AttemptInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptInfo")
+            .field("workflow_id", &self.workflow_id)
+            .field("run", &self.run)
+            .field("activity", &self.activity)
+            .field("seq", &self.seq)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The attempt that runs the code that asks.
+///
+/// # Panics
+/// Outside an activity or a step, and in what it spawned.
+#[track_caller]
+#[must_use]
+pub fn info() -> AttemptInfo {
+    match try_info() {
+        Some(info) => info,
+        None => panic!(
+            "no attempt of an activity is running here: ask in the body of an activity or a step, not in a workflow and \
+             not in a task that the activity spawned"
+        ),
+    }
+}
+
+/// The attempt that runs the code that asks, if there is one.
+#[must_use]
+pub fn try_info() -> Option<AttemptInfo> {
+    CURRENT.with_borrow(|current| current.as_deref().cloned())
+}
+
+/// The key under which the outside world knows this call: the same for all its attempts, over replays, restarts and
+/// deploys, and for no other call. Give it to whom you ask for an effect that must happen once.
+///
+/// # Panics
+/// Outside an activity or a step, and in what it spawned.
+#[track_caller]
+#[must_use]
+pub fn idempotency_key() -> String {
+    info().idempotency_key
+}
+
+/// While it lives, `info` is the attempt of this thread; then it is the one before.
+pub(super) struct Entered {
+    before: Option<Arc<AttemptInfo>>,
+}
+
+pub(super) fn enter(info: Arc<AttemptInfo>) -> Entered {
+    Entered { before: CURRENT.replace(Some(info)) }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.replace(self.before.take());
+    }
+}

@@ -1,0 +1,188 @@
+//! One attempt as a future: decode the input, run the body with its attempt as the ambient one, record what it gives. A
+//! panic is caught here and is an outcome.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project::pin_project;
+
+use super::ambient::{AttemptInfo, enter};
+use super::state::{Missing, States};
+use crate::error::{RetryHint, TEXT_LEN_MAX};
+use crate::kernel::command::Outcome;
+use crate::kernel::event::{CallFailure, Payload, Text};
+use crate::kernel::id::{Attempt, RunId, Seq};
+use crate::payload::{self, PayloadCodec};
+use crate::workflow::answer::{Answer, Recorded};
+use crate::workflow::definition::{Activity, Definition, end};
+
+/// An attempt. It never panics.
+pub type AttemptFuture = Pin<Box<dyn Future<Output = AttemptEnd> + Send>>;
+
+/// What an attempt gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// A result.
+    Completed(Payload),
+    /// An error.
+    Failed {
+        /// The error as recorded. Empty where it is none of the activity's own: its input or its result could not be
+        /// recorded, or a state is missing; the call then blocks its run with the text.
+        error: Payload,
+        /// Its text, for operators.
+        text: Text,
+        /// What it says about another attempt.
+        retry: RetryHint,
+    },
+    /// It panicked, with this text.
+    Panicked(Text),
+}
+
+impl AttemptEnd {
+    /// A failure that is no error of the activity's own.
+    pub(crate) fn unrecorded(text: impl AsRef<str>) -> AttemptEnd {
+        let text = Text::cut(text.as_ref(), TEXT_LEN_MAX);
+        AttemptEnd::Failed { error: Payload::default(), text, retry: RetryHint::Never }
+    }
+}
+
+/// What an attempt of a registered activity is made of.
+#[derive(Debug)]
+pub struct Job {
+    pub(crate) input: Payload,
+    pub(crate) states: States,
+    pub(crate) info: AttemptInfo,
+}
+
+impl Job {
+    /// Runs an `async fn`.
+    pub fn run<D, W, F>(self, work: W) -> AttemptFuture
+    where
+        D: Activity,
+        W: FnOnce(D::Input, &States) -> Result<F, Missing> + Send + 'static,
+        F: Future<Output = <D::Answer as Answer>::Returned> + Send + 'static,
+    {
+        let Job { input, states, info } = self;
+        let codec = info.codec;
+        attempt(info, async move {
+            match prepare::<D, F>(&input, &states, work) {
+                Ok(future) => recorded::<D>(future.await, codec),
+                Err(end) => end,
+            }
+        })
+    }
+
+    /// Runs a plain `fn`, on the pool for what blocks its thread. It goes on there when the attempt is dropped.
+    pub fn run_blocking<D, W, F>(self, work: W) -> AttemptFuture
+    where
+        D: Activity,
+        W: FnOnce(D::Input, &States) -> Result<F, Missing> + Send + 'static,
+        F: FnOnce() -> <D::Answer as Answer>::Returned + Send + 'static,
+    {
+        let Job { input, states, info } = self;
+        let (codec, inside) = (info.codec, Arc::new(info.clone()));
+        attempt(info, async move {
+            match prepare::<D, F>(&input, &states, work) {
+                Ok(call) => {
+                    blocking(move || {
+                        let _entered = enter(inside);
+                        recorded::<D>(call(), codec)
+                    })
+                    .await
+                }
+                Err(end) => end,
+            }
+        })
+    }
+}
+
+fn prepare<D: Activity, F>(
+    input: &Payload,
+    states: &States,
+    work: impl FnOnce(D::Input, &States) -> Result<F, Missing>,
+) -> Result<F, AttemptEnd> {
+    let input = payload::decode::<D::Input>(input)
+        .map_err(|error| AttemptEnd::unrecorded(format!("the input of `{}` does not decode: {error}", D::name())))?;
+    work(input, states).map_err(|missing| AttemptEnd::unrecorded(format!("`{}` cannot run: {missing}", D::name())))
+}
+
+fn recorded<D: Definition>(returned: <D::Answer as Answer>::Returned, codec: PayloadCodec) -> AttemptEnd {
+    match end::<D>(returned, codec) {
+        Ok(Ok(result)) => AttemptEnd::Completed(result),
+        Ok(Err(Recorded { error, text, retry })) => AttemptEnd::Failed { error, text, retry },
+        Err(text) => AttemptEnd::unrecorded(text),
+    }
+}
+
+/// Runs what blocks its thread, on tokio's pool for that. A panic in it is an outcome; when the pool shuts down before
+/// it began, it never ends.
+async fn blocking(work: impl FnOnce() -> AttemptEnd + Send + 'static) -> AttemptEnd {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(end) => end,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => AttemptEnd::Panicked(panic_text(&*panic)),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// A future that runs as this attempt: ambient in each poll, its panics caught.
+pub(crate) fn attempt(info: AttemptInfo, work: impl Future<Output = AttemptEnd> + Send + 'static) -> AttemptFuture {
+    Box::pin(InAttempt { info: Arc::new(info), work })
+}
+
+#[pin_project]
+struct InAttempt<F> {
+    info: Arc<AttemptInfo>,
+    #[pin]
+    work: F,
+}
+
+impl<F: Future<Output = AttemptEnd>> Future for InAttempt<F> {
+    type Output = AttemptEnd;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AttemptEnd> {
+        let this = self.project();
+        let _entered = enter(Arc::clone(this.info));
+        let polled = catch_unwind(AssertUnwindSafe(|| this.work.poll(cx)));
+        polled.unwrap_or_else(|panic| Poll::Ready(AttemptEnd::Panicked(panic_text(&*panic))))
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> Text {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Text::cut(text.unwrap_or("a panic without text"), TEXT_LEN_MAX)
+}
+
+/// The outcome of one attempt outside any run.
+pub(crate) async fn direct<D: Activity>(name: Text, input: &D::Input, states: States) -> Outcome {
+    if let Some(need) = D::needs().into_iter().find(|need| !states.has(need)) {
+        panic!("`{name}` cannot run: {}", Missing { type_name: need.type_name });
+    }
+    let codec = PayloadCodec::default();
+    let input = match payload::encode(codec, input) {
+        Ok(input) => input,
+        Err(error) => panic!("the input of `{name}` cannot be recorded: {error}"),
+    };
+    let info = AttemptInfo {
+        namespace: Text::default(),
+        workflow_id: "run_direct".into(),
+        workflow: Text::default(),
+        run: RunId::default(),
+        idempotency_key: format!("run_direct/{name}"),
+        activity: name,
+        seq: Seq(1),
+        attempt: Attempt(1),
+        codec,
+    };
+    match D::attempt(Job { input, states, info }).await {
+        AttemptEnd::Completed(result) => Outcome::Completed(result),
+        AttemptEnd::Failed { error, text, .. } => Outcome::Failed(CallFailure::App { error, text }),
+        AttemptEnd::Panicked(text) => Outcome::Failed(CallFailure::Panicked(text)),
+    }
+}

@@ -1,0 +1,12 @@
+//! What an activity may ask about its attempt, and how attempts run. Nothing here decides whether there is another one.
+
+mod ambient;
+mod attempt;
+mod options;
+mod state;
+
+pub use self::ambient::{AttemptInfo, idempotency_key, info, try_info};
+pub use self::attempt::{AttemptEnd, AttemptFuture, Job};
+pub(crate) use self::attempt::{attempt, direct};
+pub use self::options::ActivityOptions;
+pub use self::state::{Missing, Need, State, States};

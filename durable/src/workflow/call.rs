@@ -1,0 +1,338 @@
+//! A call as a value: what a workflow's or an activity's function returns. It takes its number when it is built, is
+//! issued at its first poll, and leaves nothing when it is dropped before. Options are set until then.
+
+use std::any::TypeId;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::answer::Answer;
+use super::context::{Origin, Pending, What};
+use super::definition::{Activity, Definition, Described, Kind, Workflow};
+use super::options::ChildOptions;
+use crate::activity::{States, direct};
+use crate::error::{CallError, RunError, Undone};
+use crate::kernel::command::{Command, Inputs, Outcome};
+use crate::kernel::event::{CallFailure, ClosePolicy, End, Payload, Text};
+use crate::kernel::id::Digest;
+use crate::kernel::retry::RetryPolicy;
+use crate::payload::{self, PayloadCodec, PayloadError};
+
+/// A call of a workflow or an activity, not yet made.
+///
+/// Awaited in a workflow it is recorded, and gives what was recorded when the run is replayed; a workflow's call awaited
+/// in a workflow is a child. `Runtime::start` takes a workflow's call from outside. It may be built anywhere.
+///
+/// # Panics
+/// Awaiting it outside a run panics and names the place where it was built. So does setting an option after its first
+/// poll.
+#[must_use = "a call does nothing until it is awaited or started"]
+pub struct Call<D: Definition> {
+    inner: Box<Inner<D>>,
+}
+
+struct Inner<D: Definition> {
+    pending: Pending,
+    name: Text,
+    /// Gone after the first poll: what was asked for then is recorded.
+    input: Option<D::Input>,
+    options: <D::Kind as Kind>::Options,
+    states: States,
+}
+
+impl<D: Definition> Call<D> {
+    /// What a changed input means at replay, and at a start under a known workflow id.
+    #[track_caller]
+    pub fn inputs(self, inputs: Inputs) -> Self {
+        self.set(|options| *D::Kind::inputs(options) = inputs)
+    }
+
+    #[track_caller]
+    fn build(what: What, name: Text, input: D::Input, options: <D::Kind as Kind>::Options) -> Self {
+        let pending = Pending::build(what);
+        Call { inner: Box::new(Inner { pending, name, input: Some(input), options, states: States::default() }) }
+    }
+
+    #[track_caller]
+    fn set(mut self, set: impl FnOnce(&mut <D::Kind as Kind>::Options)) -> Self {
+        assert_unissued(&self.inner.pending, &self.inner.name);
+        set(&mut self.inner.options);
+        self
+    }
+}
+
+/// Builds an activity's call.
+#[track_caller]
+pub fn call_activity<D: Activity>(input: D::Input) -> Call<D> {
+    let name = D::name();
+    Call::build(What::Activity { name: name.clone(), definition: TypeId::of::<D>() }, name, input, D::options())
+}
+
+/// Builds a workflow's call.
+#[track_caller]
+pub fn call_workflow<D: Workflow>(input: D::Input) -> Call<D> {
+    let name = D::name();
+    let what = What::Workflow { name: name.clone(), definition: TypeId::of::<D>() };
+    Call::build(what, name, input, ChildOptions::from(D::options()))
+}
+
+/// Options of an activity's call; each stands in the place of what the attribute says.
+impl<D: Activity> Call<D> {
+    /// When and how often a failed attempt is tried again.
+    #[track_caller]
+    pub fn retry(self, policy: RetryPolicy) -> Self {
+        self.set(|options| options.retry = policy)
+    }
+
+    /// How long one attempt may run.
+    #[track_caller]
+    pub fn start_to_close(self, limit: Duration) -> Self {
+        self.set(|options| options.start_to_close = Some(limit))
+    }
+
+    /// How long the whole call may take, waits and retries included.
+    #[track_caller]
+    pub fn schedule_to_close(self, limit: Duration) -> Self {
+        self.set(|options| options.schedule_to_close = Some(limit))
+    }
+
+    /// An attempt that may have begun is never started again.
+    #[track_caller]
+    pub fn at_most_once(self) -> Self {
+        self.set(|options| options.at_most_once = true)
+    }
+
+    /// A state for [`run_direct`](Self::run_direct); it has no other use.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.inner.states.insert(state);
+        self
+    }
+
+    /// Runs the body once, here, without a run: for its unit tests. Input and result are encoded and decoded as they
+    /// would be, nothing is recorded, nothing is tried again.
+    ///
+    /// # Errors
+    /// What the body returns, or that it panicked.
+    ///
+    /// # Panics
+    /// If the call was awaited before, a state is missing, or the input or the result cannot be recorded.
+    pub async fn run_direct(self) -> Result<D::Output, CallError<D::Error>> {
+        let Inner { name, input, states, pending, .. } = *self.inner;
+        assert_unissued(&pending, &name);
+        let input = input.expect("because the input is there until the first poll");
+        let outcome = direct::<D>(name, &input, states).await;
+        settle::<D>(outcome).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+}
+
+/// Options of a workflow's call, for a child and for a start from outside.
+impl<D: Workflow> Call<D> {
+    /// The workflow id. A child without one gets one of its own.
+    #[track_caller]
+    pub fn id(self, id: impl Into<String>) -> Self {
+        let id = Text::from(id.into());
+        self.set(|options| options.id = Some(id))
+    }
+
+    /// How long the run may take.
+    #[track_caller]
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.set(|options| options.timeout = Some(limit))
+    }
+
+    /// What becomes of the child when its parent ends.
+    #[track_caller]
+    pub fn close(self, policy: ClosePolicy) -> Self {
+        self.set(|options| options.close = policy)
+    }
+
+    /// The call as the runtime starts it from outside.
+    #[track_caller]
+    pub(crate) fn into_start(self) -> StartCall {
+        let Inner { name, input, options, pending, .. } = *self.inner;
+        assert_unissued(&pending, &name);
+        let input = input.expect("because the input is there until the first poll");
+        StartCall {
+            name,
+            definition: TypeId::of::<D>(),
+            type_name: std::any::type_name::<D>(),
+            options,
+            input: Box::new(input),
+        }
+    }
+}
+
+impl<D: Definition> Future for Call<D> {
+    type Output = Result<D::Output, CallError<D::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Inner { pending, name, input, options, .. } = &mut *self.get_mut().inner;
+        let outcome = ready!(pending.poll(cx, |origin| command::<D>(name, input.take(), options, origin)));
+        match settle::<D>(outcome) {
+            Ok(result) => Poll::Ready(result),
+            Err(reason) => pending.block(reason).map(|never| match never {}),
+        }
+    }
+}
+
+impl<D: Definition> fmt::Debug for Call<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("name", &self.inner.name).field("options", &self.inner.options).finish()
+    }
+}
+
+fn command<D: Definition>(
+    name: &Text,
+    input: Option<D::Input>,
+    options: &<D::Kind as Kind>::Options,
+    origin: &Origin,
+) -> Result<Command, String> {
+    let input = input.expect("because a command is made once, at the first poll");
+    Ok(D::Kind::command(Described::new(name, &input, origin.codec, &origin.salt)?, options))
+}
+
+#[track_caller]
+pub(super) fn assert_unissued(pending: &Pending, name: &Text) {
+    assert!(
+        !pending.is_issued(),
+        "the call of `{name}` was awaited already: options are set before its first poll, and it is started only once"
+    );
+}
+
+/// What a call gives for its outcome; an error says why the record does not decode.
+fn settle<D: Definition>(outcome: Outcome) -> Result<Result<D::Output, CallError<D::Error>>, String> {
+    let told = |error: PayloadError| format!("the recorded result of `{}` does not decode: {error}", D::name());
+    match outcome {
+        Outcome::Completed(value) => payload::decode(&value).map(Ok).map_err(told),
+        Outcome::Failed(failure) => failed(failure, |error| D::Answer::recall(error).map_err(told)).map(Err),
+        Outcome::Child { how, result } => {
+            let ended = Ended { how, body: None, result, undone: Undone::default() };
+            let result = ended.decode::<D>().map_err(told)?;
+            Ok(result.map_err(|error| CallError::Child(Box::new(error))))
+        }
+        Outcome::Fired | Outcome::Signal(_) => {
+            Err(format!("the call of `{}` got the outcome of another command: {outcome:?}", D::name()))
+        }
+    }
+}
+
+/// A recorded failure as its caller sees it. An attempt whose input or result could not be recorded has left its text
+/// alone: that is no error of the activity's own, so it blocks the run.
+pub(super) fn failed<E>(
+    failure: CallFailure,
+    recall: impl Fn(&Payload) -> Result<E, String>,
+) -> Result<CallError<E>, String> {
+    CallError::recall(failure, |error, text| match error.is_empty() {
+        true => Err(text.to_string()),
+        false => recall(error),
+    })
+}
+
+/// A workflow's call as the runtime takes it: no longer generic.
+pub(crate) struct StartCall {
+    name: Text,
+    definition: TypeId,
+    type_name: &'static str,
+    options: ChildOptions,
+    input: Box<dyn Input>,
+}
+
+impl StartCall {
+    /// The workflow's recorded name.
+    pub(crate) fn name(&self) -> &Text {
+        &self.name
+    }
+
+    /// Its version.
+    pub(crate) fn version(&self) -> u32 {
+        self.options.version
+    }
+
+    /// Its definition's type and that type's name, to compare with what is registered.
+    pub(crate) fn definition(&self) -> (TypeId, &'static str) {
+        (self.definition, self.type_name)
+    }
+
+    /// The workflow id, if the call has one.
+    pub(crate) fn id(&self) -> Option<&Text> {
+        self.options.id.as_ref()
+    }
+
+    /// How long the run may take.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.options.timeout
+    }
+
+    /// What a changed input means where the id is known.
+    pub(crate) fn inputs(&self) -> Inputs {
+        self.options.inputs
+    }
+
+    /// The input as recorded.
+    pub(crate) fn payload(&self, codec: PayloadCodec) -> Result<Payload, PayloadError> {
+        self.input.payload(codec)
+    }
+
+    /// The input's digests, of values and of shape, in the run that has this salt.
+    pub(crate) fn digests(&self, salt: &[u8; 16]) -> Result<(Digest, Digest), PayloadError> {
+        self.input.digests(salt)
+    }
+}
+
+impl fmt::Debug for StartCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartCall").field("name", &self.name).field("options", &self.options).finish()
+    }
+}
+
+/// An input whose type is forgotten.
+trait Input: Send {
+    fn payload(&self, codec: PayloadCodec) -> Result<Payload, PayloadError>;
+    fn digests(&self, salt: &[u8; 16]) -> Result<(Digest, Digest), PayloadError>;
+}
+
+impl<T: Serialize + DeserializeOwned + Send> Input for T {
+    fn payload(&self, codec: PayloadCodec) -> Result<Payload, PayloadError> {
+        payload::encode(codec, self)
+    }
+
+    fn digests(&self, salt: &[u8; 16]) -> Result<(Digest, Digest), PayloadError> {
+        payload::digest(salt, self)
+    }
+}
+
+/// A run's end, as it is decoded for whoever asks for the result.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    /// How the run ended.
+    pub(crate) how: End,
+    /// How its body ended, where a failed compensation hides that.
+    pub(crate) body: Option<End>,
+    /// The recorded result or error.
+    pub(crate) result: Payload,
+    /// What was undone.
+    pub(crate) undone: Undone,
+}
+
+/// Decodes a run's end for a handle, which is generic over what comes back and not over the definition.
+pub(crate) type DecodeEnd<T, E> = fn(Ended) -> Result<T, RunError<E>>;
+
+impl Ended {
+    /// What a handle of a run of `D` gives.
+    pub(crate) fn result<D: Definition>(self) -> Result<D::Output, RunError<D::Error>> {
+        self.decode::<D>().unwrap_or_else(|error| Err(RunError::Decode(super::answer::display(&error))))
+    }
+
+    fn decode<D: Definition>(self) -> Result<Result<D::Output, RunError<D::Error>>, PayloadError> {
+        let Ended { how, body, result, undone } = self;
+        match RunError::recall(how, body, undone, || D::Answer::recall(&result))? {
+            None => payload::decode(&result).map(Ok),
+            Some(error) => Ok(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What the macros make of a function: a definition, a type without values that knows the function's name, its argument
+//! struct, what it returns, and how it is registered. Nothing here runs anything.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::OnceLock;
+
+use futures::FutureExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::answer::{Answer, Recorded, Told};
+use super::options::{ChildOptions, WorkflowOptions};
+use crate::activity::{ActivityOptions, AttemptFuture, Job, Need};
+use crate::kernel::command::{CallActivity, Command, Inputs, StartChild};
+use crate::kernel::event::{Payload, Text, UndoBits};
+use crate::kernel::id::Digest;
+use crate::payload::{self, PayloadCodec};
+use crate::registry::Registry;
+
+/// A workflow or an activity, made from a function by its attribute.
+pub trait Definition: Sized + 'static {
+    /// Which of the two.
+    type Kind: Kind;
+    /// The arguments, by name.
+    type Input: Serialize + DeserializeOwned + Send + 'static;
+    /// The value that it returns.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+    /// The error as its caller sees it.
+    type Error: Send + 'static;
+    /// How both are recorded.
+    type Answer: Answer<Output = Self::Output, Error = Self::Error>;
+
+    /// The recorded name.
+    fn name() -> Text;
+    /// Enters it.
+    fn register(registry: &mut Registry);
+    /// What an error says about itself.
+    fn told(error: &<Self::Answer as Answer>::Written) -> Told;
+}
+
+/// An activity's definition.
+pub trait Activity: Definition<Kind = ActivityKind> {
+    /// The attribute's options.
+    fn options() -> ActivityOptions;
+    /// Which states it takes.
+    fn needs() -> Vec<Need>;
+    /// One attempt.
+    fn attempt(job: Job) -> AttemptFuture;
+}
+
+/// A workflow's definition.
+pub trait Workflow: Definition<Kind = WorkflowKind> {
+    /// The attribute's options.
+    fn options() -> WorkflowOptions;
+    /// The body's future.
+    fn body(input: Self::Input, codec: PayloadCodec) -> BodyFuture;
+}
+
+/// What the body of a run gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// `Ok`.
+    Ok(Payload),
+    /// `Err`.
+    Err {
+        /// The error, as recorded.
+        error: Payload,
+        /// Its text, for operators.
+        text: Text,
+    },
+    /// A result that cannot be recorded: the run is parked.
+    Unrecorded(String),
+}
+
+/// The body of a run.
+pub type BodyFuture = Pin<Box<dyn Future<Output = BodyEnd> + Send>>;
+
+/// Boxes a workflow's body, so that its result is recorded.
+pub fn body<D, F>(future: F, codec: PayloadCodec) -> BodyFuture
+where
+    D: Workflow,
+    F: Future<Output = <D::Answer as Answer>::Returned> + Send + 'static,
+{
+    Box::pin(future.map(move |returned| match end::<D>(returned, codec) {
+        Ok(Ok(result)) => BodyEnd::Ok(result),
+        Ok(Err(Recorded { error, text, .. })) => BodyEnd::Err { error, text },
+        Err(reason) => BodyEnd::Unrecorded(reason),
+    }))
+}
+
+/// What is recorded of what a body or an attempt returned; an error says why it cannot be recorded.
+pub(crate) fn end<D: Definition>(
+    returned: <D::Answer as Answer>::Returned,
+    codec: PayloadCodec,
+) -> Result<Result<Payload, Recorded>, String> {
+    let recorded = match D::Answer::into_result(returned) {
+        Ok(value) => payload::encode(codec, &value).map(Ok),
+        Err(error) => {
+            let told = D::told(&error);
+            D::Answer::record(error, told, codec).map(Err)
+        }
+    };
+    recorded.map_err(|error| format!("the result of `{}` cannot be recorded: {error}", D::name()))
+}
+
+/// Whether a definition is a workflow or an activity: what its calls ask for, with which options.
+pub trait Kind: Debug + 'static {
+    /// What may be set on a call.
+    type Options: Debug + Send + 'static;
+    /// What is said about a changed input.
+    fn inputs(options: &mut Self::Options) -> &mut Inputs;
+    /// The command of a call.
+    fn command(call: Described, options: &Self::Options) -> Command;
+}
+
+/// A call's name and input, on the way to a command.
+#[derive(Debug)]
+pub struct Described {
+    pub(crate) name: Text,
+    pub(crate) input: Payload,
+    pub(crate) value: Digest,
+    pub(crate) shape: Digest,
+}
+
+impl Described {
+    pub(crate) fn new<T: Serialize>(
+        name: &Text,
+        input: &T,
+        codec: PayloadCodec,
+        salt: &[u8; 16],
+    ) -> Result<Described, String> {
+        let told = |error| format!("the input of `{name}` cannot be recorded: {error}");
+        let (value, shape) = payload::digest(salt, input).map_err(told)?;
+        let input = payload::encode(codec, input).map_err(told)?;
+        Ok(Described { name: name.clone(), input, value, shape })
+    }
+}
+
+/// The kind of an activity.
+#[derive(Debug)]
+pub enum ActivityKind {}
+
+impl Kind for ActivityKind {
+    type Options = ActivityOptions;
+
+    fn inputs(options: &mut ActivityOptions) -> &mut Inputs {
+        &mut options.inputs
+    }
+
+    fn command(call: Described, options: &ActivityOptions) -> Command {
+        Command::CallActivity(Box::new(CallActivity {
+            name: call.name,
+            input: call.input,
+            value: call.value,
+            shape: call.shape,
+            inputs: options.inputs,
+            policy: options.retry,
+            start_to_close: options.start_to_close,
+            schedule_to_close: options.schedule_to_close,
+            at_most_once: options.at_most_once,
+            undo: UndoBits::default(),
+        }))
+    }
+}
+
+/// The kind of a workflow.
+#[derive(Debug)]
+pub enum WorkflowKind {}
+
+impl Kind for WorkflowKind {
+    type Options = ChildOptions;
+
+    fn inputs(options: &mut ChildOptions) -> &mut Inputs {
+        &mut options.inputs
+    }
+
+    fn command(call: Described, options: &ChildOptions) -> Command {
+        Command::StartChild(Box::new(StartChild {
+            workflow: call.name,
+            version: options.version,
+            id: options.id.clone(),
+            input: call.input,
+            value: call.value,
+            shape: call.shape,
+            inputs: options.inputs,
+            close: options.close,
+            timeout: options.timeout,
+        }))
+    }
+}
+
+/// A name that is made once, for functions whose name is the same in every instance.
+#[derive(Debug)]
+pub struct Name {
+    name: &'static str,
+    text: OnceLock<Text>,
+}
+
+impl Name {
+    /// The name.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Name {
+        Name { name, text: OnceLock::new() }
+    }
+
+    /// The name as text, cheap to clone.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        self.text.get_or_init(|| self.name.into()).clone()
+    }
+}

@@ -1,0 +1,298 @@
+//! `durable::step`: an anonymous activity, written in place. Its attempts run like any other's; only its closure comes
+//! from the run's own future, so a step is not registered.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::answer::{Answer, Answered, FAILURE, Recorded, TYPED, Told, display};
+use super::call::{assert_unissued, failed};
+use super::context::{Pending, What};
+use super::definition::{ActivityKind, Described, Kind};
+use crate::activity::{ActivityOptions, AttemptEnd, AttemptFuture, AttemptInfo, attempt};
+use crate::error::{CallError, IntoFailure, Retryable};
+use crate::kernel::command::{Inputs, Outcome};
+use crate::kernel::event::{Payload, Text};
+use crate::kernel::retry::RetryPolicy;
+use crate::payload::{self, PayloadError};
+
+/// Runs `attempt` as an activity without a name of its own in the program, and gives its recorded result at replay.
+///
+/// The closure is called once for each attempt. It is not an input: prefer [`step_with`], which records a digest of what
+/// the step depends on and gives each attempt a fresh copy.
+///
+/// The error comes back as itself where it is `Serialize + Deserialize`, [`Retryable`] and displays; as a
+/// [`Failure`](crate::Failure) where it is `anyhow::Error`, `Box<dyn Error + Send + Sync>`, [`durable::Error`](crate::Error)
+/// or a text.
+///
+/// # Journal
+/// The name, the result.
+#[track_caller]
+pub fn step<F, Fut, M>(
+    name: impl Into<String>,
+    attempt: F,
+) -> Step<<Fut::Output as StepReturned<M>>::Output, <Fut::Output as StepReturned<M>>::Error>
+where
+    F: Fn() -> Fut + Send + 'static,
+    Fut: Future<Output: StepReturned<M>> + Send + 'static,
+{
+    Step::build(name.into().into(), (), move |()| attempt())
+}
+
+/// As [`step`], with an input: its digest is recorded and checked at replay, and each attempt gets a copy of its own.
+///
+/// # Journal
+/// The name, the input's digests, the result.
+#[track_caller]
+pub fn step_with<I, F, Fut, M>(
+    name: impl Into<String>,
+    input: I,
+    attempt: F,
+) -> Step<<Fut::Output as StepReturned<M>>::Output, <Fut::Output as StepReturned<M>>::Error>
+where
+    I: Serialize + DeserializeOwned + Send + 'static,
+    F: Fn(I) -> Fut + Send + 'static,
+    Fut: Future<Output: StepReturned<M>> + Send + 'static,
+{
+    Step::build(name.into().into(), input, attempt)
+}
+
+/// An anonymous activity, not yet called. Made by [`step`] and [`step_with`].
+#[must_use = "a step does nothing until it is awaited"]
+pub struct Step<T, E> {
+    inner: Box<Inner<T, E>>,
+}
+
+struct Inner<T, E> {
+    pending: Pending,
+    name: Text,
+    options: ActivityOptions,
+    describe: Option<Box<dyn FnOnce(&super::context::Origin) -> Result<Described, String> + Send>>,
+    value: fn(&Payload) -> Result<T, PayloadError>,
+    error: fn(&Payload) -> Result<E, PayloadError>,
+}
+
+impl<T, E> Step<T, E> {
+    #[track_caller]
+    fn build<I, F, Fut, M>(name: Text, input: I, attempt: F) -> Self
+    where
+        I: Serialize + DeserializeOwned + Send + 'static,
+        F: Fn(I) -> Fut + Send + 'static,
+        Fut: Future<Output: StepReturned<M, Output = T, Error = E>> + Send + 'static,
+        T: DeserializeOwned,
+    {
+        let mut pending = Pending::build(What::Step { name: name.clone() });
+        pending.attach(attempts::<I, F, Fut, M>(attempt));
+        let described = name.clone();
+        Step {
+            inner: Box::new(Inner {
+                pending,
+                name,
+                options: ActivityOptions::DEFAULT,
+                describe: Some(Box::new(move |origin| {
+                    Described::new(&described, &input, origin.codec, &origin.salt)
+                })),
+                value: payload::decode::<T>,
+                error: <Fut::Output as StepReturned<M>>::Answer::recall,
+            }),
+        }
+    }
+
+    #[track_caller]
+    fn set(mut self, set: impl FnOnce(&mut ActivityOptions)) -> Self {
+        assert_unissued(&self.inner.pending, &self.inner.name);
+        set(&mut self.inner.options);
+        self
+    }
+
+    /// When and how often a failed attempt is tried again.
+    #[track_caller]
+    pub fn retry(self, policy: RetryPolicy) -> Self {
+        self.set(|options| options.retry = policy)
+    }
+
+    /// How long one attempt may run.
+    #[track_caller]
+    pub fn start_to_close(self, limit: Duration) -> Self {
+        self.set(|options| options.start_to_close = Some(limit))
+    }
+
+    /// How long the whole step may take, waits and retries included.
+    #[track_caller]
+    pub fn schedule_to_close(self, limit: Duration) -> Self {
+        self.set(|options| options.schedule_to_close = Some(limit))
+    }
+
+    /// An attempt that may have begun is never started again.
+    #[track_caller]
+    pub fn at_most_once(self) -> Self {
+        self.set(|options| options.at_most_once = true)
+    }
+
+    /// What a changed input means at replay.
+    #[track_caller]
+    pub fn inputs(self, inputs: Inputs) -> Self {
+        self.set(|options| options.inputs = inputs)
+    }
+}
+
+impl<T, E> Inner<T, E> {
+    fn settle(&self, outcome: Outcome) -> Result<Result<T, CallError<E>>, String> {
+        let told = |error: PayloadError| format!("the recorded result of step {:?} does not decode: {error}", self.name);
+        match outcome {
+            Outcome::Completed(value) => (self.value)(&value).map(Ok).map_err(told),
+            Outcome::Failed(failure) => failed(failure, |error| (self.error)(error).map_err(told)).map(Err),
+            Outcome::Fired | Outcome::Signal(_) | Outcome::Child { .. } => {
+                Err(format!("step {:?} got the outcome of another command: {outcome:?}", self.name))
+            }
+        }
+    }
+}
+
+impl<T, E> Future for Step<T, E> {
+    type Output = Result<T, CallError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let inner = &mut *self.get_mut().inner;
+        let Inner { pending, options, describe, .. } = inner;
+        let outcome = ready!(pending.poll(cx, |origin| {
+            let describe = describe.take().expect("because a command is made once, at the first poll");
+            Ok(ActivityKind::command(describe(origin)?, options))
+        }));
+        match inner.settle(outcome) {
+            Ok(result) => Poll::Ready(result),
+            Err(reason) => inner.pending.block(reason).map(|never| match never {}),
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for Step<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").field("name", &self.inner.name).field("options", &self.inner.options).finish()
+    }
+}
+
+/// The closure as the runtime calls it, once for each attempt.
+fn attempts<I, F, Fut, M>(work: F) -> Arc<dyn Fn(Payload, AttemptInfo) -> AttemptFuture + Send + Sync>
+where
+    I: DeserializeOwned + Send + 'static,
+    F: Fn(I) -> Fut + Send + 'static,
+    Fut: Future<Output: StepReturned<M>> + Send + 'static,
+{
+    let work = Arc::new(Mutex::new(work));
+    Arc::new(move |input, info| {
+        let (work, codec) = (Arc::clone(&work), info.codec);
+        attempt(info, async move {
+            let input = match payload::decode::<I>(&input) {
+                Ok(input) => input,
+                Err(error) => return AttemptEnd::unrecorded(format!("the step's input does not decode: {error}")),
+            };
+            let future = work.lock().unwrap_or_else(PoisonError::into_inner)(input);
+            let recorded = match future.await.into_step_result() {
+                Ok(value) => payload::encode(codec, &value).map(Ok),
+                Err((error, told)) => <Fut::Output as StepReturned<M>>::Answer::record(error, told, codec).map(Err),
+            };
+            match recorded {
+                Ok(Ok(result)) => AttemptEnd::Completed(result),
+                Ok(Err(Recorded { error, text, retry })) => AttemptEnd::Failed { error, text, retry },
+                Err(error) => AttemptEnd::unrecorded(format!("the step's result cannot be recorded: {error}")),
+            }
+        })
+    })
+}
+
+/// What a step's closure returns. `M` is inferred: it says how the error comes back.
+#[diagnostic::on_unimplemented(
+    message = "a step cannot return `{Self}`",
+    label = "not a `Result` of values that can be recorded",
+    note = "either the error derives `Serialize`, `Deserialize` and `durable::Retryable` and displays: it then comes back \
+            as itself",
+    note = "or it is `anyhow::Error`, `Box<dyn Error + Send + Sync>`, `String` or `durable::Error`: it then comes back as a \
+            `durable::Failure`"
+)]
+pub trait StepReturned<M> {
+    /// The value.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+    /// The error as it comes back.
+    type Error: Send + 'static;
+    /// How both are recorded.
+    type Answer: Answer<Output = Self::Output, Error = Self::Error>;
+
+    /// The result, and what its error says about itself.
+    fn into_step_result(self) -> Result<Self::Output, (<Self::Answer as Answer>::Written, Told)>;
+}
+
+/// The error comes back as itself.
+#[derive(Debug)]
+pub enum Typed {}
+/// The error dereferences to any error, and comes back as a failure.
+#[derive(Debug)]
+pub enum Opaque {}
+/// The error is a text, and comes back as a failure.
+#[derive(Debug)]
+pub enum Words {}
+
+impl<T, E> StepReturned<Typed> for Result<T, E>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    E: Serialize + DeserializeOwned + Retryable + fmt::Display + Send + 'static,
+{
+    type Output = T;
+    type Error = E;
+    type Answer = Answered<Self, TYPED>;
+
+    fn into_step_result(self) -> Result<T, (E, Told)> {
+        self.map_err(|error| {
+            let told = Told { text: Some(display(&error)), retry: error.retry() };
+            (error, told)
+        })
+    }
+}
+
+impl<T, E> StepReturned<Opaque> for Result<T, E>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    E: IntoFailure + Deref<Target = dyn StdError + Send + Sync> + 'static,
+{
+    type Output = T;
+    type Error = crate::Failure;
+    type Answer = Answered<Self, FAILURE>;
+
+    fn into_step_result(self) -> Result<T, (E, Told)> {
+        self.map_err(|error| (error, Told::default()))
+    }
+}
+
+impl<T> StepReturned<Words> for Result<T, String>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    type Output = T;
+    type Error = crate::Failure;
+    type Answer = Answered<Self, FAILURE>;
+
+    fn into_step_result(self) -> Result<T, (String, Told)> {
+        self.map_err(|error| (error, Told::default()))
+    }
+}
+
+impl<T> StepReturned<Words> for Result<T, &'static str>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    type Output = T;
+    type Error = crate::Failure;
+    type Answer = Answered<Self, FAILURE>;
+
+    fn into_step_result(self) -> Result<T, (&'static str, Told)> {
+        self.map_err(|error| (error, Told::default()))
+    }
+}
