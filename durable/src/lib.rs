@@ -1,4 +1,5 @@
 //! wip
+pub mod codec;
 pub mod kernel;
 pub mod seams;
 

@@ -1,0 +1,63 @@
+//! Keyed hashes, all of them SipHash-2-4 over a text that is laid out here. What they give is stored, or is sent to the
+//! outside, so the layouts are part of the format and never change.
+
+use std::fmt::Write;
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+use siphasher::sip128;
+
+use crate::kernel::id::{Digest, RunId};
+
+/// The hash of 64 bits.
+#[must_use]
+pub fn sip64(key: &[u8; 16], bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(key);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// The hash of 128 bits, as bytes: the first half little endian, then the second.
+#[must_use]
+pub fn sip128(key: &[u8; 16], bytes: &[u8]) -> [u8; 16] {
+    sip128::SipHasher24::new_with_key(key).hash(bytes).as_bytes()
+}
+
+/// What stands for a workflow id in the memory tables and in the index: [`sip128`] under the store's id over the length
+/// of the namespace (u32 LE), the namespace, and the id.
+#[must_use]
+pub fn id_hash(store: &[u8; 16], namespace: &str, id: &str) -> [u8; 16] {
+    let mut text = Vec::with_capacity(4 + namespace.len() + id.len());
+    put_text(namespace, &mut text);
+    text.extend_from_slice(id.as_bytes());
+    sip128(store, &text)
+}
+
+/// What an activity hands to the outside so that an effect happens once: 32 lower hex digits, the same for every attempt
+/// of a call, in every build, for ever. `value` is the digest that was *recorded* in `ActivityScheduled`, `ordinal` counts
+/// from 0 the calls before this one that the run recorded with equal name and value.
+///
+/// It is [`sip128`] under the run's id over `durable idempotency key 1`, the length of the name (u32 LE), the name, the
+/// value (u64 LE) and the ordinal (u32 LE).
+#[must_use]
+pub fn idempotency_key(run: RunId, name: &str, value: Digest, ordinal: u32) -> String {
+    let mut text = b"durable idempotency key 1".to_vec();
+    put_text(name, &mut text);
+    text.extend_from_slice(&value.0.to_le_bytes());
+    text.extend_from_slice(&ordinal.to_le_bytes());
+    hex(&sip128(&run.0, &text))
+}
+
+/// A text behind its length. No text here comes near 4 GiB: names and ids have limits.
+fn put_text(text: &str, out: &mut Vec<u8>) {
+    let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("because writing to a string cannot fail");
+        text
+    })
+}

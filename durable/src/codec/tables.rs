@@ -1,0 +1,345 @@
+//! The memory tables as bytes: what a checkpoint holds, before it is cut into parts. Texts that many runs share (workflows,
+//! builds, activities, ..) are written once, in front, and are shared again in memory when they are read.
+//!
+//! ```text
+//! version u8 = 1 | next run LEB | texts: count LEB, each length LEB + UTF-8 | runs: count LEB, each length LEB + body
+//! ```
+//!
+//! A run's body is bincode, as that of an event. Points in time are distances to the run's start. The ids are not written:
+//! they are those of the open runs, and of two runs of one id the later has it.
+
+use std::collections::BTreeMap;
+
+use bincode::{BorrowDecode as DeriveBorrowDecode, Encode};
+
+use super::wire::{self, ClosePolicy, Digest, Known, List, Span};
+use super::{DecodeError, leb};
+use crate::kernel::event::{Binding, Text, UndoBits};
+use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
+use crate::kernel::tables::{AttemptState, Blocked, RunEntry, Tables, Waiting, WaitingFor};
+
+const VERSION: u8 = 1;
+
+/// Appends the tables.
+pub fn encode(tables: &Tables, out: &mut Vec<u8>) {
+    let mut texts = Texts::default();
+    let mut runs = Vec::new();
+    for (no, run) in &tables.open {
+        let start = runs.len();
+        wire::put(&run_to_wire(*no, run, &mut texts), &mut runs);
+        leb::put_before(start, (runs.len() - start) as u64, &mut runs);
+    }
+    out.push(VERSION);
+    leb::put(tables.next_run.0, out);
+    texts.encode(out);
+    leb::put(tables.open.len() as u64, out);
+    out.append(&mut runs);
+}
+
+/// Reads the tables; the whole input is theirs.
+///
+/// # Errors
+/// A [`DecodeError`] if it is not.
+pub fn decode(mut bytes: &[u8]) -> Result<Tables, DecodeError> {
+    let bytes = &mut bytes;
+    match leb::take_u8(bytes)? {
+        VERSION => {}
+        found => return Err(DecodeError::Choice { of: "version of the tables", found: found.into() }),
+    }
+    let next_run = RunNo(leb::take(bytes)?);
+    let texts = decode_texts(bytes)?;
+    let mut tables = Tables { next_run, ..Tables::default() };
+    for _ in 0..leb::take(bytes)? {
+        let len = leb::take_len(bytes)?;
+        let run = wire::read_within(wire::RUN_MAX, leb::take_bytes(bytes, len)?, 0)?;
+        let (no, run) = run_of_wire(run, &texts)?;
+        add(&mut tables, no, run)?;
+    }
+    match bytes.len() {
+        0 => Ok(tables),
+        left => Err(DecodeError::Trailing { left: left as u64 }),
+    }
+}
+
+fn add(tables: &mut Tables, no: RunNo, run: RunEntry) -> Result<(), DecodeError> {
+    let last = tables.open.last_key_value().map(|(last, _)| *last);
+    if last.is_some_and(|last| last >= no) {
+        return Err(DecodeError::Value { rule: "runs stand in the order of their numbers" });
+    }
+    tables.ids.insert((run.namespace.clone(), run.id.clone()), no);
+    tables.open.insert(no, run);
+    Ok(())
+}
+
+/// The shared texts while they are gathered.
+#[derive(Default)]
+struct Texts {
+    numbers: BTreeMap<Text, u32>,
+    texts: Vec<Text>,
+}
+
+impl Texts {
+    fn number(&mut self, text: &Text) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = u32::try_from(self.texts.len()).expect("because 4 billion texts do not fit into memory");
+        self.numbers.insert(text.clone(), number);
+        self.texts.push(text.clone());
+        number
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        leb::put(self.texts.len() as u64, out);
+        for text in &self.texts {
+            leb::put_text(text.as_str(), out);
+        }
+    }
+}
+
+fn decode_texts(bytes: &mut &[u8]) -> Result<Vec<Text>, DecodeError> {
+    let mut texts = Vec::new();
+    for _ in 0..leb::take(bytes)? {
+        texts.push(leb::take_text(bytes)?.into());
+    }
+    Ok(texts)
+}
+
+fn shared(number: u32, texts: &[Text]) -> Result<Text, DecodeError> {
+    let text = usize::try_from(number).ok().and_then(|number| texts.get(number)).cloned();
+    text.ok_or(DecodeError::UnknownName { index: number, known: u32::try_from(texts.len()).unwrap_or(u32::MAX) })
+}
+
+#[derive(Encode, DeriveBorrowDecode)]
+#[bincode(decode_context = "Known")]
+struct WireRun<'a> {
+    no: u64,
+    run: [u8; 16],
+    namespace: u32,
+    id: &'a str,
+    workflow: u32,
+    version: u32,
+    value: Digest,
+    shape: Digest,
+    salt: [u8; 16],
+    build: u32,
+    parent: Option<(u64, u32)>,
+    started: i64,
+    deadline: Option<Span>,
+    next: u64,
+    unturned: List<u64>,
+    waiting: List<WireWaiting<'a>>,
+    dropped: List<WireWaiting<'a>>,
+    signals: u32,
+    blocked: Option<WireBlocked<'a>>,
+    cancelling: bool,
+}
+
+#[derive(Encode, DeriveBorrowDecode)]
+#[bincode(decode_context = "Known")]
+struct WireBlocked<'a> {
+    build: u32,
+    reason: &'a str,
+    since: Span,
+}
+
+#[derive(Encode, DeriveBorrowDecode)]
+#[bincode(decode_context = "Known")]
+struct WireWaiting<'a> {
+    seq: u32,
+    since: Span,
+    what: WireWhat<'a>,
+}
+
+#[derive(Encode, DeriveBorrowDecode)]
+#[bincode(decode_context = "Known")]
+enum WireWhat<'a> {
+    Activity(WireActivity<'a>),
+    Timer { due: Span },
+    Signal { name: u32 },
+    Child { child: u64, id: &'a str, close: ClosePolicy },
+}
+
+#[derive(Encode, DeriveBorrowDecode)]
+#[bincode(decode_context = "Known")]
+struct WireActivity<'a> {
+    name: u32,
+    at_most_once: bool,
+    by_token: bool,
+    queue: u32,
+    deadline: Option<Span>,
+    undo: bool,
+    undo_unknown: bool,
+    state: WireState<'a>,
+    maybe: bool,
+}
+
+#[derive(Encode, DeriveBorrowDecode)]
+#[bincode(decode_context = "Known")]
+enum WireState<'a> {
+    Scheduled,
+    Started(u32),
+    Failed { attempt: u32, due: Span, cause: &'a str },
+    Parked(u32),
+}
+
+fn span(at: Timestamp, base: Timestamp) -> Span {
+    at.0.wrapping_sub(base.0)
+}
+
+fn point(span: Span, base: Timestamp) -> Timestamp {
+    Timestamp(base.0.wrapping_add(span))
+}
+
+fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'a> {
+    WireRun {
+        no: no.0,
+        run: run.run.0,
+        namespace: texts.number(&run.namespace),
+        id: run.id.as_str(),
+        workflow: texts.number(&run.workflow),
+        version: run.version,
+        value: run.value.0.to_le_bytes(),
+        shape: run.shape.0.to_le_bytes(),
+        salt: run.salt,
+        build: texts.number(&run.build),
+        parent: run.parent.map(|(run, seq)| (run.0, seq.0)),
+        started: run.started.0,
+        deadline: run.deadline.map(|deadline| span(deadline, run.started)),
+        next: run.next.0,
+        unturned: List(run.unturned.iter().map(|no| no.0).collect()),
+        waiting: all_to_wire(&run.waiting, run.started, texts),
+        dropped: all_to_wire(&run.dropped, run.started, texts),
+        signals: run.signals,
+        blocked: run.blocked.as_ref().map(|blocked| WireBlocked {
+            build: texts.number(&blocked.build),
+            reason: blocked.reason.as_str(),
+            since: span(blocked.since, run.started),
+        }),
+        cancelling: run.cancelling,
+    }
+}
+
+fn run_of_wire(run: WireRun<'_>, texts: &[Text]) -> Result<(RunNo, RunEntry), DecodeError> {
+    let started = Timestamp(run.started);
+    let entry = RunEntry {
+        run: RunId(run.run),
+        namespace: shared(run.namespace, texts)?,
+        id: run.id.into(),
+        workflow: shared(run.workflow, texts)?,
+        version: run.version,
+        value: id::Digest(u64::from_le_bytes(run.value)),
+        shape: id::Digest(u64::from_le_bytes(run.shape)),
+        salt: run.salt,
+        build: shared(run.build, texts)?,
+        parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),
+        started,
+        deadline: run.deadline.map(|deadline| point(deadline, started)),
+        next: EventNo(run.next),
+        unturned: run.unturned.0.into_iter().map(EventNo).collect(),
+        waiting: in_order(all_of_wire(run.waiting, started, texts)?)?,
+        dropped: all_of_wire(run.dropped, started, texts)?,
+        signals: run.signals,
+        blocked: run.blocked.map(|blocked| blocked_of_wire(&blocked, started, texts)).transpose()?,
+        cancelling: run.cancelling,
+    };
+    Ok((RunNo(run.no), entry))
+}
+
+fn in_order(waiting: Vec<Waiting>) -> Result<Vec<Waiting>, DecodeError> {
+    match waiting.is_sorted_by_key(|waiting| waiting.seq) {
+        true => Ok(waiting),
+        false => Err(DecodeError::Value { rule: "what a run waits for stands in order of seq" }),
+    }
+}
+
+fn blocked_of_wire(blocked: &WireBlocked<'_>, base: Timestamp, texts: &[Text]) -> Result<Blocked, DecodeError> {
+    let (build, since) = (shared(blocked.build, texts)?, point(blocked.since, base));
+    Ok(Blocked { build, reason: blocked.reason.into(), since })
+}
+
+fn all_to_wire<'a>(all: &'a [Waiting], base: Timestamp, texts: &mut Texts) -> List<WireWaiting<'a>> {
+    let to_wire = |waiting: &'a Waiting| WireWaiting {
+        seq: waiting.seq.0,
+        since: span(waiting.since, base),
+        what: what_to_wire(&waiting.what, base, texts),
+    };
+    List(all.iter().map(to_wire).collect())
+}
+
+fn all_of_wire(all: List<WireWaiting<'_>>, base: Timestamp, texts: &[Text]) -> Result<Vec<Waiting>, DecodeError> {
+    let of_wire = |waiting: WireWaiting<'_>| {
+        let what = what_of_wire(waiting.what, base, texts)?;
+        Ok(Waiting { seq: Seq(waiting.seq), since: point(waiting.since, base), what })
+    };
+    all.0.into_iter().map(of_wire).collect()
+}
+
+fn what_to_wire<'a>(what: &'a WaitingFor, base: Timestamp, texts: &mut Texts) -> WireWhat<'a> {
+    match what {
+        WaitingFor::Activity { name, binding, undo, state, maybe } => WireWhat::Activity(WireActivity {
+            name: texts.number(name),
+            at_most_once: binding.at_most_once,
+            by_token: binding.by_token,
+            queue: texts.number(&binding.queue),
+            deadline: binding.deadline.map(|deadline| span(deadline, base)),
+            undo: undo.undo,
+            undo_unknown: undo.unknown,
+            state: state_to_wire(state, base),
+            maybe: *maybe,
+        }),
+        WaitingFor::Timer { due } => WireWhat::Timer { due: span(*due, base) },
+        WaitingFor::Signal { name } => WireWhat::Signal { name: texts.number(name) },
+        WaitingFor::Child { child, id, close } => {
+            WireWhat::Child { child: child.0, id: id.as_str(), close: (*close).into() }
+        }
+    }
+}
+
+fn what_of_wire(what: WireWhat<'_>, base: Timestamp, texts: &[Text]) -> Result<WaitingFor, DecodeError> {
+    Ok(match what {
+        WireWhat::Activity(activity) => activity_of_wire(activity, base, texts)?,
+        WireWhat::Timer { due } => WaitingFor::Timer { due: point(due, base) },
+        WireWhat::Signal { name } => WaitingFor::Signal { name: shared(name, texts)? },
+        WireWhat::Child { child, id, close } => {
+            WaitingFor::Child { child: RunNo(child), id: id.into(), close: close.into() }
+        }
+    })
+}
+
+fn activity_of_wire(activity: WireActivity<'_>, base: Timestamp, texts: &[Text]) -> Result<WaitingFor, DecodeError> {
+    Ok(WaitingFor::Activity {
+        name: shared(activity.name, texts)?,
+        binding: Binding {
+            at_most_once: activity.at_most_once,
+            by_token: activity.by_token,
+            queue: shared(activity.queue, texts)?,
+            deadline: activity.deadline.map(|deadline| point(deadline, base)),
+        },
+        undo: UndoBits { undo: activity.undo, unknown: activity.undo_unknown },
+        state: state_of_wire(activity.state, base),
+        maybe: activity.maybe,
+    })
+}
+
+fn state_to_wire(state: &AttemptState, base: Timestamp) -> WireState<'_> {
+    match state {
+        AttemptState::Scheduled => WireState::Scheduled,
+        AttemptState::Started(attempt) => WireState::Started(attempt.0),
+        AttemptState::Failed { attempt, due, cause } => {
+            WireState::Failed { attempt: attempt.0, due: span(*due, base), cause: cause.as_str() }
+        }
+        AttemptState::Parked(attempt) => WireState::Parked(attempt.0),
+    }
+}
+
+fn state_of_wire(state: WireState<'_>, base: Timestamp) -> AttemptState {
+    match state {
+        WireState::Scheduled => AttemptState::Scheduled,
+        WireState::Started(attempt) => AttemptState::Started(Attempt(attempt)),
+        WireState::Failed { attempt, due, cause } => {
+            AttemptState::Failed { attempt: Attempt(attempt), due: point(due, base), cause: cause.into() }
+        }
+        WireState::Parked(attempt) => AttemptState::Parked(Attempt(attempt)),
+    }
+}
