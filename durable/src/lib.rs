@@ -18,6 +18,8 @@ pub mod __private;
 #[cfg(feature = "runtime")]
 mod registry;
 #[cfg(feature = "runtime")]
+pub mod runtime;
+#[cfg(feature = "runtime")]
 pub mod store;
 #[cfg(feature = "runtime")]
 pub mod workflow;
@@ -30,7 +32,10 @@ pub use self::{
     kernel::event::{ClosePolicy, Which},
     kernel::retry::{self, RetryPolicy},
     registry::{Item, Items, Registry, RegistryFault, WorkflowFn},
-    workflow::{Call, Step, step, step_with},
+    workflow::{
+        Call, Elapsed, JoinHandle, JoinSet, Random, Recv, Signal, Sleep, Step, Timeout, now, random, sleep, sleep_until, spawn, step,
+        step_with, timeout, uuid,
+    },
 };
 #[cfg(feature = "runtime")]
 pub use durable_macros::{Retryable, activity, workflow};

@@ -11,11 +11,12 @@ pub use crate::kernel::retry::duration;
 pub use crate::payload::PayloadCodec;
 pub use crate::registry::Registry;
 pub use crate::workflow::WorkflowOptions;
-pub use crate::workflow::answer::{Answer, Answered, Ask, AskDefault, Probe, ProbeDefault, Returned, Told, mode};
+pub use crate::workflow::answer::{Answer, Answered, Ask, AskDefault, FAILURE, Probe, ProbeDefault, TYPED, Told, mode};
 pub use crate::workflow::call::{Call, call_activity, call_workflow};
 pub use crate::workflow::definition::{
     Activity, ActivityKind, BodyFuture, Definition, Name, Workflow, WorkflowKind, body,
 };
+pub use crate::workflow::refused::{refused_activity, refused_workflow};
 
 /// The names in scope in an attribute's options.
 pub mod options {

@@ -160,12 +160,12 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> Text {
 }
 
 /// The outcome of one attempt outside any run.
-pub(crate) async fn direct<D: Activity>(name: Text, input: &D::Input, states: States) -> Outcome {
+pub(crate) async fn direct<D: Activity>(name: Text, input: D::Input, states: States) -> Outcome {
     if let Some(need) = D::needs().into_iter().find(|need| !states.has(need)) {
         panic!("`{name}` cannot run: {}", Missing { type_name: need.type_name });
     }
     let codec = PayloadCodec::default();
-    let input = match payload::encode(codec, input) {
+    let input = match payload::encode(codec, &input) {
         Ok(input) => input,
         Err(error) => panic!("the input of `{name}` cannot be recorded: {error}"),
     };

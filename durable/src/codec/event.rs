@@ -453,6 +453,7 @@ fn entry_to_wire<'a>(entry: &'a Entry, base: Timestamp, names: &mut Names) -> wi
         Entry::ScopeOpened { scope, parent } => wire::Entry::ScopeOpened { scope: scope.0, parent: parent.0 },
         Entry::ScopeClosed { scope } => wire::Entry::ScopeClosed { scope: scope.0 },
         Entry::CommandDropped { seq } => wire::Entry::CommandDropped { seq: seq.0 },
+        Entry::SignalTaken { seq } => wire::Entry::SignalTaken { seq: seq.0 },
     }
 }
 
@@ -476,6 +477,7 @@ fn entry_of_wire(entry: wire::Entry<'_>, base: Timestamp, names: &mut Names) -> 
         }
         wire::Entry::ScopeClosed { scope } => Entry::ScopeClosed { scope: ScopeNo(scope) },
         wire::Entry::CommandDropped { seq } => Entry::CommandDropped { seq: Seq(seq) },
+        wire::Entry::SignalTaken { seq } => Entry::SignalTaken { seq: Seq(seq) },
     })
 }
 

@@ -165,6 +165,7 @@ pub(super) enum Entry<'a> {
     ScopeOpened { scope: u32, parent: u32 },
     ScopeClosed { scope: u32 },
     CommandDropped { seq: u32 },
+    SignalTaken { seq: u32 },
 }
 
 pub(super) struct ActivityScheduled<'a> {

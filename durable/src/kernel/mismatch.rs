@@ -134,7 +134,7 @@ impl Mismatch {
 }
 
 /// A point in time in UTC, to the second.
-pub(super) struct Utc(pub(super) Timestamp);
+pub(crate) struct Utc(pub(crate) Timestamp);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -183,7 +183,7 @@ impl Tables {
         }
         self.next_run = self.next_run.max(run.next());
         self.ids.insert((started.namespace.clone(), started.id.clone()), run);
-        self.open.insert(run, RunEntry::new(at, started));
+        self.open.insert(run, RunEntry::started(at, started));
         Ok(())
     }
 
@@ -197,7 +197,9 @@ impl Tables {
 }
 
 impl RunEntry {
-    fn new(at: Timestamp, started: &RunStarted) -> RunEntry {
+    /// A run as it is with its first event.
+    #[must_use]
+    pub fn started(at: Timestamp, started: &RunStarted) -> RunEntry {
         RunEntry {
             run: started.run,
             namespace: started.namespace.clone(),

@@ -19,11 +19,9 @@ use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, MAX_POLLS, Machine};
 use crate::payload::PayloadCodec;
 use crate::registry::Registry;
+use crate::store::Journal;
 use crate::workflow::context::{BranchFuture, Check, Refusal, RunContext, StepFn, What};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
-
-/// A journal as it was loaded: events in their order.
-pub(crate) type Journal = Vec<(EventNo, Timestamp, Event)>;
 
 /// All runs in memory.
 pub(crate) struct Hot {

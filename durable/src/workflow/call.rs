@@ -122,11 +122,15 @@ impl<D: Activity> Call<D> {
     /// # Panics
     /// If the call was awaited before, a state is missing, or the input or the result cannot be recorded.
     pub async fn run_direct(self) -> Result<D::Output, CallError<D::Error>> {
+        let (name, input, states) = self.into_direct();
+        let outcome = direct::<D>(name, input, states).await;
+        settle::<D>(outcome).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    fn into_direct(self) -> (Text, D::Input, States) {
         let Inner { name, input, states, pending, .. } = *self.inner;
         assert_unissued(&pending, &name);
-        let input = input.expect("because the input is there until the first poll");
-        let outcome = direct::<D>(name, &input, states).await;
-        settle::<D>(outcome).unwrap_or_else(|reason| panic!("{reason}"))
+        (name, input.expect("because the input is there until the first poll"), states)
     }
 }
 

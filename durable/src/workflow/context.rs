@@ -19,7 +19,8 @@ use crate::activity::{AttemptFuture, AttemptInfo};
 use crate::kernel::command::{Command, Outcome, Place};
 use crate::kernel::event::{Payload, Text};
 use crate::kernel::id::{Seq, Timestamp};
-use crate::kernel::machine::{Fault, Machine};
+use crate::kernel::fault::Fault;
+use crate::kernel::machine::Machine;
 use crate::payload::PayloadCodec;
 
 /// What a command asks for, for messages and for the check of what is registered under its name.
@@ -321,7 +322,7 @@ impl Pending {
     fn here(&mut self) -> (Arc<RunContext>, Seq) {
         let Some(current) = current() else {
             let (what, built) = (&self.what, self.built);
-            let instead = if crate::activity::is_current() {
+            let instead = if crate::activity::try_info().is_some() {
                 "it is awaited in an activity: call another activity from the workflow, or run its body here with `run_direct()`"
             } else {
                 "it is awaited outside a workflow run (a spawned task, another thread, plain async code): await it in the \

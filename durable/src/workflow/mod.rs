@@ -6,8 +6,17 @@ mod combine;
 pub(crate) mod context;
 pub(crate) mod definition;
 pub(crate) mod options;
+mod random;
+pub(crate) mod refused;
+mod signal;
+mod spawn;
 pub(crate) mod step;
+mod time;
 
 pub use self::call::Call;
 pub use self::options::WorkflowOptions;
+pub use self::random::{Random, random, uuid};
+pub use self::signal::{Recv, Signal};
+pub use self::spawn::{JoinHandle, JoinSet, spawn};
 pub use self::step::{Step, step, step_with};
+pub use self::time::{Elapsed, Sleep, Timeout, now, sleep, sleep_until, timeout};

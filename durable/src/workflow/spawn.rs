@@ -47,12 +47,6 @@ impl<T> JoinHandle<T> {
     pub fn abort(self) {
         self.abort.abort();
     }
-
-    /// Whether the branch has ended and its value can be taken.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        !self.value.is_empty() || self.abort.is_aborted()
-    }
 }
 
 impl<T> Future for JoinHandle<T> {

@@ -19,6 +19,7 @@ use super::machine::{Issued, TurnDone};
 use super::tables::{RunEntry, Tables};
 
 use attempts::Calls;
+pub use runs::Likeness;
 pub use attempts::{AttemptOrder, AttemptReport, Retry};
 use timers::Timers;
 

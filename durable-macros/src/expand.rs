@@ -1,0 +1,470 @@
+//! From a checked function to its code: the outer function, which returns a call, and in its body all that is generated,
+//! so that the names of the user's module stay the user's.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{
+    FnArg, GenericArgument, GenericParam, Generics, LitStr, Pat, Path, PathArguments, ReturnType, Type, WhereClause,
+    parse_quote_spanned,
+};
+
+use crate::function::{Attributes, Function, Kind, mentions};
+use crate::options::{ErrorMode, Options};
+use crate::refuse;
+use crate::shape::{self, Argument, Parameter, Problems, returned_span};
+
+/// Where the library is, and the place in the user's code at which errors about generated code point.
+pub(crate) struct Library {
+    path: Option<Path>,
+    span: Span,
+}
+
+impl Library {
+    pub(crate) fn new(path: Option<Path>, at: Span) -> Library {
+        Library { path, span: Span::call_site().located_at(at) }
+    }
+
+    pub(crate) fn span(&self) -> Span {
+        self.span
+    }
+
+    /// A variable that the user's code neither sees nor collides with.
+    fn variable(&self, name: &str) -> Ident {
+        Ident::new(name, Span::mixed_site().located_at(self.span))
+    }
+
+    /// The path of the library's root.
+    pub(crate) fn root(&self) -> TokenStream {
+        self.root_at(self.span)
+    }
+
+    /// The path of what generated code calls.
+    pub(crate) fn private(&self) -> TokenStream {
+        self.private_at(self.span)
+    }
+
+    pub(crate) fn private_at(&self, at: Span) -> TokenStream {
+        let (root, span) = (self.root_at(at), Span::call_site().located_at(at));
+        quote_spanned! {span=> #root::__private }
+    }
+
+    fn root_at(&self, at: Span) -> TokenStream {
+        let span = Span::call_site().located_at(at);
+        match &self.path {
+            Some(path) => path.to_token_stream(),
+            None => quote_spanned! {span=> ::durable },
+        }
+    }
+}
+
+/// Expands `#[workflow]` and `#[activity]`.
+pub(crate) fn attribute(kind: Kind, options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut function: Function = match syn::parse2(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            let error = error.into_compile_error();
+            return quote! { #error #item };
+        }
+    };
+    let mut problems = Problems::default();
+    let parameters = shape::check(kind, &mut function, &mut problems);
+    let (options, unread) = Options::parse(kind, options);
+    let is_refused = !problems.is_empty();
+    if let Some(error) = unread {
+        problems.push(error);
+    }
+    if let (Kind::Workflow, Some(body)) = (kind, &function.body) {
+        refuse::random_branches(body.stream(), &mut problems);
+    }
+    let library = Library::new(options.library.clone(), function.signature.ident.span());
+    let code = match (is_refused, Expansion::new(kind, &function, &parameters, &options, &library, &mut problems)) {
+        (false, Some(expansion)) => expansion.code(),
+        (true, _) | (false, None) => substitute(kind, &function, &library),
+    };
+    let problems = problems.into_tokens();
+    quote! { #problems #code }
+}
+
+struct Expansion<'a> {
+    kind: Kind,
+    function: &'a Function,
+    parameters: &'a [Parameter],
+    options: &'a Options,
+    library: &'a Library,
+    generics: Generics,
+    /// How what is returned comes back, as a type.
+    answered: TokenStream,
+    body: TokenStream,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(
+        kind: Kind,
+        function: &'a Function,
+        parameters: &'a [Parameter],
+        options: &'a Options,
+        library: &'a Library,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let ReturnType::Type(_, returned) = &function.signature.output else { return None };
+        let body = function.body.as_ref()?.to_token_stream();
+        let mode = mode(function, returned, options.error, library, problems)?;
+        let answered = answered(library, returned, mode);
+        let generics = lasting(&function.signature.generics, library.span());
+        Some(Expansion { kind, function, parameters, options, library, generics, answered, body })
+    }
+
+    fn code(self) -> TokenStream {
+        let (span, private) = (self.library.span(), self.library.private());
+        let Attributes { outer, inner } = Attributes::sort(self.function.attributes.clone());
+        let (visibility, name) = (&self.function.visibility, &self.function.signature.ident);
+        let (marker, build) = match self.kind {
+            Kind::Activity => (quote_spanned! {span=> Activity }, quote_spanned! {span=> call_activity }),
+            Kind::Workflow => (quote_spanned! {span=> Workflow }, quote_spanned! {span=> call_workflow }),
+        };
+        let (_, types, conditions) = self.generics.split_for_impl();
+        let parameters = &self.generics.params;
+        let turbofish = types.as_turbofish();
+        let (names, argument_types): (Vec<_>, Vec<_>) = self.arguments().map(|a| (&a.name, &a.ty)).unzip();
+        let answered = &self.answered;
+        let marked = self.type_marker().map(|_| quote_spanned! {span=> __marker: ::core::marker::PhantomData, });
+        let (input, definition) = (self.input(), self.definition(inner));
+        quote_spanned! {span=>
+            #(#outer)*
+            #[track_caller]
+            #visibility fn #name <#parameters> (#(#names: #argument_types),*) -> #private::Call<impl #private::#marker<
+                Output = <#answered as #private::Answer>::Output,
+                Error = <#answered as #private::Answer>::Error,
+            >> #conditions {
+                #input
+                #definition
+                #private::#build::<__Definition #turbofish>(__Input { #(#names,)* #marked })
+            }
+        }
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = &'a Argument> {
+        self.parameters.iter().filter_map(|parameter| match parameter {
+            Parameter::Argument(argument) => Some(argument),
+            Parameter::State(_) => None,
+        })
+    }
+
+    /// What holds the generic types, if there are any.
+    fn type_marker(&self) -> Option<TokenStream> {
+        let types: Vec<_> = self.generics.type_params().map(|parameter| &parameter.ident).collect();
+        let span = self.library.span();
+        (!types.is_empty()).then(|| quote_spanned! {span=> ::core::marker::PhantomData<fn() -> (#(#types,)*)> })
+    }
+
+    /// The struct of the arguments. Its recorded name is the same for all functions, so that renaming one changes no
+    /// shape.
+    fn input(&self) -> TokenStream {
+        let (span, private) = (self.library.span(), self.library.private());
+        let serde = LitStr::new(&quote! { #private::serde }.to_string().replace(' ', ""), span);
+        let (parameters, conditions) = (&self.generics.params, &self.generics.where_clause);
+        let fields = self.arguments().map(|Argument { name, ty, attributes }| quote! { #(#attributes)* #name: #ty, });
+        let marker = self.type_marker().map(|marker| quote_spanned! {span=> #[serde(skip)] __marker: #marker, });
+        quote_spanned! {span=>
+            #[derive(#private::serde::Serialize, #private::serde::Deserialize)]
+            #[serde(crate = #serde, bound = "", rename = "Input")]
+            struct __Input <#parameters> #conditions { #(#fields)* #marker }
+        }
+    }
+
+    fn definition(&self, inner: Vec<syn::Attribute>) -> TokenStream {
+        let (span, private) = (self.library.span(), self.library.private());
+        let (impls, types, conditions) = self.generics.split_for_impl();
+        let parameters = &self.generics.params;
+        let held = self.type_marker().map(|marker| quote_spanned! {span=> (#marker) });
+        let (kind, enter) = match self.kind {
+            Kind::Activity => (quote_spanned! {span=> ActivityKind }, quote_spanned! {span=> enter_activity }),
+            Kind::Workflow => (quote_spanned! {span=> WorkflowKind }, quote_spanned! {span=> enter_workflow }),
+        };
+        let (answered, name, retry) = (&self.answered, self.name(), self.retry());
+        let (function, runs) = (self.inner_function(inner), self.runs());
+        quote_spanned! {span=>
+            struct __Definition <#parameters> #held #conditions;
+
+            impl #impls __Definition #types #conditions { #function }
+
+            impl #impls #private::Definition for __Definition #types #conditions {
+                type Kind = #private::#kind;
+                type Input = __Input #types;
+                type Output = <#answered as #private::Answer>::Output;
+                type Error = <#answered as #private::Answer>::Error;
+                type Answer = #answered;
+
+                fn name() -> #private::Text { #name }
+                fn register(registry: &mut #private::Registry) { registry.#enter::<Self>(); }
+                fn told(error: &<Self::Answer as #private::Answer>::Written) -> #private::Told {
+                    #[allow(unused_imports)]
+                    use #private::AskDefault as _;
+                    #private::Told { text: #private::Ask(error).text(), retry: #retry }
+                }
+            }
+
+            #runs
+        }
+    }
+
+    fn name(&self) -> TokenStream {
+        let (span, private) = (self.library.span(), self.library.private());
+        let literal = match &self.options.name {
+            None => {
+                let name = &self.function.signature.ident;
+                LitStr::new(name.to_string().trim_start_matches("r#"), name.span()).to_token_stream()
+            }
+            Some(syn::Expr::Lit(literal)) => literal.to_token_stream(),
+            Some(expression) => {
+                let private = self.library.private_at(expression.span());
+                return quote_spanned! {expression.span()=> #private::Text::from(#expression) };
+            }
+        };
+        quote_spanned! {span=>
+            static __NAME: #private::Name = #private::Name::new(#literal);
+            __NAME.text()
+        }
+    }
+
+    /// What an error says about another attempt. Where its type is generic, it has to say so: the default would be taken
+    /// although an instance says something else.
+    fn retry(&self) -> TokenStream {
+        let (span, private) = (self.library.span(), self.library.private());
+        match (self.kind, self.options.error) {
+            (Kind::Activity, Some(ErrorMode::Typed)) if !self.generics.params.is_empty() => {
+                quote_spanned! {span=> #private::Retryable::retry(error) }
+            }
+            (Kind::Activity | Kind::Workflow, _) => quote_spanned! {span=> #private::Ask(error).retry() },
+        }
+    }
+
+    /// The user's function, as it was written.
+    fn inner_function(&self, attributes: Vec<syn::Attribute>) -> TokenStream {
+        let span = self.library.span();
+        let mut signature = self.function.signature.clone();
+        signature.generics = Generics::default();
+        let body = match self.kind {
+            Kind::Activity => self.body.clone(),
+            Kind::Workflow => {
+                let (root, body) = (self.library.root(), &self.body);
+                quote_spanned! {span=> {
+                    #[allow(unused_imports)]
+                    use #root::{join, select, try_join};
+                    #[allow(unused_braces)]
+                    #body
+                }}
+            }
+        };
+        quote_spanned! {span=>
+            #(#attributes)*
+            #[allow(dead_code, clippy::unused_async, clippy::too_many_arguments)]
+            #signature #body
+        }
+    }
+
+    fn runs(&self) -> TokenStream {
+        match self.kind {
+            Kind::Activity => self.runs_attempts(),
+            Kind::Workflow => self.runs_bodies(),
+        }
+    }
+
+    fn runs_attempts(&self) -> TokenStream {
+        let (span, private) = (self.library.span(), self.library.private());
+        let (impls, types, conditions) = self.generics.split_for_impl();
+        let options = self.options.expression(self.library, quote_spanned! {span=> #private::ActivityOptions });
+        let names = self.arguments().map(|argument| &argument.name);
+        let needs = self.parameters.iter().filter_map(|parameter| match parameter {
+            Parameter::State(ty) => Some(quote_spanned! {span=> #private::Need::of::<#ty>() }),
+            Parameter::Argument(_) => None,
+        });
+        let states = self.library.variable("__states");
+        let (run, call) = self.attempt_call(&states);
+        quote_spanned! {span=>
+            const __OPTIONS: #private::ActivityOptions = #options;
+
+            impl #impls #private::Activity for __Definition #types #conditions {
+                fn options() -> #private::ActivityOptions { __OPTIONS }
+                fn needs() -> ::std::vec::Vec<#private::Need> { ::std::vec![#(#needs),*] }
+                fn attempt(job: #private::Job) -> #private::AttemptFuture {
+                    job.#run::<Self, _, _>(|__Input { #(#names,)* .. }, #states| ::core::result::Result::Ok(#call))
+                }
+            }
+        }
+    }
+
+    /// The method that runs an attempt, and what it is given to run.
+    fn attempt_call(&self, all: &Ident) -> (TokenStream, TokenStream) {
+        let (span, name) = (self.library.span(), &self.function.signature.ident);
+        let mut states = Vec::new();
+        let mut arguments = Vec::new();
+        for (i, parameter) in self.parameters.iter().enumerate() {
+            match parameter {
+                Parameter::Argument(argument) => arguments.push(argument.name.to_token_stream()),
+                Parameter::State(ty) => {
+                    let state = self.library.variable(&format!("__state{i}"));
+                    let at = Span::call_site().located_at(ty.span());
+                    states.push(quote_spanned! {at=> let #state = #all.get::<#ty>()?; });
+                    arguments.push(state.to_token_stream());
+                }
+            }
+        }
+        match self.function.signature.asyncness {
+            Some(_) => {
+                let call = quote_spanned! {span=> { #(#states)* Self::#name(#(#arguments),*) } };
+                (quote_spanned! {span=> run }, call)
+            }
+            None => {
+                let call = quote_spanned! {span=> { #(#states)* move || Self::#name(#(#arguments),*) } };
+                (quote_spanned! {span=> run_blocking }, call)
+            }
+        }
+    }
+
+    fn runs_bodies(&self) -> TokenStream {
+        let (span, private) = (self.library.span(), self.library.private());
+        let (impls, types, conditions) = self.generics.split_for_impl();
+        let options = self.options.expression(self.library, quote_spanned! {span=> #private::WorkflowOptions });
+        let name = &self.function.signature.ident;
+        let names: Vec<_> = self.arguments().map(|argument| &argument.name).collect();
+        let codec = self.library.variable("__codec");
+        quote_spanned! {span=>
+            const __OPTIONS: #private::WorkflowOptions = #options;
+
+            impl #impls #private::Workflow for __Definition #types #conditions {
+                fn options() -> #private::WorkflowOptions { __OPTIONS }
+                fn body(
+                    __Input { #(#names,)* .. }: Self::Input,
+                    #codec: #private::PayloadCodec,
+                ) -> #private::BodyFuture {
+                    #private::body::<Self, _>(Self::#name(#(#names),*), #codec)
+                }
+            }
+        }
+    }
+}
+
+fn answered(library: &Library, returned: &Type, mode: TokenStream) -> TokenStream {
+    let at = returned.span();
+    let (span, private) = (Span::call_site().located_at(at), library.private_at(at));
+    quote_spanned! {span=> #private::Answered<#returned, { #mode }> }
+}
+
+/// How the error comes back, as a constant expression. A generic parameter may not stand in one, so the `Ok` type of a
+/// generic function is left out; none if the error depends on one too and nothing is said.
+fn mode(
+    function: &Function,
+    returned: &Type,
+    said: Option<ErrorMode>,
+    library: &Library,
+    problems: &mut Problems,
+) -> Option<TokenStream> {
+    let at = returned_span(function);
+    let (span, private) = (Span::call_site().located_at(at), library.private_at(at));
+    match said {
+        Some(ErrorMode::Typed) => return Some(quote_spanned! {span=> #private::TYPED }),
+        Some(ErrorMode::Failure) => return Some(quote_spanned! {span=> #private::FAILURE }),
+        None => {}
+    }
+    let generics = &function.signature.generics;
+    let probed = if generics.params.is_empty() { returned.clone() } else { without_ok(returned) };
+    if let Some(parameter) = mentioned(generics, &probed) {
+        let text = format!(
+            "whether this error comes back as itself cannot be seen, because it depends on `{parameter}`: say \
+             `error = typed` (it is serde and `Retryable`) or `error = failure` (it converts into \
+             `Box<dyn Error + Send + Sync>`)"
+        );
+        problems.add(returned, text);
+        return None;
+    }
+    Some(quote_spanned! {span=>
+        #[allow(unused_imports)]
+        use #private::ProbeDefault as _;
+        #private::mode(
+            #private::Probe::<#probed>::CONVERTS
+                | #private::Probe::<#probed>::ERROR
+                | #private::Probe::<#probed>::INFALLIBLE
+                | #private::Probe::<#probed>::OWN
+        )
+    })
+}
+
+/// The type with `()` in the place of its first type argument.
+fn without_ok(returned: &Type) -> Type {
+    let mut probed = returned.clone();
+    let mut ty = &mut probed;
+    while let Type::Group(group) = ty {
+        ty = &mut *group.elem;
+    }
+    let Type::Path(path) = ty else { return probed };
+    let Some(last) = path.path.segments.last_mut() else { return probed };
+    let PathArguments::AngleBracketed(arguments) = &mut last.arguments else { return probed };
+    if let Some(GenericArgument::Type(ok)) = arguments.args.first_mut() {
+        *ok = parse_quote_spanned! {ok.span()=> () };
+    }
+    probed
+}
+
+/// The first generic parameter that stands in the type.
+fn mentioned(generics: &Generics, ty: &Type) -> Option<Ident> {
+    let names = generics.params.iter().filter_map(|parameter| match parameter {
+        GenericParam::Type(parameter) => Some(&parameter.ident),
+        GenericParam::Const(parameter) => Some(&parameter.ident),
+        GenericParam::Lifetime(_) => None,
+    });
+    names.into_iter().find(|name| mentions(ty.to_token_stream(), &|ident| ident == *name)).cloned()
+}
+
+/// The generics, with each type said to be `'static`.
+fn lasting(generics: &Generics, span: Span) -> Generics {
+    let mut generics = generics.clone();
+    let types: Vec<Ident> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
+    if !types.is_empty() {
+        let conditions: &mut WhereClause = generics.make_where_clause();
+        conditions.predicates.extend(types.iter().map(|ty| -> syn::WherePredicate {
+            parse_quote_spanned! {span=> #ty: 'static }
+        }));
+    }
+    generics
+}
+
+/// A function that stands in for a refused one, so that its callers bring no errors of their own.
+fn substitute(kind: Kind, function: &Function, library: &Library) -> TokenStream {
+    let (span, private) = (library.span(), library.private());
+    let Attributes { outer, .. } = Attributes::sort(function.attributes.clone());
+    let (visibility, name) = (&function.visibility, &function.signature.ident);
+    let mut receiver = None;
+    let mut types = Vec::new();
+    for (i, argument) in function.signature.inputs.iter().enumerate() {
+        match argument {
+            FnArg::Receiver(this) => receiver = Some(quote! { #this, }),
+            FnArg::Typed(argument) if is_state(&argument.pat) => {}
+            FnArg::Typed(_) => types.push(Ident::new(&format!("__A{i}"), span)),
+        }
+    }
+    let marker = match kind {
+        Kind::Activity => quote_spanned! {span=> Activity },
+        Kind::Workflow => quote_spanned! {span=> Workflow },
+    };
+    let make = match kind {
+        Kind::Activity => quote_spanned! {span=> refused_activity },
+        Kind::Workflow => quote_spanned! {span=> refused_workflow },
+    };
+    quote_spanned! {span=>
+        #(#outer)*
+        #[allow(dead_code)]
+        #visibility fn #name <#(#types),*> (#receiver #(_: #types),*) -> #private::Call<impl #private::#marker<
+            Output = (),
+            Error = ::core::convert::Infallible,
+        >> {
+            #private::#make()
+        }
+    }
+}
+
+fn is_state(pattern: &Pat) -> bool {
+    let Pat::TupleStruct(pattern) = pattern else { return false };
+    pattern.path.segments.last().is_some_and(|segment| segment.ident == "State")
+}

@@ -1,0 +1,7 @@
+//! The macros from the outside: what compiles and what it does, and what is refused with which text.
+
+mod definitions;
+mod direct;
+mod errors;
+mod shop;
+mod ui;

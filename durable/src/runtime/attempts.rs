@@ -1,0 +1,135 @@
+//! Attempts in flight. Each is polled once in place; one that waits then becomes a task of its own. An activity whose first polls
+//! take long (it computes before it awaits) goes to a task at once, so that it does not hold up the runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures::future::{AbortHandle, abortable};
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::Instrument;
+
+use super::request::Message;
+use crate::activity::{AttemptEnd, AttemptFuture, AttemptInfo};
+use crate::error::RetryHint;
+use crate::kernel::engine::{AttemptOrder, AttemptReport, Retry};
+use crate::kernel::event::Text;
+use crate::kernel::id::{Attempt, RunNo, Seq};
+use crate::seams::{Clock, Spawn};
+
+/// The longest that a first poll may take before its activity is given tasks from the start.
+const LONG_POLL: Duration = Duration::from_micros(200);
+
+/// The attempts that have a task.
+pub(crate) struct InFlight {
+    tasks: BTreeMap<(RunNo, Seq), AbortHandle>,
+    slow: BTreeSet<Text>,
+    clock: Arc<dyn Clock>,
+    spawn: Arc<dyn Spawn>,
+    done: UnboundedSender<Message>,
+}
+
+impl InFlight {
+    pub(crate) fn new(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>, done: UnboundedSender<Message>) -> InFlight {
+        InFlight { tasks: BTreeMap::new(), slow: BTreeSet::new(), clock, spawn, done }
+    }
+
+    /// Begins an attempt; gives its report if it ended in its first poll.
+    pub(crate) fn begin(&mut self, order: &AttemptOrder, mut future: AttemptFuture) -> Option<AttemptReport> {
+        let span = tracing::info_span!(
+            "attempt", activity = %order.name, workflow = %order.workflow, id = %order.id, seq = order.seq.0,
+            attempt = order.attempt.0
+        );
+        if !self.slow.contains(&order.name) {
+            let begin = self.clock.monotonic();
+            let polled = span.in_scope(|| poll_once(&mut future));
+            if self.clock.monotonic().saturating_sub(begin) > LONG_POLL {
+                self.slow.insert(order.name.clone());
+            }
+            if let Poll::Ready(end) = polled {
+                return Some(end.into());
+            }
+        }
+        self.run(order.run, order.seq, order.attempt, future, span);
+        None
+    }
+
+    /// An attempt has reported: its task is over.
+    pub(crate) fn ended(&mut self, run: RunNo, seq: Seq) {
+        self.tasks.remove(&(run, seq));
+    }
+
+    /// Drops an attempt where it stands.
+    pub(crate) fn stop(&mut self, run: RunNo, seq: Seq) {
+        if let Some(task) = self.tasks.remove(&(run, seq)) {
+            task.abort();
+        }
+    }
+
+    /// Drops all of them.
+    pub(crate) fn stop_all(&mut self) {
+        std::mem::take(&mut self.tasks).into_values().for_each(|task| task.abort());
+    }
+
+    fn run(&mut self, run: RunNo, seq: Seq, attempt: Attempt, future: AttemptFuture, span: tracing::Span) {
+        let done = self.done.clone();
+        let (task, abort) = abortable(
+            async move {
+                let report = future.await.into();
+                // Nobody is there any more when the runtime was dropped.
+                let _ = done.send(Message::Attempt { run, seq, attempt, report });
+            }
+            .instrument(span),
+        );
+        self.tasks.insert((run, seq), abort);
+        self.spawn.task(Box::pin(async move {
+            let _ = task.await;
+        }));
+    }
+}
+
+fn poll_once(future: &mut AttemptFuture) -> Poll<AttemptEnd> {
+    let mut context = Context::from_waker(Waker::noop());
+    std::pin::pin!(tokio::task::unconstrained(future)).poll(&mut context)
+}
+
+impl From<AttemptEnd> for AttemptReport {
+    fn from(end: AttemptEnd) -> AttemptReport {
+        match end {
+            AttemptEnd::Completed(result) => AttemptReport::Completed(result),
+            AttemptEnd::Failed { error, text, retry } => AttemptReport::Failed { error, text, retry: retry.into() },
+            AttemptEnd::Panicked(text) => AttemptReport::Panicked(text),
+        }
+    }
+}
+
+impl From<RetryHint> for Retry {
+    fn from(hint: RetryHint) -> Retry {
+        match hint {
+            RetryHint::Yes => Retry::ByPolicy,
+            RetryHint::Never => Retry::Never,
+            RetryHint::After(span) => Retry::After(span),
+        }
+    }
+}
+
+/// What an activity may know of the attempt that an order begins.
+pub(crate) fn info(order: &AttemptOrder, codec: crate::payload::PayloadCodec) -> AttemptInfo {
+    AttemptInfo {
+        namespace: order.namespace.clone(),
+        workflow_id: order.id.clone(),
+        workflow: order.workflow.clone(),
+        run: order.run_id,
+        activity: order.name.clone(),
+        seq: order.seq,
+        attempt: order.attempt,
+        idempotency_key: crate::codec::hash::idempotency_key(
+            order.run_id,
+            order.name.as_str(),
+            order.recorded_value,
+            order.ordinal,
+        ),
+        codec,
+    }
+}

@@ -1,0 +1,229 @@
+//! How a runtime is opened.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::driver::{Driver, Parts};
+use super::error::OpenError;
+use super::real::{SystemClock, SystemEntropy, TokioSpawn};
+use super::request::Message;
+use super::shared::Shared;
+use super::turns::Hot;
+use super::{Inner, Runtime};
+use crate::activity::States;
+use crate::kernel::engine::{Config, Kernel, Now, Residence};
+use crate::kernel::event::Text;
+use crate::payload::PayloadCodec;
+use crate::registry::{Items, Registry};
+use crate::seams::{Clock, Entropy, Spawn};
+use crate::store::plain::PlainStore;
+use crate::store::{Listener, Store};
+use crate::kernel::tables::Tables;
+use crate::kernel::engine::Stop;
+
+/// How many attempts may wait in flight at once, unless told otherwise.
+const ATTEMPTS: usize = 1_000;
+
+/// How many bytes may wait for the log before starts and signals wait too.
+const QUEUED_BYTES: usize = 64 << 20;
+
+/// The world that a runtime works in: the real one, or a simulator's. Outside the crate's stability promise.
+#[derive(Debug, Clone)]
+pub struct Seams {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Tasks.
+    pub spawn: Arc<dyn Spawn>,
+    /// Randomness and names.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Seams {
+    /// The real world; inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Outside one.
+    pub fn real() -> Result<Seams, OpenError> {
+        let handle = Handle::try_current().map_err(|_| OpenError::NoTokio)?;
+        Ok(Seams {
+            clock: Arc::new(SystemClock::new()),
+            spawn: Arc::new(TokioSpawn::new(handle)),
+            entropy: Arc::new(SystemEntropy),
+        })
+    }
+}
+
+/// A runtime that is being prepared, from [`Runtime::builder`].
+#[must_use = "a runtime opens when `open` is awaited"]
+pub struct Builder {
+    dir: PathBuf,
+    registry: Registry,
+    states: States,
+    build: Option<Text>,
+    codec: PayloadCodec,
+    attempts: usize,
+    queued_bytes_max: usize,
+    residence: Residence,
+    seams: Option<Seams>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("dir", &self.dir).field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(super) fn new(dir: PathBuf) -> Builder {
+        Builder {
+            dir,
+            registry: Registry::default(),
+            states: States::default(),
+            build: None,
+            codec: PayloadCodec::default(),
+            attempts: ATTEMPTS,
+            queued_bytes_max: QUEUED_BYTES,
+            residence: Residence::default(),
+            seams: None,
+        }
+    }
+
+    /// Registers workflows and activities: a tuple of functions, at most 16 of them in one call, or a [`Registry`]. One function is
+    /// `(function,)`.
+    pub fn register<M>(mut self, items: impl Items<M>) -> Self {
+        self.registry.register(items);
+        self
+    }
+
+    /// Gives the activities that take a `State<T>` their value.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// What names this build: a run that is blocked is replayed once by each build that opens the store. Without it the build is a
+    /// hash of the executable.
+    pub fn build_id(mut self, build: impl Into<String>) -> Self {
+        self.build = Some(build.into().into());
+        self
+    }
+
+    /// How values are written; both are read whatever is chosen here.
+    pub fn codec(mut self, codec: PayloadCodec) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// How many attempts may wait in flight at once; 1,000 unless this is called. The others wait for a slot; an attempt that ends in
+    /// its first poll is not counted.
+    pub fn attempts(mut self, most: usize) -> Self {
+        self.attempts = most.max(1);
+        self
+    }
+
+    /// How many bytes may wait for the log before starts and signals wait too; 64 MiB unless this is called.
+    pub fn queued_bytes_max(mut self, most: usize) -> Self {
+        self.queued_bytes_max = most;
+        self
+    }
+
+    /// For tests: every run is put away at every await and loaded again by its next event.
+    #[doc(hidden)]
+    pub fn put_away_at_every_await(mut self) -> Self {
+        self.residence = Residence::PutAwayAtEveryAwait;
+        self
+    }
+
+    /// For simulators: another world than the real one.
+    #[doc(hidden)]
+    pub fn seams(mut self, seams: Seams) -> Self {
+        self.seams = Some(seams);
+        self
+    }
+
+    /// Opens the store and resumes every open run that has something to do.
+    ///
+    /// # Errors
+    /// When what was registered does not fit together, the store is open elsewhere, is no store, has another format, or is damaged.
+    /// Nothing is changed then.
+    pub async fn open(self) -> Result<Runtime, OpenError> {
+        let faults = self.registry.faults(&self.states);
+        if !faults.is_empty() {
+            return Err(OpenError::Registry(faults));
+        }
+        let seams = match &self.seams {
+            Some(seams) => seams.clone(),
+            None => Seams::real()?,
+        };
+        self.open_in(seams).await
+    }
+
+    async fn open_in(self, seams: Seams) -> Result<Runtime, OpenError> {
+        let Seams { clock, spawn, entropy } = seams;
+        let build = self.build.unwrap_or_else(|| entropy.build_id().into());
+        let (send, receive) = unbounded_channel();
+        let moved = Arc::new(Notify::new());
+        let log: Arc<dyn Store> = Arc::new(PlainStore::new(listener(send.clone(), Arc::clone(&moved))));
+        let (tables, stop) = (Tables::default(), Stop::Clean);
+        warn_of_abort();
+        let mut seed = [0; 8];
+        entropy.fill(&mut seed);
+        let config = Config {
+            build: build.clone(),
+            pid: entropy.pid(),
+            host: entropy.host().into(),
+            attempts: self.attempts,
+            residence: self.residence,
+            seed: u64::from_le_bytes(seed),
+        };
+        let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
+        let kernel = Kernel::open(config, tables, stop, now);
+        let registry = Arc::new(self.registry);
+        let hot = Hot::new(Arc::clone(&registry), self.codec, build.clone());
+        let shared = Arc::new(Shared {
+            send: send.clone(),
+            log: Arc::clone(&log),
+            codec: self.codec,
+            entropy: Arc::clone(&entropy),
+            queued_bytes_max: self.queued_bytes_max,
+            moved,
+        });
+        let driver = Driver::new(Parts {
+            kernel,
+            hot,
+            log,
+            registry: Arc::clone(&registry),
+            states: self.states,
+            codec: self.codec,
+            build,
+            clock,
+            spawn: Arc::clone(&spawn),
+            entropy,
+            send,
+            receive,
+        });
+        spawn.task(Box::pin(driver.run()));
+        Ok(Runtime { inner: Arc::new(Inner { shared, registry }) })
+    }
+}
+
+/// Tells the driver and whoever waits for room that the log moved.
+fn listener(send: tokio::sync::mpsc::UnboundedSender<Message>, moved: Arc<Notify>) -> Listener {
+    Arc::new(move || {
+        // The driver is gone when the runtime is.
+        let _ = send.send(Message::LogMoved);
+        moved.notify_waiters();
+    })
+}
+
+/// With `panic = "abort"` a panic of an activity ends the process instead of the attempt.
+fn warn_of_abort() {
+    if cfg!(panic = "abort") {
+        tracing::warn!("this program is built with `panic = \"abort\"`: a panic in an activity or a workflow ends the process");
+    }
+}

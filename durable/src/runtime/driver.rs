@@ -1,0 +1,513 @@
+//! The driver: one task that owns the kernel, the runs in memory and the attempts in flight. It reads as the architecture: facts
+//! go into the kernel, groups go to the log, effects whose reason is durable go to the world. It polls no user code but in place,
+//! waits for nothing but its one queue and its one timer, and knows no rule of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+
+use super::attempts::{self, InFlight};
+use super::reader::{Job, Reader};
+use super::request::{Answered, Fit, Message, Refused, Reply, StartRequest};
+use super::turns::Hot;
+use crate::activity::States;
+use crate::kernel::engine::{
+    AttemptOrder, AttemptReport, Caller, Effect, Kernel, Likeness, LoadFailure, Now, SEMANTICS, SendSignal, Start,
+};
+use crate::kernel::event::{RunStarted, Text};
+use crate::kernel::id::{RunId, RunNo, Seq};
+use crate::kernel::tables::RunEntry;
+use crate::payload::PayloadCodec;
+use crate::registry::Registry;
+use crate::seams::{Clock, Entropy, Spawn};
+use crate::store::{ClosedRun, Store};
+
+/// How long nothing may be written before an empty frame tells other readers that all of it is whole.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How often the wall clock is looked at while timers are armed: it may have been set forwards.
+const LOOK_AT_THE_WALL: Duration = Duration::from_secs(10);
+
+/// How many messages are taken before the log is fed again.
+const MESSAGES_AT_ONCE: usize = 512;
+
+/// What a driver is made of.
+pub(crate) struct Parts {
+    pub(crate) kernel: Kernel,
+    pub(crate) hot: Hot,
+    pub(crate) log: Arc<dyn Store>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) states: States,
+    pub(crate) codec: PayloadCodec,
+    pub(crate) build: Text,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spawn: Arc<dyn Spawn>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) send: UnboundedSender<Message>,
+    pub(crate) receive: UnboundedReceiver<Message>,
+}
+
+pub(crate) struct Driver {
+    kernel: Kernel,
+    hot: Hot,
+    log: Arc<dyn Store>,
+    registry: Arc<Registry>,
+    states: States,
+    codec: PayloadCodec,
+    build: Text,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    receive: UnboundedReceiver<Message>,
+    attempts: InFlight,
+    callers: BTreeMap<Caller, Reply>,
+    next_caller: u64,
+    reader: Reader,
+    /// Starts that wait for a start of the same id whose closed runs are being looked up.
+    starting: BTreeMap<(Text, Text), Vec<Box<StartRequest>>>,
+    stopping: Option<Stopping>,
+    failed: Option<Text>,
+    written_at: Option<Duration>,
+}
+
+/// A graceful shutdown that is under way.
+struct Stopping {
+    until: Duration,
+    reply: oneshot::Sender<Result<(), Text>>,
+}
+
+/// Whether the driver goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Killed,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Driver {
+        let Parts { kernel, hot, log, registry, states, codec, build, clock, spawn, entropy, send, receive } = parts;
+        let attempts = InFlight::new(Arc::clone(&clock), Arc::clone(&spawn), send.clone());
+        let reader = Reader::start(Arc::clone(&log), spawn.as_ref(), send);
+        Driver {
+            kernel,
+            hot,
+            log,
+            registry,
+            states,
+            codec,
+            build,
+            clock,
+            entropy,
+            receive,
+            attempts,
+            callers: BTreeMap::new(),
+            next_caller: 0,
+            reader,
+            starting: BTreeMap::new(),
+            stopping: None,
+            failed: None,
+            written_at: None,
+        }
+    }
+
+    /// Drives until the runtime is shut down or dropped.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.pump();
+            if self.has_drained() {
+                return self.close().await;
+            }
+            let Some(message) = self.next().await else { continue };
+            if self.handle(message) == Flow::Killed {
+                return self.die();
+            }
+            for _ in 0..MESSAGES_AT_ONCE {
+                let Ok(message) = self.receive.try_recv() else { break };
+                if self.handle(message) == Flow::Killed {
+                    return self.die();
+                }
+            }
+        }
+    }
+
+    /// Feeds the log and the world until both have everything that the kernel has for them.
+    fn pump(&mut self) {
+        let now = self.now();
+        self.kernel.handle_timeout(now, &mut self.hot);
+        loop {
+            self.feed_log();
+            while let Some(run) = self.kernel.poll_load() {
+                self.reader.submit(Job::Load(run));
+            }
+            self.kernel.handle_durable(self.log.durable());
+            let Some(effect) = self.kernel.poll_effect(now) else { break };
+            self.execute(effect);
+        }
+        while let Some((run, text)) = self.kernel.poll_warning() {
+            self.warn(run, &text);
+        }
+    }
+
+    fn feed_log(&mut self) {
+        while let Some(group) = self.kernel.poll_group() {
+            if self.failed.is_some() {
+                continue;
+            }
+            self.written_at = Some(self.clock.monotonic());
+            if let Err(error) = self.log.append(&group) {
+                self.fail(error.to_string().into());
+            }
+        }
+        if self.failed.is_none() && self.log.wants_checkpoint() {
+            self.checkpoint();
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        if let Err(error) = self.log.checkpoint(self.kernel.tables()) {
+            tracing::warn!(%error, "a checkpoint could not be written; the next open reads more of the log");
+        }
+    }
+
+    /// Waits for a message, at most until something is due.
+    async fn next(&mut self) -> Option<Message> {
+        let Some(until) = self.next_due() else { return self.receive.recv().await };
+        let sleep = self.clock.sleep_until(until);
+        let message = match select(std::pin::pin!(self.receive.recv()), sleep).await {
+            Either::Left((message, _)) => message,
+            Either::Right(((), _)) => None,
+        };
+        if message.is_none() {
+            self.rest();
+        }
+        message
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let timers = self.kernel.poll_timeout().map(|due| due.min(now.saturating_add(LOOK_AT_THE_WALL)));
+        let idle = self.written_at.map(|at| at.saturating_add(IDLE));
+        let stop = self.stopping.as_ref().map(|stopping| stopping.until);
+        [timers, idle, stop].into_iter().flatten().min()
+    }
+
+    /// A second of idleness: an empty frame proves the last one to other readers.
+    fn rest(&mut self) {
+        let now = self.clock.monotonic();
+        if self.written_at.is_some_and(|at| at.saturating_add(IDLE) <= now) {
+            self.written_at = None;
+            self.log.idle();
+        }
+    }
+
+    fn handle(&mut self, message: Message) -> Flow {
+        let now = self.now();
+        match message {
+            Message::Start(request) => self.start(request),
+            Message::LookedUp(request, found) => self.looked_up(request, found),
+            Message::Signal { run, name, payload, sender, reply } => {
+                let Some(caller) = self.admit(reply) else { return Flow::On };
+                let signal = SendSignal { caller, run, name, payload, sender };
+                self.kernel.handle_signal(signal, now, &mut self.hot);
+            }
+            Message::Cancel { run, reason, reply } => {
+                let Some(caller) = self.admit(reply) else { return Flow::On };
+                self.kernel.handle_cancel(caller, run, reason, now, &mut self.hot);
+            }
+            Message::Watch { run, blocked, reply } => {
+                let caller = self.caller(reply);
+                self.kernel.handle_watch(caller, run, blocked);
+            }
+            Message::Describe { run, reply } => {
+                let caller = self.caller(reply);
+                self.kernel.handle_describe(caller, run);
+            }
+            Message::Find { namespace, id, reply } => self.find(namespace, id, reply),
+            Message::List { reply } => {
+                let caller = self.caller(reply);
+                self.kernel.handle_list(caller);
+            }
+            Message::RetryBlocked { run, reply } => {
+                // A caller that went away does not want to know.
+                let _ = reply.send(self.kernel.handle_retry_blocked(run, now, &mut self.hot));
+            }
+            Message::Attempt { run, seq, attempt, report } => {
+                self.attempts.ended(run, seq);
+                self.report(run, seq, attempt, report, now);
+            }
+            Message::Loaded { run, journal } => {
+                let loaded = match journal {
+                    Ok(journal) => self.hot.replay(run, journal),
+                    Err(reason) => Err(LoadFailure::Outside(reason)),
+                };
+                self.kernel.handle_loaded(run, loaded, now, &mut self.hot);
+            }
+            Message::LogMoved => self.log_moved(),
+            Message::Shutdown { deadline, reply } => {
+                self.stopping = Some(Stopping { until: now.monotonic.saturating_add(deadline), reply });
+                self.kernel.handle_drain(now, &mut self.hot);
+            }
+            Message::Kill => return Flow::Killed,
+        }
+        Flow::On
+    }
+
+    // Requests.
+
+    /// A caller of something that changes a run, unless no work is taken.
+    fn admit(&mut self, reply: Reply) -> Option<Caller> {
+        match self.refusal() {
+            None => Some(self.caller(reply)),
+            Some(refused) => {
+                let _ = reply.send(Answered::Refused(refused));
+                None
+            }
+        }
+    }
+
+    fn refusal(&self) -> Option<Refused> {
+        if let Some(failed) = &self.failed {
+            return Some(Refused::Store(failed.clone()));
+        }
+        if self.stopping.is_some() {
+            return Some(Refused::ShuttingDown);
+        }
+        (!self.log.accepts_work()).then_some(Refused::NoSpace)
+    }
+
+    fn caller(&mut self, reply: Reply) -> Caller {
+        self.next_caller += 1;
+        let caller = Caller(self.next_caller);
+        self.callers.insert(caller, reply);
+        caller
+    }
+
+    fn start(&mut self, request: Box<StartRequest>) {
+        if let Some(refused) = self.refusal() {
+            let _ = request.reply.send(Answered::Refused(refused));
+            return;
+        }
+        let key = (request.namespace.clone(), request.id.clone());
+        if self.kernel.tables().ids.contains_key(&key) {
+            return self.start_now(*request);
+        }
+        if let Some(queue) = self.starting.get_mut(&key) {
+            return queue.push(request);
+        }
+        if !self.log.may_be_closed(&key.0, &key.1) {
+            return self.start_now(*request);
+        }
+        self.starting.insert(key, Vec::new());
+        self.reader.submit(Job::LookUp(request));
+    }
+
+    fn looked_up(&mut self, request: Box<StartRequest>, found: Result<Option<Box<ClosedRun>>, Text>) {
+        let key = (request.namespace.clone(), request.id.clone());
+        let waiting = self.starting.remove(&key).unwrap_or_default();
+        for request in std::iter::once(request).chain(waiting) {
+            match &found {
+                Ok(None) => self.start_now(*request),
+                Ok(Some(closed)) => {
+                    let answered = match self.compare(&request, closed) {
+                        Ok(fit) => Answered::Closed(closed.clone(), fit),
+                        Err(refused) => Answered::Refused(refused),
+                    };
+                    let _ = request.reply.send(answered);
+                }
+                Err(reason) => {
+                    let _ = request.reply.send(Answered::Refused(Refused::Store(reason.clone())));
+                }
+            }
+        }
+    }
+
+    fn compare(&self, request: &StartRequest, closed: &ClosedRun) -> Result<Fit, Refused> {
+        let started = self.started(request, Some(closed.started.salt))?;
+        let entry = RunEntry::started(closed.started_at, &closed.started);
+        Ok(match entry.compare(&started, &self.build) {
+            Likeness::Same | Likeness::Reshaped => Fit::Same,
+            Likeness::Other => Fit::Other,
+        })
+    }
+
+    fn start_now(&mut self, request: StartRequest) {
+        let key = (request.namespace.clone(), request.id.clone());
+        let tables = self.kernel.tables();
+        let open = tables.ids.get(&key).and_then(|run| tables.open.get(run));
+        let started = self.started(&request, open.map(|entry| entry.salt));
+        match started {
+            Ok(started) => {
+                let now = self.now();
+                let caller = self.caller(request.reply);
+                self.kernel.handle_start(Start { caller, started }, now, &mut self.hot);
+            }
+            Err(refused) => {
+                let _ = request.reply.send(Answered::Refused(refused));
+            }
+        }
+    }
+
+    /// The run as it would be recorded; its digests are keyed with `salt`, that of the run it is compared with.
+    fn started(&self, request: &StartRequest, salt: Option<[u8; 16]>) -> Result<RunStarted, Refused> {
+        let salt = salt.unwrap_or_else(|| self.random());
+        let digests = request.call.digests(&salt);
+        let (value, shape) = digests.map_err(|error| Refused::Input(error.to_string().into()))?;
+        let wall = self.clock.wall();
+        Ok(RunStarted {
+            run: RunId::new(wall, self.random()),
+            namespace: request.namespace.clone(),
+            id: request.id.clone(),
+            workflow: request.call.name().clone(),
+            version: request.call.version(),
+            input: request.input.clone(),
+            value,
+            shape,
+            build: self.build.clone(),
+            semantics: SEMANTICS,
+            deadline: request.call.timeout().map(|span| wall.after(span)),
+            seed: self.random(),
+            salt,
+            ..RunStarted::default()
+        })
+    }
+
+    fn find(&mut self, namespace: Text, id: Text, reply: Reply) {
+        if let Some(run) = self.kernel.tables().ids.get(&(namespace.clone(), id.clone())).copied() {
+            let caller = self.caller(reply);
+            return self.kernel.handle_describe(caller, run);
+        }
+        self.reader.submit(Job::Find { namespace, id, reply });
+    }
+
+    // Effects.
+
+    fn execute(&mut self, effect: Effect) {
+        match effect {
+            Effect::StartAttempt(order) => self.begin(*order),
+            Effect::StopAttempt { run, seq } => self.attempts.stop(run, seq),
+            Effect::Answer(caller, answer) => {
+                if let Some(reply) = self.callers.remove(&caller) {
+                    let _ = reply.send(Answered::By(answer));
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, order: AttemptOrder) {
+        let info = attempts::info(&order, self.codec);
+        let future = match self.hot.step(order.run, order.seq) {
+            Some(step) => step(order.input.clone(), info),
+            None => match self.registry.activity(order.name.as_str()) {
+                Some(entry) => entry.attempt(order.input.clone(), &self.states, info),
+                None => {
+                    let reason = format!("`{}` has neither a closure nor a registered activity", order.name);
+                    return self.warn(order.run, &reason.into());
+                }
+            },
+        };
+        if let Some(report) = self.attempts.begin(&order, future) {
+            let now = self.now();
+            self.report(order.run, order.seq, order.attempt, report, now);
+        }
+    }
+
+    fn report(
+        &mut self,
+        run: RunNo,
+        seq: Seq,
+        attempt: crate::kernel::id::Attempt,
+        report: AttemptReport,
+        now: Now,
+    ) {
+        if let AttemptReport::Completed(_) = report {
+            self.hot.forget_step(run, seq);
+        }
+        self.kernel.handle_attempt(run, seq, attempt, report, now, &mut self.hot);
+    }
+
+    fn log_moved(&mut self) {
+        if let Some(error) = self.log.failure() {
+            self.fail(error.to_string().into());
+        }
+    }
+
+    /// The log failed for good: nobody is answered any more, and no attempt begins.
+    fn fail(&mut self, reason: Text) {
+        if self.failed.is_some() {
+            return;
+        }
+        tracing::error!(%reason, "the store failed; nothing is acknowledged until it is opened anew");
+        for reply in std::mem::take(&mut self.callers).into_values() {
+            let _ = reply.send(Answered::Refused(Refused::Store(reason.clone())));
+        }
+        self.failed = Some(reason);
+        self.attempts.stop_all();
+    }
+
+    fn warn(&self, run: RunNo, text: &Text) {
+        match self.kernel.tables().open.get(&run) {
+            Some(entry) => tracing::error!(workflow = %entry.workflow, id = %entry.id, "{text}"),
+            None => tracing::warn!(run = run.0, "{text}"),
+        }
+    }
+
+    // The end.
+
+    fn has_drained(&mut self) -> bool {
+        let Some(stopping) = &self.stopping else { return false };
+        if self.failed.is_some() {
+            return true;
+        }
+        if self.kernel.attempts_in_flight() > 0 && self.clock.monotonic() < stopping.until {
+            return false;
+        }
+        let now = self.now();
+        self.kernel.handle_drain_deadline(now, &mut self.hot);
+        self.feed_log();
+        true
+    }
+
+    async fn close(mut self) {
+        self.attempts.stop_all();
+        self.hot.put_all_away();
+        let closed = match self.failed.take() {
+            Some(reason) => {
+                self.log.stop();
+                Err(reason)
+            }
+            None => {
+                self.checkpoint();
+                self.log.close().await.map_err(|error| error.to_string().into())
+            }
+        };
+        self.kernel.handle_durable(self.log.durable());
+        let now = self.now();
+        while let Some(effect) = self.kernel.poll_effect(now) {
+            if let Effect::Answer(..) = effect {
+                self.execute(effect);
+            }
+        }
+        if let Some(stopping) = self.stopping.take() {
+            let _ = stopping.reply.send(closed);
+        }
+    }
+
+    fn die(mut self) {
+        self.attempts.stop_all();
+        self.hot.put_all_away();
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+}
+

@@ -1,0 +1,79 @@
+//! The reader: one task beside the driver that loads journals and looks up closed runs, several at a time, so that neither the
+//! driver nor the log waits for a read.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::request::{Answered, Fit, Message, Refused, Reply, StartRequest};
+use crate::kernel::engine::Answer;
+use crate::kernel::event::Text;
+use crate::kernel::id::RunNo;
+use crate::seams::Spawn;
+use crate::store::Store;
+
+/// How many reads are under way at once.
+const AT_ONCE: usize = 64;
+
+/// Something to read.
+pub(crate) enum Job {
+    /// An open run's journal, for its replay.
+    Load(RunNo),
+    /// Whether a closed run has the id of a start.
+    LookUp(Box<StartRequest>),
+    /// The closed run of this id.
+    Find { namespace: Text, id: Text, reply: Reply },
+}
+
+/// The reader's queue.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    jobs: UnboundedSender<Job>,
+}
+
+impl Reader {
+    /// Starts a reader, which ends when the last handle on its queue is gone.
+    pub(crate) fn start(log: Arc<dyn Store>, spawn: &dyn Spawn, done: UnboundedSender<Message>) -> Reader {
+        let (jobs, queue) = unbounded_channel();
+        spawn.blocking("durable-reader", Box::pin(run(log, queue, done)));
+        Reader { jobs }
+    }
+
+    pub(crate) fn submit(&self, job: Job) {
+        // The reader ends only after its last handle.
+        let _ = self.jobs.send(job);
+    }
+}
+
+async fn run(log: Arc<dyn Store>, queue: UnboundedReceiver<Job>, done: UnboundedSender<Message>) {
+    let jobs = futures::stream::unfold(queue, |mut queue| async { queue.recv().await.map(|job| (job, queue)) });
+    jobs.for_each_concurrent(AT_ONCE, |job| read(log.as_ref(), job, &done)).await;
+}
+
+async fn read(log: &dyn Store, job: Job, done: &UnboundedSender<Message>) {
+    // Where the driver or the caller is gone, nobody wants to know.
+    match job {
+        Job::Load(run) => {
+            let journal = log.load(run).await.map_err(text);
+            let _ = done.send(Message::Loaded { run, journal });
+        }
+        Job::LookUp(request) => {
+            let found = log.find_closed(&request.namespace, &request.id).await.map_err(text);
+            let _ = done.send(Message::LookedUp(request, found.map(|found| found.map(Box::new))));
+        }
+        Job::Find { namespace, id, reply } => {
+            let answered = match log.find_closed(&namespace, &id).await {
+                Ok(Some(closed)) => Answered::Closed(Box::new(closed), Fit::Same),
+                Ok(None) => Answered::By(Answer::NotOpen),
+                Err(error) => Answered::Refused(Refused::Store(text(error))),
+            };
+            let _ = reply.send(answered);
+        }
+    }
+}
+
+fn text(error: impl Display) -> Text {
+    error.to_string().into()
+}

@@ -1,0 +1,148 @@
+//! The real seams: the system's clocks, its randomness, tokio's tasks and one thread of our own.
+
+use std::fmt;
+use std::hash::Hasher;
+use std::io::Read;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use siphasher::sip::SipHasher13;
+use tokio::runtime::Handle;
+
+use crate::kernel::id::Timestamp;
+use crate::seams::{Clock, Entropy, Spawn, Task};
+
+/// The system's clocks.
+#[derive(Debug)]
+pub(crate) struct SystemClock {
+    begin: Instant,
+}
+
+impl SystemClock {
+    pub(crate) fn new() -> SystemClock {
+        SystemClock { begin: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from(SystemTime::now())
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    fn sleep_until(&self, until: Duration) -> Task {
+        let span = until.saturating_sub(self.begin.elapsed());
+        Box::pin(tokio::time::sleep(span))
+    }
+}
+
+/// The system's randomness, and what names this process.
+#[derive(Debug)]
+pub(crate) struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
+                Ok(more) => filled += more,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => panic!("the system gives no randomness: {error}"),
+            }
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn host(&self) -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    fn boot_id(&self) -> [u8; 16] {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: Vec<u8> = text.bytes().filter_map(|c| char::from(c).to_digit(16)).map(|d| d as u8).collect();
+        let mut id = [0; 16];
+        id.iter_mut().zip(digits.chunks_exact(2)).for_each(|(byte, pair)| *byte = pair.iter().fold(0, |b, d| b << 4 | d));
+        id
+    }
+
+    fn build_id(&self) -> String {
+        static BUILD: OnceLock<String> = OnceLock::new();
+        BUILD.get_or_init(hash_of_executable).clone()
+    }
+}
+
+/// A hash of the running executable's bytes; of the crate's version where those cannot be read.
+fn hash_of_executable() -> String {
+    let mut hasher = SipHasher13::new();
+    let hashed = std::env::current_exe().and_then(std::fs::File::open).and_then(|mut file| {
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(()),
+                read => hasher.write(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+    });
+    match hashed {
+        Ok(()) => format!("{:016x}", hasher.finish()),
+        Err(_) => format!("durable-{}", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+/// Tokio's tasks, and threads of our own for what blocks.
+pub(crate) struct TokioSpawn {
+    handle: Handle,
+}
+
+impl TokioSpawn {
+    pub(crate) fn new(handle: Handle) -> TokioSpawn {
+        TokioSpawn { handle }
+    }
+}
+
+impl fmt::Debug for TokioSpawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokioSpawn")
+    }
+}
+
+impl Spawn for TokioSpawn {
+    fn task(&self, task: Task) {
+        self.handle.spawn(task);
+    }
+
+    fn blocking(&self, name: &str, task: Task) {
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || block_on(task));
+        if let Err(error) = spawned {
+            tracing::error!(%error, name, "a thread could not be started");
+        }
+    }
+}
+
+/// Runs a future on this thread, which sleeps while the future waits.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
