@@ -1,1 +1,13 @@
-//! wip
+//! Tests of `durable` and of workflows written with it: a simulated disk, and the seams of the engine with a clock, an
+//! entropy and a spawner that a test holds in its hand. Nothing here reads a real clock, a real file or real randomness.
+
+mod disk;
+mod rng;
+mod seams;
+
+pub use disk::{
+    AfterFailedSync, Ending, Fault, Keep, Mask, Op, OpKind, ProcessId, SimDisk, SimProcess, Snapshot, TraceLine,
+    Unfinished, When, errno,
+};
+pub use rng::Rng;
+pub use seams::{InlineSpawn, ManualClock, SeededEntropy, TokioSpawn};

@@ -2,6 +2,9 @@
 //! back. It never decides what an event means for a run.
 
 pub mod disk;
+pub mod filter;
+pub mod index;
+pub mod memory;
 pub mod plain;
 
 use std::fmt;

@@ -1,0 +1,255 @@
+//! Inodes and what they hold: the image of a disk as one moment sees it. The page cache is one image, what a power cut
+//! leaves is another. Blocks are shared between images and snapshots, so that a copy of an image costs a few pointers.
+//! An image knows nothing of processes, syncs or faults.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// The unit in which contents are shared.
+pub(super) const BLOCK: usize = 4096;
+
+/// An inode's number; never used twice on one disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Ino(pub(super) u64);
+
+/// The root directory.
+pub(super) const ROOT: Ino = Ino(1);
+
+/// A block of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Block {
+    /// Never written: reads as zeros and takes no space.
+    Hole,
+    /// Written with zeros: takes space on the disk, none here.
+    Zeros,
+    /// Written.
+    Data(Arc<[u8; BLOCK]>),
+}
+
+impl Block {
+    fn bytes(&self) -> &[u8; BLOCK] {
+        match self {
+            Block::Hole | Block::Zeros => &[0; BLOCK],
+            Block::Data(bytes) => bytes,
+        }
+    }
+
+    fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let zeros = bytes.iter().all(|byte| *byte == 0);
+        match self {
+            Block::Zeros if zeros => {}
+            Block::Hole if zeros => *self = Block::Zeros,
+            _ if zeros && bytes.len() == BLOCK => *self = Block::Zeros,
+            Block::Hole | Block::Zeros => {
+                let mut block = [0; BLOCK];
+                block[at..at + bytes.len()].copy_from_slice(bytes);
+                *self = Block::Data(Arc::new(block));
+            }
+            Block::Data(block) => Arc::make_mut(block)[at..at + bytes.len()].copy_from_slice(bytes),
+        }
+    }
+}
+
+/// A file's bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Content {
+    len: u64,
+    blocks: Vec<Block>,
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).expect("because a simulated file is far smaller than the address space")
+}
+
+impl Content {
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Up to `len` bytes at `offset`, fewer at the end.
+    pub(super) fn read(&self, offset: u64, len: usize) -> Vec<u8> {
+        let end = offset.saturating_add(len as u64).min(self.len);
+        let mut out = Vec::with_capacity(index(end.saturating_sub(offset)));
+        let mut at = offset;
+        while at < end {
+            let within = index(at % BLOCK as u64);
+            let take = (BLOCK - within).min(index(end - at));
+            match self.blocks.get(index(at / BLOCK as u64)) {
+                Some(block) => out.extend_from_slice(&block.bytes()[within..within + take]),
+                None => out.resize(out.len() + take, 0),
+            }
+            at += take as u64;
+        }
+        out
+    }
+
+    /// Writes, and grows the file if it ends before `offset + bytes.len()`.
+    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
+        self.len = self.len.max(offset + bytes.len() as u64);
+        self.overwrite(offset, bytes);
+    }
+
+    /// Writes what lies within the file as long as it is; the rest is dropped.
+    pub(super) fn overwrite(&mut self, offset: u64, bytes: &[u8]) {
+        let inside = self.len.saturating_sub(offset).min(bytes.len() as u64);
+        let (mut at, mut rest) = (offset, &bytes[..index(inside)]);
+        while !rest.is_empty() {
+            let within = index(at % BLOCK as u64);
+            let (now, later) = rest.split_at((BLOCK - within).min(rest.len()));
+            self.block(index(at / BLOCK as u64)).overwrite(within, now);
+            at += now.len() as u64;
+            rest = later;
+        }
+    }
+
+    fn block(&mut self, number: usize) -> &mut Block {
+        if self.blocks.len() <= number {
+            self.blocks.resize(number + 1, Block::Hole);
+        }
+        &mut self.blocks[number]
+    }
+
+    pub(super) fn grow(&mut self, len: u64) {
+        self.len = self.len.max(len);
+    }
+
+    pub(super) fn set_len(&mut self, len: u64) {
+        if len < self.len {
+            self.blocks.truncate(index(len.div_ceil(BLOCK as u64)));
+            let tail = index(len % BLOCK as u64);
+            if let Some(block @ Block::Data(_)) = self.blocks.get_mut(index(len / BLOCK as u64)) {
+                block.overwrite(tail, &[0; BLOCK][tail..]);
+            }
+        }
+        self.len = len;
+    }
+
+    /// The space that the file takes, in bytes: written blocks, the last one as far as the file reaches.
+    pub(super) fn space(&self) -> u64 {
+        let taken = |(number, block): (usize, &Block)| match block {
+            Block::Hole => 0,
+            Block::Zeros | Block::Data(_) => self.len.saturating_sub((number * BLOCK) as u64).min(BLOCK as u64),
+        };
+        self.blocks.iter().enumerate().map(taken).sum()
+    }
+}
+
+/// What an inode is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Node {
+    /// A regular file.
+    File(Content),
+    /// A directory.
+    Dir(BTreeMap<String, Ino>),
+}
+
+/// All inodes as one moment sees them.
+#[derive(Debug, Clone)]
+pub(super) struct Image {
+    nodes: BTreeMap<Ino, Arc<Node>>,
+}
+
+impl Image {
+    /// A disk with an empty root directory.
+    pub(super) fn empty() -> Self {
+        Self { nodes: BTreeMap::from([(ROOT, Arc::new(Node::Dir(BTreeMap::new())))]) }
+    }
+
+    pub(super) fn insert(&mut self, ino: Ino, node: Node) {
+        self.nodes.insert(ino, Arc::new(node));
+    }
+
+    pub(super) fn node(&self, ino: Ino) -> Option<&Node> {
+        self.nodes.get(&ino).map(|node| &**node)
+    }
+
+    pub(super) fn file(&self, ino: Ino) -> Option<&Content> {
+        match self.node(ino)? {
+            Node::File(content) => Some(content),
+            Node::Dir(_) => None,
+        }
+    }
+
+    pub(super) fn file_mut(&mut self, ino: Ino) -> Option<&mut Content> {
+        match Arc::make_mut(self.nodes.get_mut(&ino)?) {
+            Node::File(content) => Some(content),
+            Node::Dir(_) => None,
+        }
+    }
+
+    pub(super) fn entries(&self, dir: Ino) -> Option<&BTreeMap<String, Ino>> {
+        match self.node(dir)? {
+            Node::Dir(entries) => Some(entries),
+            Node::File(_) => None,
+        }
+    }
+
+    pub(super) fn entries_mut(&mut self, dir: Ino) -> Option<&mut BTreeMap<String, Ino>> {
+        match Arc::make_mut(self.nodes.get_mut(&dir)?) {
+            Node::Dir(entries) => Some(entries),
+            Node::File(_) => None,
+        }
+    }
+
+    pub(super) fn lookup(&self, dir: Ino, name: &str) -> Option<Ino> {
+        self.entries(dir)?.get(name).copied()
+    }
+
+    /// The inodes that a name in some directory leads to, and the root.
+    pub(super) fn named(&self) -> BTreeSet<Ino> {
+        let dirs = self.nodes.keys().filter_map(|ino| self.entries(*ino));
+        dirs.flat_map(|entries| entries.values().copied()).chain([ROOT]).collect()
+    }
+
+    /// The inodes that a path leads to.
+    pub(super) fn reachable(&self) -> BTreeSet<Ino> {
+        let (mut seen, mut rest) = (BTreeSet::from([ROOT]), vec![ROOT]);
+        while let Some(dir) = rest.pop() {
+            let below = self.entries(dir).into_iter().flat_map(|entries| entries.values().copied());
+            rest.extend(below.filter(|ino| seen.insert(*ino)));
+        }
+        seen
+    }
+
+    /// Drops every inode that is not in `kept`.
+    pub(super) fn retain(&mut self, kept: &BTreeSet<Ino>) {
+        self.nodes.retain(|ino, _| kept.contains(ino));
+    }
+
+    /// Drops what no path leads to, as a file system check would.
+    pub(super) fn drop_unreachable(&mut self) {
+        self.retain(&self.reachable());
+    }
+
+    /// The space that these files take, in bytes.
+    pub(super) fn space(&self, of: &BTreeSet<Ino>) -> u64 {
+        of.iter().filter_map(|ino| self.file(*ino)).map(Content::space).sum()
+    }
+
+    /// The same for two images in which the same paths hold the same bytes.
+    pub(super) fn hash_tree<H: Hasher>(&self, dir: Ino, into: &mut H) {
+        for (name, ino) in self.entries(dir).into_iter().flatten() {
+            name.hash(into);
+            match self.file(*ino) {
+                Some(content) => content.hash_bytes(into),
+                None => self.hash_tree(*ino, into),
+            }
+        }
+        0xFF_u8.hash(into);
+    }
+}
+
+impl Content {
+    fn hash_bytes<H: Hasher>(&self, into: &mut H) {
+        self.len.hash(into);
+        for (number, block) in self.blocks.iter().enumerate() {
+            if let Block::Data(bytes) = block
+                && bytes.iter().any(|byte| *byte != 0)
+            {
+                number.hash(into);
+                bytes.hash(into);
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The machine: takes operations in, does them at once or when told to, lets them fail and processes die by plan, and
+//! wakes who waits. It holds the only state that is not plain data: the operations in flight and the wakers.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::crash::survive;
+use super::fault::{AfterFailedSync, Fault};
+use super::op::{Answer, Ending, Op, Request, TraceLine, Unfinished};
+use super::process::{Process, ProcessId, Status};
+use super::state::State;
+use crate::rng::Rng;
+
+/// When operations are done.
+#[derive(Debug)]
+pub(super) enum Completion {
+    /// As they are submitted.
+    Immediate,
+    /// When told to, in the order that the stream says.
+    Scheduled(Rng),
+}
+
+/// Where the answer to an operation in flight is put.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    answer: Option<io::Result<Answer>>,
+    waker: Option<Waker>,
+}
+
+/// The submitter's and the machine's share of an operation in flight.
+pub(super) type Ticket = Arc<Mutex<Slot>>;
+
+/// Waits for the answer; for ever, if the machine has dropped its share.
+pub(super) fn poll_ticket(ticket: &Ticket, context: &Context<'_>) -> Poll<io::Result<Answer>> {
+    let mut slot = ticket.lock().unwrap_or_else(PoisonError::into_inner);
+    match slot.answer.take() {
+        Some(answer) => Poll::Ready(answer),
+        None => {
+            slot.waker = Some(context.waker().clone());
+            Poll::Pending
+        }
+    }
+}
+
+#[derive(Debug)]
+struct InFlight {
+    process: ProcessId,
+    request: Request,
+    ticket: Ticket,
+}
+
+/// What became of an operation that was submitted.
+pub(super) enum Submission {
+    Done(io::Result<Answer>),
+    Waiting(Ticket),
+    Never,
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) state: State,
+    pub(super) completion: Completion,
+    in_flight: Vec<InFlight>,
+    mourners: BTreeMap<ProcessId, Vec<Waker>>,
+    pub(super) to_wake: Vec<Waker>,
+}
+
+impl Machine {
+    pub(super) fn new(completion: Completion) -> Self {
+        let mut state = State::new();
+        state.processes.insert(ProcessId::OWN, Process::new());
+        Self { state, completion, in_flight: Vec::new(), mourners: BTreeMap::new(), to_wake: Vec::new() }
+    }
+
+    fn process(&mut self, process: ProcessId) -> &mut Process {
+        self.state.processes.entry(process).or_insert_with(Process::dead)
+    }
+
+    pub(super) fn submit(&mut self, process: ProcessId, request: Request) -> Submission {
+        match (self.process(process).status, &self.completion) {
+            (Status::Dead, _) => Submission::Never,
+            (Status::Running, Completion::Immediate) => match self.execute(process, &request) {
+                Some(answer) => Submission::Done(answer),
+                None => Submission::Never,
+            },
+            (Status::Stopped, _) | (Status::Running, Completion::Scheduled(_)) => {
+                let ticket = Ticket::default();
+                self.in_flight.push(InFlight { process, request, ticket: Arc::clone(&ticket) });
+                Submission::Waiting(ticket)
+            }
+        }
+    }
+
+    /// Does one operation, or lets it fail, or lets its process die in it (`None`).
+    fn execute(&mut self, id: ProcessId, request: &Request) -> Option<io::Result<Answer>> {
+        let process = self.process(id);
+        let (number, of_kind) = process.count(request.op.kind());
+        let plan = process.crash;
+        if let Some((_, unfinished)) = plan.filter(|(after, _)| number > *after) {
+            self.leave_unfinished(id, request, unfinished);
+            self.crash(id, Unfinished::NotDone);
+            return None;
+        }
+        let fault = process.fault(request.op.kind(), number, of_kind);
+        let name = self.name_of(id, &request.op);
+        let answer = self.perform(id, request, fault);
+        let ending = answer.as_ref().map_or_else(|e| Ending::Failed(e.kind()), |_| Ending::Done);
+        self.note(id, &request.op, name, ending);
+        if plan == Some((number, Unfinished::NotDone)) {
+            self.crash(id, Unfinished::NotDone);
+        }
+        Some(answer)
+    }
+
+    fn perform(&mut self, id: ProcessId, request: &Request, fault: Option<Fault>) -> io::Result<Answer> {
+        let Request { op, bytes } = request;
+        match (fault, op) {
+            (Some(Fault::Errno(number)), _) => Err(io::Error::from_raw_os_error(number)),
+            (Some(Fault::Kind(kind)), _) => Err(io::Error::from(kind)),
+            (Some(Fault::ShortWrite(most)), Op::Write { .. }) => {
+                self.state.perform(id, op, &bytes[..most.min(bytes.len())])
+            }
+            (Some(Fault::SyncFails { errno, leaves, reached }), Op::SyncData { file }) => {
+                let ino = self.state.file(id, *file)?.ino;
+                let of_file = |pending: &&Arc<_>| super::pending::Pending::data_of(pending) == Some(ino);
+                let State { durable, pending, seen, .. } = &mut self.state;
+                survive(durable, pending.iter().filter(of_file).map(|pending| &**pending), &reached);
+                pending.retain(|pending| pending.data_of() != Some(ino));
+                if let (AfterFailedSync::OldContent, Some(node)) = (leaves, durable.node(ino)) {
+                    seen.insert(ino, node.clone());
+                }
+                Err(io::Error::from_raw_os_error(errno))
+            }
+            (None | Some(Fault::ShortWrite(_) | Fault::SyncFails { .. }), _) => self.state.perform(id, op, bytes),
+        }
+    }
+
+    fn name_of(&self, id: ProcessId, op: &Op) -> String {
+        let open = op.file().and_then(|file| self.state.file(id, file).ok());
+        open.map_or_else(String::new, |open| open.name.clone())
+    }
+
+    fn note(&mut self, process: ProcessId, op: &Op, name: String, ending: Ending) {
+        self.state.performed += 1;
+        let number = self.state.performed;
+        self.state.trace.push(Arc::new(TraceLine { number, process, op: op.clone(), name, ending }));
+    }
+
+    /// The process dies in this operation: done as the choice says, and nobody is told.
+    fn leave_unfinished(&mut self, id: ProcessId, request: &Request, unfinished: Unfinished) {
+        let name = self.name_of(id, &request.op);
+        let (op, bytes) = (&request.op, &request.bytes[..]);
+        // Whether it would have failed is of no interest: its process never learns it.
+        let _unseen = match (unfinished, op) {
+            (Unfinished::NotDone, _) => None,
+            (Unfinished::Done, _) => Some(self.state.perform(id, op, bytes)),
+            (Unfinished::Half(seed), Op::Write { .. }) => {
+                let part = Rng::new(seed).index(bytes.len() + 1);
+                Some(self.state.perform(id, op, &bytes[..part]))
+            }
+            (Unfinished::Half(seed), _) => Rng::new(seed).percent(50).then(|| self.state.perform(id, op, bytes)),
+        };
+        self.note(id, op, name, Ending::Died(unfinished));
+    }
+
+    /// The process dies now. What it has in flight is done as the choice says, its files close, its locks are freed.
+    pub(super) fn crash(&mut self, id: ProcessId, in_flight: Unfinished) {
+        if self.process(id).status == Status::Dead {
+            return;
+        }
+        let (its, others) = std::mem::take(&mut self.in_flight).into_iter().partition(|other| other.process == id);
+        self.in_flight = others;
+        let its: Vec<InFlight> = its;
+        for (number, operation) in its.iter().enumerate() {
+            let unfinished = match in_flight {
+                Unfinished::Half(seed) => drawn(Rng::new(seed.wrapping_add(number as u64)).split()),
+                whole => whole,
+            };
+            self.leave_unfinished(id, &operation.request, unfinished);
+        }
+        self.bury(id);
+    }
+
+    fn bury(&mut self, id: ProcessId) {
+        let process = self.process(id);
+        let files = std::mem::take(&mut process.files);
+        process.dirs.clear();
+        process.status = Status::Dead;
+        self.state.locks.retain(|_, holder| !files.contains_key(holder));
+        self.to_wake.extend(self.mourners.remove(&id).unwrap_or_default());
+    }
+
+    /// Ready when the process is dead.
+    pub(super) fn poll_death(&mut self, id: ProcessId, context: &Context<'_>) -> Poll<()> {
+        if self.process(id).status == Status::Dead {
+            return Poll::Ready(());
+        }
+        self.mourners.entry(id).or_default().push(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Does one of the operations in flight; false if there is none that may go on.
+    pub(super) fn step(&mut self) -> bool {
+        let may_go_on = |operation: &InFlight, state: &State| {
+            state.processes.get(&operation.process).is_some_and(|process| process.status == Status::Running)
+        };
+        let ready: Vec<usize> =
+            (0..self.in_flight.len()).filter(|number| may_go_on(&self.in_flight[*number], &self.state)).collect();
+        let next = match &mut self.completion {
+            _ if ready.is_empty() => return false,
+            Completion::Immediate => ready[0],
+            Completion::Scheduled(rng) => ready[rng.index(ready.len())],
+        };
+        let InFlight { process, request, ticket } = self.in_flight.remove(next);
+        if let Some(answer) = self.execute(process, &request) {
+            let mut slot = ticket.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.answer = Some(answer);
+            self.to_wake.extend(slot.waker.take());
+        }
+        true
+    }
+
+    /// How many operations were submitted and are not done.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Lets a stopped process go on.
+    pub(super) fn resume(&mut self, id: ProcessId) {
+        let process = self.process(id);
+        if process.status == Status::Stopped {
+            process.status = Status::Running;
+        }
+        while matches!(self.completion, Completion::Immediate) && self.step() {}
+    }
+
+    /// Goes back to an earlier state. What is in flight is dropped and never completes.
+    pub(super) fn restore(&mut self, state: State) {
+        self.in_flight.clear();
+        self.state = state;
+        for (_, wakers) in std::mem::take(&mut self.mourners) {
+            self.to_wake.extend(wakers);
+        }
+    }
+}
+
+fn drawn(mut rng: Rng) -> Unfinished {
+    match rng.index(3) {
+        0 => Unfinished::NotDone,
+        1 => Unfinished::Done,
+        _ => Unfinished::Half(rng.next_u64()),
+    }
+}

@@ -1,0 +1,281 @@
+//! A process on a simulated machine: its open files, its locks, what is planned to go wrong for it. It sees the page
+//! cache and nothing else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::{Future, pending, poll_fn, ready};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use durable::store::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
+
+use super::SimDisk;
+use super::fault::{Fault, When};
+use super::inode::Ino;
+use super::machine::{Submission, poll_ticket};
+use super::op::{Answer, Op, OpKind, Request, Unfinished};
+use super::state::OpenFile;
+
+/// The number of a process on its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId(pub u32);
+
+impl ProcessId {
+    /// The process that a `SimDisk` itself is; it begins anew after a power cut.
+    pub(super) const OWN: ProcessId = ProcessId(0);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Running,
+    Stopped,
+    Dead,
+}
+
+/// What the machine knows of a process.
+#[derive(Debug, Clone)]
+pub(super) struct Process {
+    pub(super) status: Status,
+    pub(super) files: BTreeMap<u64, OpenFile>,
+    pub(super) dirs: BTreeMap<u64, Ino>,
+    pub(super) crash: Option<(u64, Unfinished)>,
+    pub(super) faults: Vec<(When, Fault)>,
+    pub(super) performed: u64,
+    by_kind: BTreeMap<OpKind, u64>,
+}
+
+impl Process {
+    pub(super) fn new() -> Self {
+        Self {
+            status: Status::Running,
+            files: BTreeMap::new(),
+            dirs: BTreeMap::new(),
+            crash: None,
+            faults: Vec::new(),
+            performed: 0,
+            by_kind: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn dead() -> Self {
+        Self { status: Status::Dead, ..Self::new() }
+    }
+
+    /// Counts an operation; gives its number among all and among those of its kind.
+    pub(super) fn count(&mut self, kind: OpKind) -> (u64, u64) {
+        self.performed += 1;
+        let of_kind = self.by_kind.entry(kind).or_default();
+        *of_kind += 1;
+        (self.performed, *of_kind)
+    }
+
+    pub(super) fn fault(&self, kind: OpKind, number: u64, of_kind: u64) -> Option<Fault> {
+        self.faults.iter().find(|(when, _)| when.hits(kind, number, of_kind)).map(|(_, fault)| fault.clone())
+    }
+}
+
+/// A process on a simulated machine, as the `Disk` that it sees. Clones are the same process.
+#[derive(Clone)]
+pub struct SimProcess {
+    disk: SimDisk,
+    id: ProcessId,
+}
+
+impl fmt::Debug for SimProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimProcess({})", self.id.0)
+    }
+}
+
+impl SimProcess {
+    pub(super) fn new(disk: SimDisk, id: ProcessId) -> Self {
+        Self { disk, id }
+    }
+
+    /// Its number, as it stands in the trace.
+    #[must_use]
+    pub fn id(&self) -> ProcessId {
+        self.id
+    }
+
+    /// The machine's disk.
+    #[must_use]
+    pub fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    fn change<R>(&self, f: impl FnOnce(&mut Process) -> R) -> R {
+        self.disk.with(|machine| f(machine.state.processes.entry(self.id).or_insert_with(Process::dead)))
+    }
+
+    /// Plans its death: `after` operations are done and answered (counted since the process began), the next one ends
+    /// as `unfinished` says and is never answered, nor is any other. With `NotDone` the death comes at once after the
+    /// last operation.
+    pub fn crash_after(&self, after: u64, unfinished: Unfinished) {
+        let already = self.change(|process| {
+            process.crash = Some((after, unfinished));
+            process.performed >= after && unfinished == Unfinished::NotDone
+        });
+        if already {
+            self.crash(Unfinished::NotDone);
+        }
+    }
+
+    /// Kills it now: files closed, locks freed, page cache untouched. What it has in flight ends as `in_flight` says.
+    pub fn crash(&self, in_flight: Unfinished) {
+        self.disk.with(|machine| machine.crash(self.id, in_flight));
+    }
+
+    /// Stops it as SIGSTOP does: it keeps its files and locks, and what it submits waits until `resume`.
+    pub fn stop(&self) {
+        self.change(|process| {
+            if process.status == Status::Running {
+                process.status = Status::Stopped;
+            }
+        });
+    }
+
+    /// Lets it go on after `stop`.
+    pub fn resume(&self) {
+        self.disk.with(|machine| machine.resume(self.id));
+    }
+
+    /// Plans a fault. Of several that hit an operation, the one planned first counts.
+    pub fn fail(&self, when: When, fault: Fault) {
+        self.change(|process| process.faults.push((when, fault)));
+    }
+
+    /// Takes all planned faults back.
+    pub fn heal(&self) {
+        self.change(|process| process.faults.clear());
+    }
+
+    /// Whether it has died.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.change(|process| process.status == Status::Dead)
+    }
+
+    /// Completes when it has died.
+    pub fn death(&self) -> impl Future<Output = ()> + Send + use<> {
+        let this = self.clone();
+        poll_fn(move |context| this.disk.with(|machine| machine.poll_death(this.id, context)))
+    }
+
+    /// How many operations it has done, failed ones included.
+    #[must_use]
+    pub fn performed(&self) -> u64 {
+        self.change(|process| process.performed)
+    }
+
+    fn submit<T: Send + 'static>(&self, op: Op, bytes: Vec<u8>, read: fn(Answer) -> Option<T>) -> Submitted<T> {
+        let read = move |answer: io::Result<Answer>| {
+            answer.map(|answer| read(answer).expect("because each operation has one kind of answer"))
+        };
+        match self.disk.with(|machine| machine.submit(self.id, Request { op, bytes })) {
+            Submission::Done(answer) => Box::pin(ready(read(answer))),
+            Submission::Never => Box::pin(pending()),
+            Submission::Waiting(ticket) => Box::pin(poll_fn(move |context| poll_ticket(&ticket, context).map(read))),
+        }
+    }
+
+    fn do_op(&self, op: Op) -> Submitted<()> {
+        self.submit(op, Vec::new(), |answer| matches!(answer, Answer::Nothing).then_some(()))
+    }
+
+    fn open_by(&self, op: Op) -> Submitted<File> {
+        self.submit(op, Vec::new(), |answer| if let Answer::File(file) = answer { Some(file) } else { None })
+    }
+
+    fn identify(&self, op: Op) -> Submitted<Identity> {
+        self.submit(
+            op,
+            Vec::new(),
+            |answer| if let Answer::Identity(identity) = answer { Some(identity) } else { None },
+        )
+    }
+}
+
+impl Disk for SimProcess {
+    fn open_dir(&self, path: PathBuf, create: bool) -> Submitted<Dir> {
+        let op = if create { Op::MakeDir { path } } else { Op::OpenDir { path } };
+        self.submit(op, Vec::new(), |answer| if let Answer::Dir(dir) = answer { Some(dir) } else { None })
+    }
+
+    fn list(&self, dir: Dir) -> Submitted<Vec<DirEntry>> {
+        let read = |answer| if let Answer::Entries(entries) = answer { Some(entries) } else { None };
+        self.submit(Op::List { dir }, Vec::new(), read)
+    }
+
+    fn open(&self, dir: Dir, name: &str) -> Submitted<File> {
+        self.open_by(Op::Open { dir, name: name.to_owned() })
+    }
+
+    fn open_or_create(&self, dir: Dir, name: &str) -> Submitted<File> {
+        self.open_by(Op::OpenOrCreate { dir, name: name.to_owned() })
+    }
+
+    fn create(&self, dir: Dir, name: &str) -> Submitted<File> {
+        self.open_by(Op::Create { dir, name: name.to_owned() })
+    }
+
+    fn read(&self, file: File, offset: u64, len: usize) -> Submitted<Vec<u8>> {
+        let read = |answer| if let Answer::Bytes(bytes) = answer { Some(bytes) } else { None };
+        self.submit(Op::Read { file, offset, len }, Vec::new(), read)
+    }
+
+    fn write(&self, file: File, offset: u64, bytes: Vec<u8>) -> Submitted<usize> {
+        let read = |answer| if let Answer::Written(count) = answer { Some(count) } else { None };
+        self.submit(Op::Write { file, offset, len: bytes.len() }, bytes, read)
+    }
+
+    fn set_len(&self, file: File, len: u64) -> Submitted<()> {
+        self.do_op(Op::SetLen { file, len })
+    }
+
+    fn len(&self, file: File) -> Submitted<u64> {
+        let read = |answer| if let Answer::Len(len) = answer { Some(len) } else { None };
+        self.submit(Op::Len { file }, Vec::new(), read)
+    }
+
+    fn sync_data(&self, file: File) -> Submitted<()> {
+        self.do_op(Op::SyncData { file })
+    }
+
+    fn sync_dir(&self, dir: Dir) -> Submitted<()> {
+        self.do_op(Op::SyncDir { dir })
+    }
+
+    fn link(&self, dir: Dir, from: &str, to: &str) -> Submitted<()> {
+        self.do_op(Op::Link { dir, from: from.to_owned(), to: to.to_owned() })
+    }
+
+    fn rename(&self, dir: Dir, from: &str, to: &str) -> Submitted<()> {
+        self.do_op(Op::Rename { dir, from: from.to_owned(), to: to.to_owned() })
+    }
+
+    fn remove(&self, dir: Dir, name: &str) -> Submitted<()> {
+        self.do_op(Op::Remove { dir, name: name.to_owned() })
+    }
+
+    fn try_lock(&self, file: File) -> Submitted<bool> {
+        let read = |answer| if let Answer::Locked(locked) = answer { Some(locked) } else { None };
+        self.submit(Op::TryLock { file }, Vec::new(), read)
+    }
+
+    fn close(&self, file: File) -> Submitted<()> {
+        self.do_op(Op::Close { file })
+    }
+
+    fn close_dir(&self, dir: Dir) -> Submitted<()> {
+        self.do_op(Op::CloseDir { dir })
+    }
+
+    fn identity_of(&self, path: &Path) -> Submitted<Identity> {
+        self.identify(Op::IdentityOf { path: path.to_owned() })
+    }
+
+    fn identity(&self, file: File) -> Submitted<Identity> {
+        self.identify(Op::Identity { file })
+    }
+}

@@ -1,0 +1,768 @@
+//! The index: where the last frame of each closed run lies, by the hash of its id. It is a cache in sled that may be
+//! deleted at any time, and the only file that names sled.
+//!
+//! Nothing here is ever asked for correctness: the log checks every place that it is given against the frame there, and
+//! a missing row costs time only. So no failure leaves this file. sled is touched by one thread of its own, under
+//! `catch_unwind`; whoever waits for it waits a bounded time; when it fails, hangs or is in doubt the index goes on in
+//! memory and the folder is removed at the next open. This is the one place beside the real disk that touches files and
+//! starts a thread, because sled knows no seam; a simulated engine uses [`Index::in_memory`].
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::Hasher;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+
+use crate::kernel::id::RunNo;
+
+/// sled's cache, in bytes.
+const CACHE_BYTES_MAX: u64 = 16 << 20;
+/// The longest value, in bytes; a longer one is no row of ours.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+/// The rows that are kept in memory: those that wait for sled, or all of them without it. More are dropped.
+const ROWS_MAX: usize = 1 << 20;
+/// The rows that are written before the thread looks for a question again.
+const ROWS_AT_ONCE: usize = 256;
+/// How long a question waits for an answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long an opening, a scan of all rows or the end may take.
+const SCAN_WAIT: Duration = Duration::from_secs(60);
+/// How long the thread is idle before it hands what it wrote to the system.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often, and how long apart, a lock is tried that the last closing may not have freed yet.
+const LOCK_TRIES: u32 = 10;
+const LOCK_WAIT: Duration = Duration::from_millis(20);
+/// In the folder: how many openings have not ended in a clean close or a scan that found everything.
+const UNCLEAN: &str = "UNCLEAN";
+/// So many of them and the folder is removed: it may be what kills the process.
+const UNCLEAN_MAX: u32 = 3;
+
+/// The hash of a run's namespace and id.
+pub type Key = [u8; 16];
+
+/// Where a closed run's last frame lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClosedPlace {
+    /// The run's number.
+    pub run: RunNo,
+    /// The segment's number.
+    pub segment: u64,
+    /// The frame's offset in it.
+    pub offset: u64,
+    /// The frame's LSN.
+    pub lsn: u64,
+    /// The frame's CRC.
+    pub crc: u32,
+}
+
+impl ClosedPlace {
+    fn encode(&self) -> Vec<u8> {
+        let numbers = [self.run.0, self.segment, self.offset, self.lsn];
+        numbers.iter().flat_map(|number| number.to_le_bytes()).chain(self.crc.to_le_bytes()).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > VALUE_BYTES_MAX {
+            return None;
+        }
+        let (run, rest) = bytes.split_first_chunk()?;
+        let (segment, rest) = rest.split_first_chunk()?;
+        let (offset, rest) = rest.split_first_chunk()?;
+        let (lsn, rest) = rest.split_first_chunk()?;
+        let crc = u32::from_le_bytes(rest.try_into().ok()?);
+        let [run, segment, offset, lsn] = [run, segment, offset, lsn].map(|number| u64::from_le_bytes(*number));
+        Some(Self { run: RunNo(run), segment, offset, lsn, crc })
+    }
+}
+
+/// A row's share in the order-free hash of all rows, which is the wrapping sum of the shares.
+#[must_use]
+pub fn row_hash(key: Key, place: &ClosedPlace) -> u64 {
+    share(&key, &place.encode())
+}
+
+fn share(key: &[u8], value: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(0x6475_7261_626c_6521, 0x696e_6465_7820_3031);
+    hasher.write(key);
+    hasher.write(value);
+    hasher.finish()
+}
+
+/// How many rows there are and their order-free hash.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sum {
+    count: u64,
+    hash: u64,
+}
+
+impl Sum {
+    fn and(self, share: u64) -> Self {
+        Self { count: self.count.saturating_add(1), hash: self.hash.wrapping_add(share) }
+    }
+}
+
+/// The rows in memory, and whether sled answers.
+#[derive(Debug, Default)]
+struct Shared {
+    rows: Mutex<BTreeMap<Key, ClosedPlace>>,
+    serving: AtomicBool,
+}
+
+impl Shared {
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<Key, ClosedPlace>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::SeqCst)
+    }
+
+    /// Ends the use of sled; true if it was in use.
+    fn retire(&self) -> bool {
+        self.serving.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// What the thread is asked.
+#[derive(Debug)]
+enum Request {
+    Rows,
+    Get(Key, SyncSender<Option<ClosedPlace>>),
+    Sum(SyncSender<Sum>),
+    Clear(SyncSender<()>),
+    Close(SyncSender<()>),
+}
+
+/// The index. Clones are the same index.
+#[derive(Debug, Clone)]
+pub struct Index {
+    shared: Arc<Shared>,
+    requests: Option<Sender<Request>>,
+    path: PathBuf,
+}
+
+impl Index {
+    /// An index that lives in memory only, for a simulated disk.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { shared: Arc::default(), requests: None, path: PathBuf::new() }
+    }
+
+    /// Opens the index in this folder, which is made if there is none and made anew if it is in doubt. Where that cannot
+    /// be done the index lives in memory. Blocks the thread.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        let shared = Arc::new(Shared { serving: AtomicBool::new(true), ..Shared::default() });
+        let (requests, received) = channel();
+        let index = Self { shared: Arc::clone(&shared), requests: Some(requests), path: path.to_owned() };
+        let (opened, is_open) = sync_channel(1);
+        let worker = Worker { path: path.to_owned(), shared, unwritten: 0 };
+        let thread = std::thread::Builder::new().name("durable-index".to_owned());
+        if thread.spawn(move || worker.run(&received, &opened)).is_err() || is_open.recv_timeout(SCAN_WAIT).is_err() {
+            index.give_up("it could not be opened");
+        }
+        index
+    }
+
+    /// The place of a closed run, if the index knows it. Blocks the thread, a few microseconds as a rule.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<ClosedPlace> {
+        let waiting = self.shared.rows().get(&key).copied();
+        waiting.or_else(|| self.ask(ANSWER_WAIT, |answer| Request::Get(key, answer))?)
+    }
+
+    /// Adds rows, or replaces them. They are written later; a `get` finds them at once.
+    pub fn put(&self, rows: impl IntoIterator<Item = (Key, ClosedPlace)>) {
+        let mut waiting = self.shared.rows();
+        for (key, place) in rows {
+            if waiting.len() < ROWS_MAX || waiting.contains_key(&key) {
+                waiting.insert(key, place);
+            }
+        }
+        drop(waiting);
+        self.tell(Request::Rows);
+    }
+
+    /// Whether the index holds exactly the rows of which there are `count` and whose [`row_hash`]es sum up to `hash`.
+    /// Reads all rows and blocks the thread.
+    #[must_use]
+    pub fn verify(&self, count: u64, hash: u64) -> bool {
+        let whole = self.sum() == Some(Sum { count, hash });
+        if whole && self.shared.is_serving() {
+            mark_unclean(&self.path, 1);
+        }
+        whole
+    }
+
+    fn sum(&self) -> Option<Sum> {
+        if self.shared.is_serving() {
+            return self.ask(SCAN_WAIT, Request::Sum);
+        }
+        let rows = self.shared.rows();
+        Some(rows.iter().fold(Sum::default(), |sum, (key, place)| sum.and(row_hash(*key, place))))
+    }
+
+    /// Forgets all rows. Blocks the thread.
+    pub fn clear(&self) {
+        self.shared.rows().clear();
+        let _in_memory: Option<()> = self.ask(SCAN_WAIT, Request::Clear);
+    }
+
+    /// Writes what waits and lets go of the folder. Afterwards the index answers from memory, where nothing is.
+    /// Blocks the thread.
+    pub fn close(&self) {
+        let _in_memory: Option<()> = self.ask(SCAN_WAIT, Request::Close);
+        self.shared.retire();
+    }
+
+    fn tell(&self, request: Request) {
+        if let Some(requests) = self.requests.as_ref().filter(|_| self.shared.is_serving()) {
+            // A thread that has ended is noticed by the next question.
+            let _ended = requests.send(request);
+        }
+    }
+
+    fn ask<T>(&self, wait: Duration, request: impl FnOnce(SyncSender<T>) -> Request) -> Option<T> {
+        let requests = self.requests.as_ref().filter(|_| self.shared.is_serving())?;
+        let (answer, answered) = sync_channel(1);
+        let asked = requests.send(request(answer)).is_ok();
+        let answer = answered.recv_timeout(wait).ok().filter(|_| asked);
+        if answer.is_none() {
+            self.give_up("it did not answer");
+        }
+        answer
+    }
+
+    fn give_up(&self, why: &str) {
+        if self.shared.retire() {
+            tracing::warn!(path = %self.path.display(), why, "the index is put aside; it is rebuilt at the next open");
+            doubt(&self.path);
+        }
+    }
+}
+
+// The folder.
+
+fn unclean(path: &Path) -> u32 {
+    match fs::read_to_string(path.join(UNCLEAN)) {
+        Ok(text) => text.trim().parse().unwrap_or(UNCLEAN_MAX),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+        Err(_) => UNCLEAN_MAX,
+    }
+}
+
+/// Best effort: a folder that has vanished or takes nothing is not read either.
+fn mark_unclean(path: &Path, times: u32) {
+    let _unwritten = fs::write(path.join(UNCLEAN), times.to_string());
+}
+
+fn doubt(path: &Path) {
+    mark_unclean(path, UNCLEAN_MAX);
+}
+
+/// Removes the folder, or whatever else is there; a symbolic link itself, not what it leads to.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    if !is_folder || unclean(path) >= UNCLEAN_MAX {
+        remove(path)?;
+        fs::DirBuilder::new().mode(0o700).create(path)?;
+    }
+    mark_unclean(path, unclean(path).saturating_add(1));
+    Ok(())
+}
+
+/// Why sled cannot be used.
+#[derive(Debug)]
+enum Unusable {
+    /// Someone else has the folder open.
+    InUse,
+    /// Anything else.
+    InDoubt,
+}
+
+/// What a call into sled gives, whether it fails or panics.
+fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Unusable> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        // sled names a lock that is taken in no other way.
+        Ok(Err(sled::Error::Io(e))) if e.to_string().contains("could not acquire lock") => Err(Unusable::InUse),
+        Ok(Err(_)) | Err(_) => Err(Unusable::InDoubt),
+    }
+}
+
+/// No flusher of sled's own: should that thread panic, dropping the database would wait for it for ever.
+fn open_sled(path: &Path) -> Result<sled::Db, Unusable> {
+    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES_MAX).flush_every_ms(None);
+    for _ in 0..LOCK_TRIES {
+        match guarded(|| config.open()) {
+            Err(Unusable::InUse) => std::thread::sleep(LOCK_WAIT),
+            opened => return opened,
+        }
+    }
+    Err(Unusable::InUse)
+}
+
+fn drop_whole(db: sled::Db) -> sled::Result<()> {
+    drop(db);
+    Ok(())
+}
+
+/// Opens the folder, anew if it is in doubt.
+fn open_folder(path: &Path) -> Option<sled::Db> {
+    for _ in 0..2 {
+        let before = unclean(path);
+        make_folder(path).ok()?;
+        match open_sled(path) {
+            Ok(db) => return Some(db),
+            Err(Unusable::InUse) => {
+                mark_unclean(path, before);
+                return None;
+            }
+            Err(Unusable::InDoubt) => doubt(path),
+        }
+    }
+    None
+}
+
+// The thread.
+
+/// Whether the thread goes on after a request.
+enum Next {
+    GoOn,
+    Close(SyncSender<()>),
+}
+
+#[derive(Debug)]
+struct Worker {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    unwritten: usize,
+}
+
+impl Worker {
+    fn run(mut self, requests: &Receiver<Request>, opened: &SyncSender<()>) {
+        let Some(mut db) = open_folder(&self.path) else {
+            self.shared.retire();
+            let _gone = opened.send(());
+            return;
+        };
+        let _gone = opened.send(());
+        match self.serve(&mut db, requests) {
+            Ok(closing) => self.close(db, closing),
+            Err(_) => {
+                if self.shared.retire() {
+                    tracing::warn!(path = %self.path.display(), "the index failed; it is rebuilt at the next open");
+                }
+                doubt(&self.path);
+                // Dropping a database that has panicked may panic again, or wait for ever.
+                std::mem::forget(db);
+            }
+        }
+    }
+
+    /// Answers questions, and writes rows between them, until it is told to end or everyone is gone.
+    fn serve(&mut self, db: &mut sled::Db, requests: &Receiver<Request>) -> Result<Option<SyncSender<()>>, Unusable> {
+        loop {
+            let request = match requests.try_recv() {
+                Err(TryRecvError::Empty) if self.write_some(db)? => continue,
+                Err(TryRecvError::Empty) => requests.recv_timeout(IDLE),
+                Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+                Ok(request) => Ok(request),
+            };
+            match request {
+                Ok(request) => {
+                    if let Next::Close(closing) = self.answer(db, request)? {
+                        return Ok(Some(closing));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.hand_over(db)?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
+    }
+
+    fn answer(&mut self, db: &mut sled::Db, request: Request) -> Result<Next, Unusable> {
+        // Whoever asked may have given up.
+        match request {
+            Request::Rows => {}
+            Request::Get(key, answer) => {
+                let value = guarded(|| db.get(key))?;
+                let _gone = answer.send(value.and_then(|value| ClosedPlace::decode(&value)));
+            }
+            Request::Sum(answer) => {
+                while self.write_some(db)? {}
+                let rows = || db.iter().try_fold(Sum::default(), |sum, row| row.map(|(k, v)| sum.and(share(&k, &v))));
+                let _gone = answer.send(guarded(rows)?);
+            }
+            Request::Clear(answer) => {
+                let old = std::mem::replace(db, self.rebuilt()?);
+                let _either_way = guarded(|| drop_whole(old));
+                let _gone = answer.send(());
+            }
+            Request::Close(closing) => return Ok(Next::Close(closing)),
+        }
+        Ok(Next::GoOn)
+    }
+
+    /// Writes some of the rows that wait; false if none did.
+    fn write_some(&mut self, db: &sled::Db) -> Result<bool, Unusable> {
+        let some: Vec<_> = self.shared.rows().iter().take(ROWS_AT_ONCE).map(|(key, place)| (*key, *place)).collect();
+        for (key, place) in &some {
+            guarded(|| db.insert(key, place.encode()))?;
+        }
+        let mut rows = self.shared.rows();
+        for (key, place) in &some {
+            if rows.get(key) == Some(place) {
+                rows.remove(key);
+            }
+        }
+        self.unwritten = self.unwritten.saturating_add(some.len());
+        Ok(!some.is_empty())
+    }
+
+    /// Hands what was written to the system, so that the death of this process does not take it along. It is no sync.
+    fn hand_over(&mut self, db: &sled::Db) -> Result<(), Unusable> {
+        if self.unwritten > 0 {
+            guarded(|| db.flush())?;
+            self.unwritten = 0;
+        }
+        Ok(())
+    }
+
+    /// An empty database in a new folder: sled's file never shrinks.
+    fn rebuilt(&mut self) -> Result<sled::Db, Unusable> {
+        self.unwritten = 0;
+        remove(&self.path).or(Err(Unusable::InDoubt))?;
+        open_folder(&self.path).ok_or(Unusable::InDoubt)
+    }
+
+    fn close(mut self, db: sled::Db, closing: Option<SyncSender<()>>) {
+        let written = (|| {
+            while self.write_some(&db)? {}
+            self.hand_over(&db)
+        })();
+        let was_serving = self.shared.retire();
+        let ended = match written {
+            Ok(()) => guarded(|| drop_whole(db)),
+            Err(failed) => {
+                std::mem::forget(db);
+                Err(failed)
+            }
+        };
+        match ended {
+            Ok(()) if was_serving => drop(fs::remove_file(self.path.join(UNCLEAN))),
+            Ok(()) | Err(_) => doubt(&self.path),
+        }
+        if let Some(closing) = closing {
+            let _gone = closing.send(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn key(number: u64) -> Key {
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
+        key[8..].copy_from_slice(&number.to_le_bytes());
+        key
+    }
+
+    fn place(number: u64) -> ClosedPlace {
+        let crc = u32::try_from(number % 1000).unwrap();
+        ClosedPlace { run: RunNo(number), segment: number / 100, offset: number * 8, lsn: number, crc }
+    }
+
+    fn rows(numbers: std::ops::Range<u64>) -> Vec<(Key, ClosedPlace)> {
+        numbers.map(|number| (key(number), place(number))).collect()
+    }
+
+    fn hash(numbers: std::ops::Range<u64>) -> u64 {
+        numbers.fold(0, |hash, number| hash.wrapping_add(row_hash(key(number), &place(number))))
+    }
+
+    fn holds(index: &Index, numbers: std::ops::Range<u64>) -> bool {
+        index.verify(numbers.end - numbers.start, hash(numbers))
+    }
+
+    fn serves(index: &Index) -> bool {
+        index.shared.is_serving()
+    }
+
+    /// A folder with these rows, cleanly closed.
+    fn filled(numbers: std::ops::Range<u64>) -> (TempDir, PathBuf) {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("index");
+        let index = Index::open(&path);
+        index.put(rows(numbers));
+        index.close();
+        (temp, path)
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let target = to.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => copy(&entry.path(), &target),
+                false => drop(fs::copy(entry.path(), target).unwrap()),
+            }
+        }
+    }
+
+    fn files(path: &Path) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| file.is_file());
+        files.sort();
+        files
+    }
+
+    /// Whatever the folder holds, opening it gives an index that takes rows and gives them back, and that says of
+    /// itself whether it holds what it should.
+    fn is_usable(path: &Path) {
+        let index = Index::open(path);
+        let _whatever_it_knows = index.get(key(1));
+        let _either_answer = holds(&index, 0..500);
+        index.clear();
+        index.put(rows(5..9));
+        assert_eq!(index.get(key(7)), Some(place(7)));
+        assert_eq!(index.get(key(3)), None);
+        assert!(holds(&index, 5..9));
+        index.close();
+        let again = Index::open(path);
+        assert!(serves(&again));
+        again.close();
+    }
+
+    #[test]
+    fn rows_are_there_at_once_and_after_a_close() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("index");
+        let index = Index::open(&path);
+        index.put(rows(0..3000));
+        assert_eq!(
+            (index.get(key(0)), index.get(key(2999)), index.get(key(3000))),
+            (Some(place(0)), Some(place(2999)), None)
+        );
+        assert!(holds(&index, 0..3000));
+        index.close();
+        assert!(!path.join(UNCLEAN).exists());
+        let index = Index::open(&path);
+        assert!(serves(&index));
+        assert_eq!(index.get(key(1234)), Some(place(1234)));
+        assert!(holds(&index, 0..3000));
+        assert!(!index.verify(2999, hash(0..3000)) && !index.verify(3000, hash(1..3001)));
+    }
+
+    #[test]
+    fn a_clear_forgets_all_and_the_index_goes_on() {
+        let (_temp, path) = filled(0..100);
+        let index = Index::open(&path);
+        index.clear();
+        assert!(holds(&index, 0..0));
+        index.put(rows(0..10));
+        assert!(holds(&index, 0..10) && serves(&index));
+        index.close();
+        assert!(holds(&Index::open(&path), 0..10));
+    }
+
+    #[test]
+    fn a_folder_in_use_is_left_alone_and_the_second_index_lives_in_memory() {
+        let (_temp, path) = filled(0..100);
+        let first = Index::open(&path);
+        for _ in 0..4 {
+            let second = Index::open(&path);
+            assert!(!serves(&second));
+            second.put(rows(0..10));
+            assert_eq!(second.get(key(3)), Some(place(3)));
+            second.close();
+        }
+        first.put(rows(100..200));
+        assert!(holds(&first, 0..200) && serves(&first));
+        first.close();
+        assert!(holds(&Index::open(&path), 0..200));
+    }
+
+    #[test]
+    fn a_folder_deleted_while_open_harms_nobody() {
+        let (_temp, path) = filled(0..100);
+        let index = Index::open(&path);
+        fs::remove_dir_all(&path).unwrap();
+        index.put(rows(100..30_000));
+        assert_eq!(index.get(key(50)), Some(place(50)));
+        let _either_answer = holds(&index, 0..30_000);
+        index.close();
+        is_usable(&path);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_leaves_the_index_in_memory() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("file"), b"x").unwrap();
+        let index = Index::open(&temp.path().join("file/index"));
+        assert!(!serves(&index));
+        index.put(rows(0..10));
+        assert!(holds(&index, 0..10));
+        assert_eq!(index.get(key(3)), Some(place(3)));
+    }
+
+    #[test]
+    fn a_file_or_a_link_in_the_folders_place_gives_way() {
+        let temp = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (temp.path().join("index"), temp.path().join("elsewhere"));
+        fs::write(&path, b"not a folder").unwrap();
+        is_usable(&path);
+        fs::remove_dir_all(&path).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        is_usable(&path);
+        assert!(files(&elsewhere).is_empty(), "a link is not followed");
+    }
+
+    #[test]
+    fn a_folder_that_was_open_at_three_unclean_ends_is_removed() {
+        let (_temp, path) = filled(0..100);
+        mark_unclean(&path, UNCLEAN_MAX - 1);
+        let index = Index::open(&path);
+        assert!(holds(&index, 0..100), "two are borne");
+        assert_eq!(unclean(&path), 1, "and a scan that finds everything restores trust");
+        index.close();
+        for mark in ["3", "", "garbage"] {
+            fs::write(path.join(UNCLEAN), mark).unwrap();
+            let index = Index::open(&path);
+            assert!(holds(&index, 0..0));
+            index.put(rows(0..10));
+            index.close();
+        }
+    }
+
+    #[test]
+    fn truncated_files_harm_nobody() {
+        let (temp, path) = filled(0..500);
+        for (number, file) in files(&path).into_iter().enumerate() {
+            let len = fs::metadata(&file).unwrap().len();
+            for (cut, to) in [0, 1, len / 3, len.saturating_sub(1)].into_iter().enumerate() {
+                let copied = temp.path().join(format!("{number}-{cut}"));
+                copy(&path, &copied);
+                let target = copied.join(file.file_name().unwrap());
+                fs::OpenOptions::new().write(true).open(target).unwrap().set_len(to).unwrap();
+                is_usable(&copied);
+            }
+        }
+    }
+
+    #[test]
+    fn garbage_in_any_file_harms_nobody() {
+        let (temp, path) = filled(0..500);
+        for (number, file) in files(&path).into_iter().enumerate() {
+            for seed in 0..8_usize {
+                let copied = temp.path().join(format!("{number}-{seed}"));
+                copy(&path, &copied);
+                let target = copied.join(file.file_name().unwrap());
+                let mut bytes = fs::read(&target).unwrap();
+                let (step, first) = (1 + seed * 37, seed * 5);
+                for (at, byte) in bytes.iter_mut().enumerate().skip(first).step_by(step) {
+                    *byte = u8::try_from((at * 131 + seed * 71) % 251).unwrap();
+                }
+                fs::write(&target, bytes).unwrap();
+                is_usable(&copied);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_in_sled_is_a_folder_in_doubt() {
+        assert!(matches!(guarded::<()>(|| panic!("as sled does")), Err(Unusable::InDoubt)));
+    }
+
+    #[test]
+    fn a_database_at_whose_opening_sled_panics_is_made_anew() {
+        const SLED_SEGMENT: usize = 512 << 10;
+        let (temp, path) = filled(0..20_000);
+        let mut bytes = fs::read(path.join("db")).unwrap();
+        bytes.copy_within(SLED_SEGMENT..2 * SLED_SEGMENT, 0);
+        let bare = temp.path().join("bare");
+        copy(&path, &bare);
+        for folder in [&path, &bare] {
+            fs::write(folder.join("db"), &bytes).unwrap();
+        }
+        let opened = catch_unwind(|| sled::Config::new().path(&bare).flush_every_ms(None).open());
+        assert!(opened.is_err(), "this is what is guarded against");
+        is_usable(&path);
+    }
+
+    #[test]
+    fn files_from_an_older_moment_harm_nobody_and_are_found_out() {
+        let (temp, path) = filled(0..100);
+        let older = temp.path().join("older");
+        copy(&path, &older);
+        let index = Index::open(&path);
+        index.put(rows(100..400));
+        index.close();
+        let index = Index::open(&older);
+        assert_eq!(index.get(key(300)), None);
+        assert!(!holds(&index, 0..400) && holds(&index, 0..100));
+        index.close();
+        for file in files(&older) {
+            let mixed = temp.path().join(format!("with-old-{}", file.file_name().unwrap().display()));
+            copy(&path, &mixed);
+            fs::copy(&file, mixed.join(file.file_name().unwrap())).unwrap();
+            is_usable(&mixed);
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_gone_leaves_the_index_in_memory() {
+        let shared = Arc::new(Shared { serving: AtomicBool::new(true), ..Shared::default() });
+        let temp = tempfile::tempdir().unwrap();
+        let (requests, gone) = channel();
+        drop(gone);
+        let index = Index { shared, requests: Some(requests), path: temp.path().to_owned() };
+        assert_eq!(index.get(key(1)), None);
+        assert!(!serves(&index));
+        index.put(rows(0..3));
+        assert!(holds(&index, 0..3));
+        assert_eq!(unclean(temp.path()), UNCLEAN_MAX, "and the folder is removed at the next open");
+    }
+
+    #[test]
+    fn in_memory_it_answers_the_same() {
+        let index = Index::in_memory();
+        index.put(rows(0..50));
+        assert_eq!((index.get(key(49)), index.get(key(50))), (Some(place(49)), None));
+        assert!(holds(&index, 0..50) && !holds(&index, 0..49));
+        index.clear();
+        assert!(holds(&index, 0..0));
+        index.close();
+    }
+
+    #[test]
+    fn a_place_is_read_back_and_other_bytes_are_none() {
+        let bytes = place(77).encode();
+        assert_eq!(ClosedPlace::decode(&bytes), Some(place(77)));
+        assert!((0..bytes.len()).all(|len| ClosedPlace::decode(&bytes[..len]).is_none()));
+        assert_eq!(ClosedPlace::decode(&[0; 37]), None);
+        assert_eq!(ClosedPlace::decode(&vec![0; VALUE_BYTES_MAX + 1]), None);
+    }
+}
