@@ -239,8 +239,8 @@ impl Kernel {
         let (no, at, event) = delivered;
         match turns.turn(run, no, at, &event) {
             TurnEnd::Quiet(done) => {
-                if self.record(run, done, now, turns) && self.config.residence == Residence::PutAwayAtEveryAwait {
-                    self.put_away(run, turns);
+                if self.record(run, done, now, turns) {
+                    self.rest(run, turns);
                 }
             }
             TurnEnd::Ended(done, how, result) => {
@@ -250,6 +250,14 @@ impl Kernel {
             }
             TurnEnd::Blocked(reason) => self.block(run, reason, now, turns),
             TurnEnd::Stuck(reason) => self.stick(run, reason, turns),
+        }
+    }
+
+    /// The run waits, and has seen everything: it is put away if that is what was asked for.
+    fn rest(&mut self, run: RunNo, turns: &mut dyn Turns) {
+        let seen = self.tables.open.get(&run).is_some_and(|entry| entry.unturned.is_empty());
+        if seen && self.config.residence == Residence::PutAwayAtEveryAwait {
+            self.put_away(run, turns);
         }
     }
 
@@ -480,8 +488,8 @@ impl Kernel {
             self.turn(run, delivered, now, turns);
         }
         self.release_withheld(run, now);
-        if self.is_hot(run) && self.config.residence == Residence::PutAwayAtEveryAwait && self.work.is_empty() {
-            self.put_away(run, turns);
+        if self.is_hot(run) {
+            self.rest(run, turns);
         }
     }
 
