@@ -1,9 +1,15 @@
-//! wip
+#![doc = include_str!("../../README.md")]
+
 pub mod codec;
 pub mod kernel;
 pub mod seams;
 
 #[cfg(feature = "runtime")]
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+#[cfg(feature = "runtime")]
+#[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the floors from here up are not pure")]
 pub mod activity;
 #[cfg(feature = "runtime")]
 pub mod error;
@@ -12,16 +18,14 @@ pub mod payload;
 #[cfg(feature = "runtime")]
 pub mod prelude;
 #[cfg(feature = "runtime")]
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
-#[cfg(feature = "runtime")]
 mod registry;
 #[cfg(feature = "runtime")]
+#[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the floors from here up are not pure")]
 pub mod runtime;
 #[cfg(feature = "runtime")]
 pub mod store;
 #[cfg(feature = "runtime")]
+#[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the floors from here up are not pure")]
 pub mod workflow;
 
 #[cfg(feature = "runtime")]
@@ -31,7 +35,11 @@ pub use self::{
     kernel::command::Inputs,
     kernel::event::{ClosePolicy, Which},
     kernel::retry::{self, RetryPolicy},
+    payload::PayloadCodec,
     registry::{Item, Items, Registry, RegistryFault, WorkflowFn},
+    runtime::{
+        Blocked, Builder, Description, LookupError, OpenError, Run, Runtime, ShutdownError, SignalError, StartError, Status,
+    },
     workflow::{
         Call, Elapsed, JoinHandle, JoinSet, Random, Recv, Signal, Sleep, Step, Timeout, now, random, sleep, sleep_until, spawn, step,
         step_with, timeout, uuid,
