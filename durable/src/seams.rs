@@ -5,6 +5,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::kernel::id::Timestamp;
@@ -42,4 +43,15 @@ pub trait Spawn: Send + Sync + Debug + 'static {
     fn task(&self, task: Task);
     /// Runs a task that may block its thread: the writer of the log, loads of journals.
     fn blocking(&self, name: &str, task: Task);
+}
+
+/// The seams that a part of the engine is given.
+#[derive(Debug, Clone)]
+pub struct Seams {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, and what names this process.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where tasks run.
+    pub spawn: Arc<dyn Spawn>,
 }

@@ -6,11 +6,14 @@
 
 pub mod error;
 pub mod event;
+pub mod format_file;
+pub mod frame;
 pub mod hash;
 pub mod kind;
 pub mod leb;
 pub mod names;
 pub mod section;
+pub mod segment;
 pub mod tables;
 mod wire;
 

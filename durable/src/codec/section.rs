@@ -6,19 +6,11 @@
 //! ```
 
 use super::event::{self, RawEvent};
+use super::frame::{Place, SegmentNo};
 use super::names::Names;
 use super::{DecodeError, leb};
 use crate::kernel::event::{Event, Section};
 use crate::kernel::id::{EventNo, RunNo, Timestamp};
-
-/// Where a frame stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// The segment's number, from 1.
-    pub segment: u64,
-    /// The frame's first byte in it, a multiple of 8.
-    pub offset: u64,
-}
 
 /// What stands before a section's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +45,7 @@ impl Head {
         match self.prev {
             None => leb::put(0, out),
             Some(place) => {
-                leb::put(place.segment, out);
+                leb::put(place.segment.0, out);
                 leb::put(place.offset / 8, out);
             }
         }
@@ -71,7 +63,7 @@ impl Head {
         let first = EventNo(leb::take(bytes)?);
         let prev = match leb::take(bytes)? {
             0 => None,
-            segment => Some(Place { segment, offset: Self::decode_offset(bytes)? }),
+            segment => Some(Place { segment: SegmentNo(segment), offset: Self::decode_offset(bytes)? }),
         };
         let at = Timestamp(frame_at.0.wrapping_add(leb::take_signed(bytes)?));
         let count = leb::take(bytes)?;

@@ -4,8 +4,11 @@
 pub mod disk;
 pub mod filter;
 pub mod index;
+pub mod log;
 pub mod memory;
 pub mod plain;
+#[cfg(unix)]
+pub mod real;
 
 use std::fmt;
 use std::future::Future;

@@ -1,0 +1,83 @@
+//! A checkpoint's content: the kernel's tables and what the store knows of each open run, as they were where part 0
+//! stands. It is cut into parts, each the first section of a frame of its own, so that recovery finds them without
+//! reading what else the frames hold.
+//!
+//! ```text
+//! version u8 = 1 | closed runs' filter: length LEB, bytes
+//! open runs: count LEB, each: number LEB, segment LEB, offset/8 LEB, names | tables, to the end
+//! ```
+
+use super::runs::{self, Run, Runs, Tail};
+use crate::codec::frame::{Lsn, Place, SegmentNo, StoreId};
+use crate::codec::names::Names;
+use crate::codec::{DecodeError, leb, tables};
+use crate::kernel::id::RunNo;
+use crate::kernel::tables::Tables;
+use crate::store::filter::Filter;
+
+/// The longest part.
+pub(super) const PART_BYTES_MAX: usize = 1 << 20;
+
+const VERSION: u8 = 1;
+
+/// What a checkpoint holds.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) tables: Tables,
+    pub(super) runs: Runs,
+    pub(super) filter: Filter,
+}
+
+/// The whole content. Every run's tail has its place: the batch that fills was closed before.
+pub(super) fn encode(tables: &Tables, runs: &Runs, filter: &Filter) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    let mut bits = Vec::new();
+    filter.encode(&mut bits);
+    leb::put(bits.len() as u64, &mut out);
+    out.append(&mut bits);
+    let open = || runs.iter().filter(|(_, run)| !run.is_ended);
+    leb::put(open().count() as u64, &mut out);
+    for (no, run) in open() {
+        let place = run.prev().unwrap_or_default();
+        leb::put(no.0, &mut out);
+        leb::put(place.segment.0, &mut out);
+        leb::put(place.offset / 8, &mut out);
+        run.names.encode(&mut out);
+    }
+    tables::encode(tables, &mut out);
+    out
+}
+
+/// Reads the content.
+pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, DecodeError> {
+    let bytes = &mut bytes;
+    match leb::take_u8(bytes)? {
+        VERSION => {}
+        found => return Err(DecodeError::Choice { of: "version of a checkpoint", found: found.into() }),
+    }
+    let len = leb::take_len(bytes)?;
+    let filter = Filter::decode(leb::take_bytes(bytes, len)?).ok_or(DecodeError::Value { rule: "a filter is whole" })?;
+    let mut places = Vec::new();
+    for _ in 0..leb::take(bytes)? {
+        places.push(take_run(bytes)?);
+    }
+    let tables = tables::decode(bytes)?;
+    let mut runs = Runs::new();
+    for (no, place, names) in places {
+        let entry = tables.open.get(&no).ok_or(DecodeError::Value { rule: "the tables hold every run with a place" })?;
+        let id = runs::id_hash(store, &entry.namespace, &entry.id);
+        let tail = Tail::At(place, Lsn::default());
+        runs.insert(no, Run { next: entry.next, tail, names, id, is_ended: false });
+    }
+    if runs.len() != tables.open.len() {
+        return Err(DecodeError::Value { rule: "every run in the tables has a place" });
+    }
+    Ok(Content { tables, runs, filter })
+}
+
+fn take_run(bytes: &mut &[u8]) -> Result<(RunNo, Place, Names), DecodeError> {
+    let no = RunNo(leb::take(bytes)?);
+    let segment = SegmentNo(leb::take(bytes)?);
+    let offset = leb::take(bytes)?.checked_mul(8).ok_or(DecodeError::Number)?;
+    Ok((no, Place { segment, offset }, Names::decode(bytes)?))
+}

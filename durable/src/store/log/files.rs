@@ -1,0 +1,192 @@
+//! Files of a store, opened and read. A handle closes its file when it is dropped, so that a future that is dropped half
+//! way leaks nothing. Nothing here knows what the bytes mean, and no sync is tried twice.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::error::DiskFault;
+use crate::codec::frame::SegmentNo;
+use crate::codec::segment;
+use crate::store::disk::{Dir, DirEntry, Disk, File, Identity};
+
+/// How much is read or zeroed at once.
+pub(super) const CHUNK_BYTES: usize = 1 << 20;
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct Handle {
+    disk: Arc<dyn Disk>,
+    file: File,
+    name: String,
+    is_open: bool,
+}
+
+impl Handle {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) async fn len(&self) -> Result<u64, DiskFault> {
+        self.disk.len(self.file).await.map_err(|error| self.fault("measuring", error))
+    }
+
+    pub(super) async fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, DiskFault> {
+        self.disk.read(self.file, offset, len).await.map_err(|error| self.fault("reading", error))
+    }
+
+    /// The whole file, which has `len` bytes or fewer by now.
+    pub(super) async fn read_all(&self) -> Result<Vec<u8>, DiskFault> {
+        let len = self.len().await?;
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < len {
+            let wanted = (len - bytes.len() as u64).min(8 * CHUNK_BYTES as u64) as usize;
+            let read = self.read(bytes.len() as u64, wanted).await?;
+            if read.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(&read);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes all of `bytes`; a short write is continued.
+    pub(super) async fn write_all(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskFault> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            let written = self.disk.write(self.file, offset + done as u64, rest.to_vec()).await;
+            match written.map_err(|error| self.fault("writing", error))? {
+                0 => return Err(self.fault("writing", io::ErrorKind::WriteZero.into())),
+                written => done += written,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn sync(&self) -> Result<(), DiskFault> {
+        self.disk.sync_data(self.file).await.map_err(|error| self.fault("syncing", error))
+    }
+
+    pub(super) async fn try_lock(&self) -> Result<bool, DiskFault> {
+        self.disk.try_lock(self.file).await.map_err(|error| self.fault("locking", error))
+    }
+
+    pub(super) async fn identity(&self) -> Result<Identity, DiskFault> {
+        self.disk.identity(self.file).await.map_err(|error| self.fault("looking at", error))
+    }
+
+    /// Closes it. What comes of that interests nobody: all that counts was synced.
+    pub(super) async fn close(mut self) {
+        self.is_open = false;
+        let _unimportant = self.disk.close(self.file).await;
+    }
+
+    pub(super) fn fault(&self, doing: &'static str, error: io::Error) -> DiskFault {
+        DiskFault::new(doing, &self.name, error)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.is_open {
+            drop(self.disk.close(self.file));
+        }
+    }
+}
+
+/// The open directory of a store.
+#[derive(Debug)]
+pub(super) struct Folder {
+    disk: Arc<dyn Disk>,
+    dir: Dir,
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(super) async fn open(disk: &Arc<dyn Disk>, path: PathBuf, make: Make) -> Result<Folder, DiskFault> {
+        let opened = disk.open_dir(path.clone(), make == Make::IfMissing).await;
+        let dir = opened.map_err(|error| DiskFault::new("opening", path.display().to_string(), error))?;
+        Ok(Folder { disk: Arc::clone(disk), dir, path })
+    }
+
+    pub(super) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    fn handle(&self, name: &str, file: File) -> Handle {
+        Handle { disk: Arc::clone(&self.disk), file, name: name.to_owned(), is_open: true }
+    }
+
+    pub(super) async fn list(&self) -> Result<Vec<DirEntry>, DiskFault> {
+        let listed = self.disk.list(self.dir).await;
+        let mut entries = listed.map_err(|error| self.fault("listing", &self.path.display().to_string(), error))?;
+        entries.sort();
+        Ok(entries)
+    }
+
+    pub(super) async fn open_file(&self, name: &str) -> Result<Handle, DiskFault> {
+        let file = self.disk.open(self.dir, name).await.map_err(|error| self.fault("opening", name, error))?;
+        Ok(self.handle(name, file))
+    }
+
+    pub(super) async fn open_or_create(&self, name: &str) -> Result<Handle, DiskFault> {
+        let opened = self.disk.open_or_create(self.dir, name).await;
+        Ok(self.handle(name, opened.map_err(|error| self.fault("opening", name, error))?))
+    }
+
+    pub(super) async fn create(&self, name: &str) -> Result<Handle, DiskFault> {
+        let file = self.disk.create(self.dir, name).await.map_err(|error| self.fault("making", name, error))?;
+        Ok(self.handle(name, file))
+    }
+
+    pub(super) async fn link(&self, from: &str, to: &str) -> Result<(), DiskFault> {
+        self.disk.link(self.dir, from, to).await.map_err(|error| self.fault("naming", to, error))
+    }
+
+    pub(super) async fn remove(&self, name: &str) -> Result<(), DiskFault> {
+        self.disk.remove(self.dir, name).await.map_err(|error| self.fault("removing", name, error))
+    }
+
+    pub(super) async fn sync(&self) -> Result<(), DiskFault> {
+        let synced = self.disk.sync_dir(self.dir).await;
+        synced.map_err(|error| self.fault("syncing", &self.path.display().to_string(), error))
+    }
+
+    /// The segments that are there, by number.
+    pub(super) async fn segments(&self) -> Result<Vec<SegmentNo>, DiskFault> {
+        let entries = self.list().await?;
+        let mut segments: Vec<_> = entries.iter().filter_map(|entry| segment::number(&entry.name)).collect();
+        segments.sort_unstable();
+        Ok(segments)
+    }
+
+    pub(super) async fn read_segment(&self, segment: SegmentNo) -> Result<Vec<u8>, DiskFault> {
+        let handle = self.open_file(&segment::name(segment)).await?;
+        let bytes = handle.read_all().await;
+        handle.close().await;
+        bytes
+    }
+
+    fn fault(&self, doing: &'static str, file: &str, error: io::Error) -> DiskFault {
+        DiskFault::new(doing, file, error)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(self.disk.close_dir(self.dir));
+    }
+}
+
+/// Whether a directory is made if it is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Make {
+    /// It must be there.
+    Never,
+    /// It is made, with what is missing above it.
+    IfMissing,
+}

@@ -1,0 +1,176 @@
+//! The fold of the log's frames into the tables and into what the store knows of each run. Frames go in, in the order of
+//! the log. It reads events and never decides which frames count.
+
+use std::collections::BTreeSet;
+
+use super::checkpoint::Content;
+use super::closed::{Closed, ClosedPlace};
+use super::runs::{self, Run, Runs, Tail};
+use crate::codec::DecodeError;
+use crate::codec::event;
+use crate::codec::frame::{Frame, Lsn, Place, StoreId};
+use crate::codec::names::Names;
+use crate::codec::section::Head;
+use crate::kernel::event::{Event, RunStarted};
+use crate::kernel::id::{EventNo, RunNo};
+use crate::kernel::tables::{Gap, Tables};
+
+/// Why a whole frame could not be taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// This build cannot read it.
+    Undecodable(DecodeError),
+    /// It does not go on where a journal ends.
+    Gap(Gap),
+}
+
+impl From<DecodeError> for Refused {
+    fn from(error: DecodeError) -> Refused {
+        Refused::Undecodable(error)
+    }
+}
+
+/// What becomes of events that do not go on where their run's journal ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gaps {
+    /// They refuse the frame: in a sound log there are none.
+    Refuse,
+    /// The run is put aside: a reader of a damaged log serves the others.
+    PutAside,
+}
+
+/// The fold, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Fold {
+    store: StoreId,
+    gaps: Gaps,
+    pub(super) tables: Tables,
+    pub(super) runs: Runs,
+    pub(super) closed: Closed,
+    /// Whether `Closed` is the last event; also if there is none at all.
+    pub(super) is_clean: bool,
+    /// Runs whose journals are not whole.
+    pub(super) broken: BTreeSet<RunNo>,
+}
+
+impl Fold {
+    /// Nothing yet.
+    pub(super) fn new(store: StoreId, gaps: Gaps) -> Fold {
+        Fold {
+            store,
+            gaps,
+            tables: Tables::default(),
+            runs: Runs::new(),
+            closed: Closed::default(),
+            is_clean: true,
+            broken: BTreeSet::new(),
+        }
+    }
+
+    /// Begins at a checkpoint instead.
+    pub(super) fn begin_at(&mut self, content: Content) {
+        self.tables = content.tables;
+        self.runs = content.runs;
+        self.closed = Closed::before(content.filter);
+        self.is_clean = false;
+    }
+
+    /// Takes in the sections of a frame; the first `skip` of them are left out.
+    pub(super) fn frame(&mut self, place: Place, frame: &Frame<'_>, skip: usize) -> Result<(), Refused> {
+        let bytes = &mut &*frame.body;
+        let mut sections = 0;
+        while !bytes.is_empty() {
+            let head = Head::decode(bytes, frame.header.at)?;
+            if sections < skip {
+                head.skip_events(bytes)?;
+            } else if head.run == RunNo(0) {
+                self.store_events(&head, bytes)?;
+            } else {
+                self.section(&head, bytes, place, frame.header.lsn)?;
+            }
+            sections += 1;
+        }
+        Ok(())
+    }
+
+    fn store_events(&mut self, head: &Head, bytes: &mut &[u8]) -> Result<(), Refused> {
+        for (_, raw) in head.raw_events(bytes)? {
+            let event = event::decode_raw(&raw, head.at, &mut Names::new())?;
+            self.is_clean = event == Some(Event::Closed);
+        }
+        Ok(())
+    }
+
+    fn section(&mut self, head: &Head, bytes: &mut &[u8], place: Place, lsn: Lsn) -> Result<(), Refused> {
+        let events = head.raw_events(bytes)?;
+        self.is_clean = false;
+        if self.broken.contains(&head.run) {
+            return Ok(());
+        }
+        for (no, raw) in events {
+            let mut none = Names::new();
+            let names = self.runs.get_mut(&head.run).map_or(&mut none, |run| &mut run.names);
+            let taken = match event::decode_raw(&raw, head.at, names) {
+                Ok(Some(event)) => self.event(head, no, &event, place, lsn),
+                Ok(None) => self.skipped(head.run, no),
+                Err(error) => Err(Refused::Undecodable(error)),
+            };
+            match (taken, self.gaps) {
+                (Ok(()), _) => {}
+                (Err(refused), Gaps::Refuse) => return Err(refused),
+                (Err(_), Gaps::PutAside) => {
+                    self.put_aside(head.run);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, head: &Head, no: EventNo, event: &Event, place: Place, lsn: Lsn) -> Result<(), Refused> {
+        self.tables.apply(head.run, no, head.at, event).map_err(Refused::Gap)?;
+        if let Event::RunStarted(started) = event {
+            self.runs.insert(head.run, Run::new(self.id(started)));
+        }
+        let Some(run) = self.runs.get_mut(&head.run) else { return Err(gap(head.run, EventNo(0), no)) };
+        run.next = no.next();
+        run.tail = Tail::At(place, lsn);
+        if let Event::RunEnded(_) = event {
+            self.closed.put(run.id, ClosedPlace { run: head.run, place, lsn });
+            self.runs.remove(&head.run);
+        }
+        Ok(())
+    }
+
+    /// An event that is unknown and may be stepped over has a number all the same.
+    fn skipped(&mut self, run: RunNo, no: EventNo) -> Result<(), Refused> {
+        let (Some(entry), Some(slot)) = (self.tables.open.get_mut(&run), self.runs.get_mut(&run)) else {
+            return Err(gap(run, EventNo(0), no));
+        };
+        if entry.next != no {
+            return Err(gap(run, entry.next, no));
+        }
+        entry.next = no.next();
+        slot.next = no.next();
+        Ok(())
+    }
+
+    fn put_aside(&mut self, run: RunNo) {
+        self.broken.insert(run);
+        self.runs.remove(&run);
+        if let Some(entry) = self.tables.open.remove(&run) {
+            let id = (entry.namespace, entry.id);
+            if self.tables.ids.get(&id) == Some(&run) {
+                self.tables.ids.remove(&id);
+            }
+        }
+    }
+
+    fn id(&self, started: &RunStarted) -> runs::IdHash {
+        runs::id_hash(self.store, &started.namespace, &started.id)
+    }
+}
+
+fn gap(run: RunNo, expected: EventNo, found: EventNo) -> Refused {
+    Refused::Gap(Gap { run, expected, found })
+}

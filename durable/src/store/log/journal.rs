@@ -1,0 +1,159 @@
+//! Loads one run's journal: from the frame that holds its newest events backwards, frame by frame, each of which says where
+//! the one before it stands. A gap is an error, never a shorter journal; every frame is checked anew.
+
+use std::collections::BTreeMap;
+
+use super::error::LoadError;
+use super::files::{Folder, Handle};
+use crate::codec::event;
+use crate::codec::frame::{self, Place, SegmentNo, StoreId};
+use crate::codec::names::Names;
+use crate::codec::section::Head;
+use crate::codec::segment;
+use crate::kernel::event::Event;
+use crate::kernel::id::{EventNo, RunNo, Timestamp};
+
+/// How much of a frame is read before its length is known.
+const FIRST_READ_BYTES: usize = 16 << 10;
+
+/// An event with its number and the time at which it happened. An event that this build does not know, and may step over,
+/// is left out; its number is missing then.
+pub type JournalEvent = (EventNo, Timestamp, Event);
+
+/// Reads frames by their places.
+pub(super) struct Reader<'a> {
+    folder: &'a Folder,
+    store: StoreId,
+    open: BTreeMap<SegmentNo, Handle>,
+}
+
+/// A section of the run: its head, and its events as they are written.
+struct Piece {
+    place: Place,
+    head: Head,
+    events: Vec<u8>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(folder: &'a Folder, store: StoreId) -> Reader<'a> {
+        Reader { folder, store, open: BTreeMap::new() }
+    }
+
+    /// The journal whose newest events stand at `from`, up to event `up_to`, which is not in it; up to the last event in
+    /// that frame, if that is not known.
+    pub(super) async fn journal(
+        &mut self,
+        run: RunNo,
+        from: Place,
+        up_to: Option<EventNo>,
+    ) -> Result<Vec<JournalEvent>, LoadError> {
+        let mut pieces = Vec::new();
+        let mut next = Some((from, up_to));
+        while let Some((place, end)) = next {
+            let bytes = self.frame(run, place).await?;
+            let mut part = self.pieces(run, place, &bytes, end)?;
+            next = before(run, place, &part)?;
+            part.reverse();
+            pieces.append(&mut part);
+        }
+        pieces.reverse();
+        decode(run, &pieces)
+    }
+
+    /// The bytes of the frame at `place`, which is readable.
+    async fn frame(&mut self, run: RunNo, place: Place) -> Result<Vec<u8>, LoadError> {
+        let handle = self.segment(run, place).await?;
+        let mut bytes = handle.read(place.offset, FIRST_READ_BYTES).await?;
+        let announced = frame::announced(&bytes).ok_or_else(|| LoadError::unreadable(run, place))?;
+        let len = usize::try_from(announced).unwrap_or(usize::MAX);
+        if let Some(missing) = len.checked_sub(bytes.len()).filter(|missing| *missing > 0) {
+            let left = handle.len().await?.saturating_sub(place.offset);
+            if (len as u64) > left {
+                return Err(LoadError::unreadable(run, place));
+            }
+            bytes.extend(handle.read(place.offset + bytes.len() as u64, missing).await?);
+        }
+        match frame::decode(&bytes, self.store, place) {
+            Ok(_) => Ok(bytes),
+            Err(_) => Err(LoadError::unreadable(run, place)),
+        }
+    }
+
+    async fn segment(&mut self, run: RunNo, place: Place) -> Result<&Handle, LoadError> {
+        if !self.open.contains_key(&place.segment) {
+            let opened = self.folder.open_file(&segment::name(place.segment)).await;
+            let handle = opened.map_err(|fault| match fault.error.kind() {
+                std::io::ErrorKind::NotFound => LoadError::unreadable(run, place),
+                _ => LoadError::Disk(fault),
+            })?;
+            self.open.insert(place.segment, handle);
+        }
+        Ok(self.open.get(&place.segment).expect("because it was put there"))
+    }
+
+    /// The run's sections in a frame, up to event `end`, which must be where they end.
+    fn pieces(
+        &self,
+        run: RunNo,
+        place: Place,
+        bytes: &[u8],
+        end: Option<EventNo>,
+    ) -> Result<Vec<Piece>, LoadError> {
+        let frame = frame::decode(bytes, self.store, place).map_err(|_| LoadError::unreadable(run, place))?;
+        let rest = &mut &*frame.body;
+        let mut pieces: Vec<Piece> = Vec::new();
+        while !rest.is_empty() {
+            let undecodable = |error| LoadError::undecodable(run, place, error);
+            let head = Head::decode(rest, frame.header.at).map_err(undecodable)?;
+            let events = *rest;
+            head.skip_events(rest).map_err(undecodable)?;
+            if head.run != run || end.is_some_and(|end| head.first >= end) {
+                continue;
+            }
+            if pieces.last().is_some_and(|last| last.end() != head.first) {
+                return Err(LoadError::gap(run, head.first, place));
+            }
+            let events = events.get(..events.len() - rest.len()).unwrap_or_default().to_vec();
+            pieces.push(Piece { place, head, events });
+        }
+        match (pieces.last().map(Piece::end), end) {
+            (Some(found), Some(end)) if found == end => Ok(pieces),
+            (Some(_), None) => Ok(pieces),
+            (_, end) => Err(LoadError::gap(run, end.unwrap_or_default(), place)),
+        }
+    }
+}
+
+impl Piece {
+    fn end(&self) -> EventNo {
+        EventNo(self.head.first.0.saturating_add(self.head.count))
+    }
+}
+
+/// Where the run's events before these stand, and up to which one; none if these begin the journal.
+fn before(run: RunNo, place: Place, pieces: &[Piece]) -> Result<Option<(Place, Option<EventNo>)>, LoadError> {
+    let Some(head) = pieces.first().map(|piece| piece.head) else {
+        return Err(LoadError::gap(run, EventNo::default(), place));
+    };
+    match head.prev {
+        None if head.first == EventNo(0) => Ok(None),
+        // It names an earlier frame always, so that following it ends.
+        Some(prev) if prev < place && head.first > EventNo(0) => Ok(Some((prev, Some(head.first)))),
+        None | Some(_) => Err(LoadError::gap(run, head.first, place)),
+    }
+}
+
+fn decode(run: RunNo, pieces: &[Piece]) -> Result<Vec<JournalEvent>, LoadError> {
+    let mut names = Names::new();
+    let mut journal = Vec::new();
+    for piece in pieces {
+        let bytes = &mut &*piece.events;
+        let numbers = piece.head.first.0..piece.end().0;
+        for no in numbers.map(EventNo) {
+            let event = event::decode(bytes, piece.head.at, &mut names);
+            let event = event.map_err(|error| LoadError::undecodable(run, piece.place, error))?;
+            journal.extend(event.map(|event| (no, piece.head.at, event)));
+        }
+    }
+    Ok(journal)
+}

@@ -1,0 +1,191 @@
+//! The log: one sequence of frames in segment files that holds every run's journal. Groups go in by [`Log::append`], which
+//! never waits; one [`Writer`] writes them, a batch a frame, a sync a frame, and reports up to which one they are durable.
+//! [`open`] recovers what earlier opens wrote. The log knows where journals are and never what their events mean.
+
+mod batch;
+mod chain;
+mod checkpoint;
+mod closed;
+mod damage;
+mod error;
+mod files;
+mod find;
+mod fold;
+mod identity;
+mod journal;
+mod lock;
+mod open;
+mod place;
+mod queue;
+mod read_only;
+mod recover;
+mod reserve;
+mod runs;
+mod shared;
+mod space;
+mod spare;
+mod writer;
+
+use std::future::Future;
+use std::sync::Arc;
+
+pub use error::{AppendError, DiskFault, Holder, LoadError, OpenError, Rot, RotKind, StoreError};
+pub use find::ClosedRun;
+pub use journal::JournalEvent;
+pub use open::{Options, open};
+pub use place::SegmentSizes;
+pub use queue::GROUP_BYTES_MAX;
+pub use read_only::{ReadOnly, open_read_only};
+pub use shared::{Listener, Report};
+pub use writer::Writer;
+
+use crate::codec::frame::{Place, StoreId};
+use crate::kernel::event::{Group, Text};
+use crate::kernel::id::{Position, RunNo, Timestamp};
+use crate::kernel::tables::Tables;
+use crate::seams::Clock;
+use files::Folder;
+use find::Search;
+use journal::Reader;
+use shared::Shared;
+
+/// What an open found.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// Which store it is.
+    pub store: StoreId,
+    /// What every open run waits for.
+    pub tables: Tables,
+    /// Whether nothing can have run since the last events: the last one is `Closed`, or there is none at all.
+    pub is_clean: bool,
+    /// When this open took the store over.
+    pub opened_at: Timestamp,
+}
+
+/// A handle of an open log. Clones are the same log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+    folder: Arc<Folder>,
+    store: StoreId,
+    clock: Arc<dyn Clock>,
+}
+
+impl Log {
+    /// Appends a group: it goes into the batch that fills, as a whole. Never waits; the position is durable when the
+    /// listener says so, and not before. `at` is the wall clock.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing of the group is written then.
+    pub fn append(&self, group: &Group, at: Timestamp) -> Result<Position, AppendError> {
+        self.shared.queue().append(group, at)
+    }
+
+    /// How many bytes are appended and not durable yet. Who appends for new work waits while there are many.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.shared.queue().queued_bytes
+    }
+
+    /// Up to which group the log is durable.
+    #[must_use]
+    pub fn durable(&self) -> Position {
+        self.shared.queue().durable
+    }
+
+    /// Whether new work may begin: not while the disk is full, and not when the log is closed or stands still.
+    #[must_use]
+    pub fn accepts_work(&self) -> bool {
+        let queue = self.shared.queue();
+        !queue.is_stalled && queue.gone().is_none() && queue.phase == queue::Phase::Open
+    }
+
+    /// Loads an open run's whole journal, up to what was appended before this call; waits until that is written.
+    ///
+    /// # Errors
+    /// [`LoadError`]; a gap is an error, never a shorter journal.
+    pub fn load(&self, run: RunNo) -> impl Future<Output = Result<Vec<JournalEvent>, LoadError>> + Send + use<> {
+        let tail = self.shared.queue().tail(run);
+        let log = self.clone();
+        async move {
+            let (cell, lsn, next) = tail.ok_or(LoadError::NotOpen { run })?;
+            log.shared.written(lsn).await?;
+            let place = cell.get().expect("because a batch has its place before it is written");
+            Reader::new(&log.folder, log.store).journal(run, *place, Some(next)).await
+        }
+    }
+
+    /// Loads a run's whole journal up to the frame at `place`, as [`Log::find_closed`] gives it.
+    ///
+    /// # Errors
+    /// As [`Log::load`].
+    pub async fn load_at(&self, place: Place, run: RunNo) -> Result<Vec<JournalEvent>, LoadError> {
+        Reader::new(&self.folder, self.store).journal(run, place, None).await
+    }
+
+    /// The newest closed run of a workflow id, checked against the log.
+    ///
+    /// # Errors
+    /// As [`Log::load`].
+    pub async fn find_closed(&self, namespace: &Text, id: &Text) -> Result<Option<ClosedRun>, LoadError> {
+        let search = Search { folder: &self.folder, store: self.store, namespace, id };
+        let hash = search.hash();
+        let ends_in = self.shared.queue().ends_in_filling(&hash);
+        if let Some(lsn) = ends_in {
+            self.shared.written(lsn).await?;
+        }
+        let known = self.shared.queue().closed.get(&hash);
+        if let closed::Known::At(row) = known {
+            self.shared.written(row.lsn).await?;
+        }
+        let (run, row) = search.find(known).await?;
+        if let Some(row) = row {
+            self.shared.queue().closed.learn(hash, row);
+        }
+        Ok(run)
+    }
+
+    /// Appends a checkpoint. `tables` are the tables after exactly what was appended so far.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn checkpoint(&self, tables: &Tables) -> Result<Position, AppendError> {
+        let at = self.clock.wall();
+        self.shared.queue().checkpoint(tables, at)
+    }
+
+    /// Whether there is so much log behind the newest checkpoint that another one is due.
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        self.shared.queue().wants_checkpoint()
+    }
+
+    /// Appends an empty frame if something was appended since the last one: by it, readers in other processes know that
+    /// they see everything. Called after a second of idleness.
+    pub fn idle(&self) {
+        let at = self.clock.wall();
+        self.shared.queue().idle(at);
+    }
+
+    /// Closes the log: what is queued is written, `Closed` behind it, and the locks are freed. The caller has appended a
+    /// checkpoint and appends nothing any more.
+    ///
+    /// # Errors
+    /// [`StoreError`], if the log stands still before all that is durable.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let at = self.clock.wall();
+        let closing = self.shared.queue().close(at);
+        self.shared.is_released().await;
+        match closing {
+            Err(AppendError::Poisoned(error)) => Err(error),
+            Err(_) | Ok(()) => self.shared.queue().fault.clone().map_or(Ok(()), Err),
+        }
+    }
+
+    /// Stops the log as a crash does: what is queued is not written, no `Closed` is appended. Returns when the writer
+    /// has let go of the locks.
+    pub async fn stop(&self) {
+        self.shared.queue().stop();
+        self.shared.is_released().await;
+    }
+}

@@ -1,0 +1,245 @@
+//! Opening a store for writing, in the order of rule 10: lock, list, read, check the lock, begin a new segment with a copy
+//! of the last frame, sync, check the lock again. Nothing of what other opens wrote is changed, cut or appended to.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::chain::{LastFrame, Read};
+use super::damage;
+use super::error::{OpenError, StoreError};
+use super::files::{Folder, Make};
+use super::fold::Gaps;
+use super::identity;
+use super::lock::{self, Lock, Newest};
+use super::place::{Layout, SegmentSizes};
+use super::queue::{Begin, Queue};
+use super::recover::{self, Folded};
+use super::runs::Tail;
+use super::shared::{Listener, Shared};
+use super::spare::{self, Author, Spare};
+use super::writer::{Alive, Writer};
+use super::{Log, Recovered};
+use crate::codec::frame::{self, Header, Lsn, Place, SegmentNo, StoreId};
+use crate::codec::segment::{self, FIRST_FRAME};
+use crate::seams::Seams;
+use crate::store::disk::Disk;
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Its directory; an empty or a missing one becomes a store.
+    pub dir: PathBuf,
+    /// Who is told what becomes of what is appended.
+    pub listener: Listener,
+    /// How large segments are.
+    pub segments: SegmentSizes,
+    /// How much space is kept for a checkpoint and a close on a full disk; at least twice the newest checkpoint.
+    pub reserve_bytes: u64,
+    /// How much log there is at least between two checkpoints.
+    pub checkpoint_bytes_min: u64,
+}
+
+impl Options {
+    /// The defaults: segments of 256 KiB to 64 MiB, 1 MiB in reserve, 64 MiB between checkpoints.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>, listener: Listener) -> Options {
+        Options {
+            dir: dir.into(),
+            listener,
+            segments: SegmentSizes::default(),
+            reserve_bytes: 1 << 20,
+            checkpoint_bytes_min: 64 << 20,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("dir", &self.dir).field("segments", &self.segments).finish_non_exhaustive()
+    }
+}
+
+/// Opens a store, or makes one of an empty or a missing directory. When this returns, what it has read is durable.
+///
+/// # Errors
+/// [`OpenError`], each variant with its code. Nothing is changed but for an empty segment, at most.
+pub async fn open(disk: Arc<dyn Disk>, seams: Seams, options: Options) -> Result<(Log, Writer, Recovered), OpenError> {
+    let folder = Arc::new(Folder::open(&disk, options.dir.clone(), Make::IfMissing).await?);
+    let store = identity::find_or_make(&folder, &seams).await?;
+    let Some(lock) = Lock::take(&folder, &seams.entropy).await? else { return Err(lock::already_open(&folder).await) };
+    let opening = Opening { folder, store, seams, options };
+    match opening.take_over(&lock).await {
+        Ok(taken) => Ok(opening.finish(lock, taken)),
+        Err(error) => {
+            lock.release().await;
+            Err(error)
+        }
+    }
+}
+
+struct Opening {
+    folder: Arc<Folder>,
+    store: StoreId,
+    seams: Seams,
+    options: Options,
+}
+
+/// What was taken over.
+struct Taken {
+    folded: Folded,
+    author: Author,
+    segment: Spare,
+    last: LastFrame,
+}
+
+impl Opening {
+    async fn take_over(&self, lock: &Lock) -> Result<Taken, OpenError> {
+        let Some(newest) = lock::lock_newest(&self.folder).await? else {
+            return Err(lock::already_open(&self.folder).await);
+        };
+        let taken = self.take_over_from(lock, &newest).await;
+        if let Some(handle) = newest.handle {
+            handle.close().await;
+        }
+        // Whatever was found, rot above all, counts only if nobody else wrote meanwhile (rule 13).
+        match taken {
+            Err(_) if !lock.is_ours().await => Err(lock::already_open(&self.folder).await),
+            taken => taken,
+        }
+    }
+
+    async fn take_over_from(&self, lock: &Lock, newest: &Newest) -> Result<Taken, OpenError> {
+        let (mut folded, read) = self.read(&newest.segments).await?;
+        self.check(lock).await?;
+        identity::remove_left(&self.folder).await?;
+        spare::remove_found(&self.folder).await?;
+        let number = newest.segments.last().copied().unwrap_or_default().next();
+        let place = Place { segment: number, offset: FIRST_FRAME };
+        let (bytes, last) = self.copy_of_last(&read, place).await?;
+        let author = Author::new(self.store, &self.seams);
+        let segment = self.begin_segment(&author, number, &bytes, lock).await?;
+        move_tails(&mut folded, &read, place);
+        Ok(Taken { folded, author, segment, last })
+    }
+
+    async fn read(&self, segments: &[SegmentNo]) -> Result<(Folded, Read), OpenError> {
+        let read = recover::chain(&self.folder, self.store, segments).await?.finish();
+        if !read.rot.is_empty() {
+            let runs = damage::runs_concerned(&self.folder, self.store, segments, &read.rot).await?;
+            return Err(OpenError::Rot { findings: read.rot, runs });
+        }
+        let folded = recover::fold(&self.folder, self.store, &read, Gaps::Refuse).await?;
+        Ok((folded, read))
+    }
+
+    async fn check(&self, lock: &Lock) -> Result<(), OpenError> {
+        match lock.check().await {
+            Ok(()) => Ok(()),
+            Err(StoreError::LockLost { .. }) => Err(lock::already_open(&self.folder).await),
+            Err(error) => Err(OpenError::Store(error)),
+        }
+    }
+
+    /// The last frame as it will stand at `place`; the first frame of a log, if there is none.
+    async fn copy_of_last(&self, read: &Read, place: Place) -> Result<(Vec<u8>, LastFrame), OpenError> {
+        let Some(last) = read.last else { return Ok(self.first_frame(place)) };
+        let file = segment::name(last.place.segment);
+        let bytes = self.folder.read_segment(last.place.segment).await?;
+        let offset = usize::try_from(last.place.offset).unwrap_or(usize::MAX);
+        let original = bytes.get(offset..).and_then(|rest| frame::decode(rest, self.store, last.place).ok());
+        let copy = original.and_then(|frame| frame::copy_to(&frame, self.store, place));
+        let gone = || std::io::Error::other("it was readable a moment ago and is not any more");
+        let copy = copy.ok_or_else(|| super::error::DiskFault::new("reading", file, gone()))?;
+        Ok((copy, LastFrame { place, ..last }))
+    }
+
+    fn first_frame(&self, place: Place) -> (Vec<u8>, LastFrame) {
+        let header = Header { lsn: Lsn::FIRST, base: Lsn::FIRST, at: self.seams.clock.wall(), chain: 0 };
+        let mut bytes = Vec::new();
+        frame::begin(&mut bytes);
+        let crc = frame::seal(&mut bytes, header, self.store, place).expect("because an empty frame is short");
+        let len = bytes.len();
+        (bytes, LastFrame { lsn: header.lsn, base: header.base, crc, place, len })
+    }
+
+    /// A new segment that begins with `copy`. When this returns, both are durable and the lock is ours.
+    async fn begin_segment(
+        &self,
+        author: &Author,
+        number: SegmentNo,
+        copy: &[u8],
+        lock: &Lock,
+    ) -> Result<Spare, OpenError> {
+        let bytes = self.options.segments.first(copy.len());
+        let name = segment::spare_name(spare::draw(&*self.seams.entropy));
+        let made = spare::make(&self.folder, author, &name, number, bytes).await?;
+        if let Err(fault) = spare::name(&self.folder, &made).await {
+            spare::discard(&self.folder, made).await;
+            let is_taken = fault.error.kind() == std::io::ErrorKind::AlreadyExists;
+            return Err(if is_taken { lock::already_open(&self.folder).await } else { fault.into() });
+        }
+        self.folder.sync().await?;
+        made.handle.write_all(FIRST_FRAME, copy).await?;
+        made.handle.sync().await?;
+        self.check(lock).await?;
+        Ok(made)
+    }
+
+    fn finish(self, lock: Lock, taken: Taken) -> (Log, Writer, Recovered) {
+        let Taken { folded, author, segment, last } = taken;
+        let sizes = self.options.segments;
+        let queue = Queue::new(Begin {
+            store: self.store,
+            layout: Layout::new(sizes, segment.segment, segment.bytes, FIRST_FRAME + frame::stride(last.len)),
+            last: last.lsn,
+            is_idle: last.len == frame::HEADER_BYTES,
+            runs: folded.fold.runs,
+            closed: folded.fold.closed,
+            bytes_since_checkpoint: folded.bytes_since_checkpoint,
+            checkpoint_bytes: folded.checkpoint_bytes,
+            checkpoint_bytes_min: self.options.checkpoint_bytes_min,
+        });
+        let shared = Arc::new(Shared::new(queue, self.options.listener));
+        let recovered = Recovered {
+            store: self.store,
+            tables: folded.fold.tables,
+            is_clean: folded.fold.is_clean,
+            opened_at: author.opened_at(),
+        };
+        let log = Log {
+            shared: Arc::clone(&shared),
+            folder: Arc::clone(&self.folder),
+            store: self.store,
+            clock: Arc::clone(&self.seams.clock),
+        };
+        let writer = Writer {
+            alive: Alive(Arc::clone(&shared)),
+            shared,
+            folder: self.folder,
+            seams: self.seams,
+            author,
+            store: self.store,
+            sizes,
+            reserve_bytes: self.options.reserve_bytes,
+            base: last.base,
+            chain: last.crc,
+            segment,
+            ahead: None,
+            lock,
+        };
+        (log, writer, recovered)
+    }
+}
+
+/// What ends in the last frame ends in its copy from now on: the original may never have reached the disk.
+fn move_tails(folded: &mut Folded, read: &Read, copy: Place) {
+    let Some(last) = read.last else { return };
+    for run in folded.fold.runs.values_mut() {
+        match run.tail {
+            Tail::At(place, lsn) if place == last.place => run.tail = Tail::At(copy, lsn),
+            Tail::At(..) | Tail::Filling { .. } | Tail::None => {}
+        }
+    }
+    folded.fold.closed.moved(last.place, copy);
+}

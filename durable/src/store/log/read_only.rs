@@ -1,0 +1,143 @@
+//! A store opened for reading: also one that is open elsewhere, also a damaged one. It serves what is whole, names what is
+//! not, takes no lock and writes nothing.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::damage;
+use super::error::{LoadError, OpenError, Rot};
+use super::files::{Folder, Make};
+use super::find::{ClosedRun, Search};
+use super::fold::{Fold, Gaps};
+use super::identity;
+use super::journal::{JournalEvent, Reader};
+use super::recover;
+use crate::codec::frame::{Place, SegmentNo, StoreId};
+use crate::kernel::event::Text;
+use crate::kernel::id::RunNo;
+use crate::kernel::tables::Tables;
+use crate::store::disk::Disk;
+
+/// How often the segments are listed again before a gap counts as damage.
+const LISTINGS: usize = 3;
+
+/// A store opened for reading, as it was at one moment.
+#[derive(Debug)]
+pub struct ReadOnly {
+    folder: Folder,
+    store: StoreId,
+    fold: Fold,
+    rot: Vec<Rot>,
+    broken: BTreeSet<RunNo>,
+}
+
+/// Opens a store for reading.
+///
+/// # Errors
+/// [`OpenError`], but never for rot or because someone else has the store open.
+pub async fn open_read_only(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Result<ReadOnly, OpenError> {
+    let folder = Folder::open(&disk, dir.into(), Make::Never).await?;
+    let store = identity::find(&folder).await?;
+    let mut seen = read(&folder, store).await?;
+    for _ in 1..LISTINGS {
+        if seen.as_ref().is_some_and(|seen| seen.rot.is_empty()) {
+            break;
+        }
+        seen = read(&folder, store).await?;
+    }
+    let Seen { fold, rot, segments } = match seen {
+        Some(seen) => seen,
+        None => Seen { fold: Fold::new(store, Gaps::PutAside), rot: Vec::new(), segments: Vec::new() },
+    };
+    let mut broken = fold.broken.clone();
+    if !rot.is_empty() {
+        broken.extend(damage::runs_concerned(&folder, store, &segments, &rot).await?);
+    }
+    Ok(ReadOnly { folder, store, fold, rot, broken })
+}
+
+struct Seen {
+    fold: Fold,
+    rot: Vec<Rot>,
+    segments: Vec<SegmentNo>,
+}
+
+/// Reads once; none if a segment went away meanwhile.
+async fn read(folder: &Folder, store: StoreId) -> Result<Option<Seen>, OpenError> {
+    let segments = folder.segments().await?;
+    let chain = match recover::chain(folder, store, &segments).await {
+        Ok(chain) => chain,
+        Err(fault) if fault.error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(fault) => return Err(fault.into()),
+    };
+    let read = chain.finish_for_reader();
+    match recover::fold(folder, store, &read, Gaps::PutAside).await {
+        Ok(folded) => Ok(Some(Seen { fold: folded.fold, rot: read.rot, segments })),
+        Err(OpenError::Disk(fault)) if fault.error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl ReadOnly {
+    /// Which store it is.
+    #[must_use]
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// The tables: what every open run waits for. Runs whose journals are known not to be whole are not in it.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.fold.tables
+    }
+
+    /// Whether the last thing in the log is a clean close.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.fold.is_clean
+    }
+
+    /// What is damaged.
+    #[must_use]
+    pub fn rot(&self) -> &[Rot] {
+        &self.rot
+    }
+
+    /// The runs that the damage is known to concern.
+    #[must_use]
+    pub fn broken(&self) -> &BTreeSet<RunNo> {
+        &self.broken
+    }
+
+    /// An open run's whole journal.
+    ///
+    /// # Errors
+    /// [`LoadError`]; a gap is an error, never a shorter journal.
+    pub async fn load(&self, run: RunNo) -> Result<Vec<JournalEvent>, LoadError> {
+        let slot = self.fold.runs.get(&run).ok_or(LoadError::NotOpen { run })?;
+        let place = slot.prev().ok_or(LoadError::NotOpen { run })?;
+        if self.broken.contains(&run) {
+            return Err(LoadError::gap(run, slot.next, place));
+        }
+        Reader::new(&self.folder, self.store).journal(run, place, Some(slot.next)).await
+    }
+
+    /// A run's whole journal up to the frame at `place`, as for a closed run.
+    ///
+    /// # Errors
+    /// As [`ReadOnly::load`].
+    pub async fn load_at(&self, place: Place, run: RunNo) -> Result<Vec<JournalEvent>, LoadError> {
+        Reader::new(&self.folder, self.store).journal(run, place, None).await
+    }
+
+    /// The newest closed run of a workflow id.
+    ///
+    /// # Errors
+    /// As [`ReadOnly::load`].
+    pub async fn find_closed(&self, namespace: &Text, id: &Text) -> Result<Option<ClosedRun>, LoadError> {
+        let search = Search { folder: &self.folder, store: self.store, namespace, id };
+        let known = self.fold.closed.get(&search.hash());
+        Ok(search.find(known).await?.0)
+    }
+}

@@ -1,0 +1,137 @@
+//! What a store's files say: the whole chain is checked, events are read from the newest complete checkpoint on. It only
+//! reads, and finds the same whenever it reads the same.
+
+use super::chain::{Chain, Extent, Found, Frames, Read};
+use super::checkpoint::{self, Content};
+use super::error::{DiskFault, OpenError};
+use super::files::Folder;
+use super::fold::{Fold, Gaps, Refused};
+use crate::codec::event;
+use crate::codec::frame::{Frame, Lsn, Place, SegmentNo, StoreId};
+use crate::codec::names::Names;
+use crate::codec::section::Head;
+use crate::codec::segment;
+use crate::kernel::event::{Event, Payload};
+use crate::kernel::tables::Gap;
+
+/// Reads every segment.
+pub(super) async fn chain(folder: &Folder, store: StoreId, segments: &[SegmentNo]) -> Result<Chain, DiskFault> {
+    let mut chain = Chain::default();
+    for segment in segments {
+        let bytes = folder.read_segment(*segment).await?;
+        chain.segment(Frames::of(&bytes, store, *segment));
+    }
+    Ok(chain)
+}
+
+/// What the frames that count amount to.
+#[derive(Debug)]
+pub(super) struct Folded {
+    pub(super) fold: Fold,
+    /// How many bytes of frames stand behind the newest checkpoint.
+    pub(super) bytes_since_checkpoint: u64,
+    /// How many bytes that checkpoint has; 0 if there is none.
+    pub(super) checkpoint_bytes: u64,
+}
+
+/// Folds the frames that count, from the newest complete checkpoint on; if it cannot be read, from the begin of the log,
+/// which says the same.
+pub(super) async fn fold(folder: &Folder, store: StoreId, read: &Read, gaps: Gaps) -> Result<Folded, OpenError> {
+    let mut folding = Folding::new(store, gaps);
+    folding.from = read.last.map_or(Lsn::FIRST, |last| last.base);
+    if let Some((first, last)) = read.checkpoint {
+        let bytes = parts(folder, store, read, first, last).await?.unwrap_or_default();
+        if let Ok(content) = checkpoint::decode(&bytes, store) {
+            folding.begin_at(content, bytes.len() as u64, last);
+        }
+    }
+    let from = folding.from;
+    for extent in read.extents.iter().filter(|extent| extent.last >= from) {
+        let bytes = folder.read_segment(extent.place.segment).await?;
+        for (place, frame) in frames(&bytes, store, *extent) {
+            folding.frame(place, &frame).map_err(|refused| refusal(place, refused))?;
+        }
+    }
+    Ok(folding.folded)
+}
+
+/// The frames of an extent, of whose segment `bytes` is the whole.
+pub(super) fn frames(bytes: &[u8], store: StoreId, extent: Extent) -> impl Iterator<Item = (Place, Frame<'_>)> {
+    let all = Frames::of(bytes, store, extent.place.segment).filter_map(|found| match found {
+        Found::Frame(place, frame) => Some((place, frame)),
+        Found::Hole { .. } => None,
+    });
+    all.skip_while(move |(place, _)| place.offset < extent.place.offset)
+        .take_while(move |(_, frame)| frame.header.lsn <= extent.last)
+}
+
+struct Folding {
+    folded: Folded,
+    /// The first frame that is taken in.
+    from: Lsn,
+    /// The frame whose first section, the last part of a checkpoint, is taken in already.
+    part: Option<Lsn>,
+}
+
+impl Folding {
+    fn new(store: StoreId, gaps: Gaps) -> Folding {
+        let folded = Folded { fold: Fold::new(store, gaps), bytes_since_checkpoint: 0, checkpoint_bytes: 0 };
+        Folding { folded, from: Lsn::FIRST, part: None }
+    }
+
+    fn begin_at(&mut self, content: Content, bytes: u64, last_part: Lsn) {
+        self.folded.fold.begin_at(content);
+        self.folded.checkpoint_bytes = bytes;
+        self.from = last_part;
+        self.part = Some(last_part);
+    }
+
+    fn frame(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Refused> {
+        let lsn = frame.header.lsn;
+        if lsn < self.from {
+            return Ok(());
+        }
+        let skip = usize::from(self.part == Some(lsn));
+        if skip == 0 {
+            self.folded.bytes_since_checkpoint += frame.stride();
+        }
+        self.folded.fold.frame(place, frame, skip)
+    }
+}
+
+fn refusal(place: Place, refused: Refused) -> OpenError {
+    let (file, offset) = (segment::name(place.segment), place.offset);
+    match refused {
+        Refused::Undecodable(error) => OpenError::Undecodable { file, offset, error },
+        Refused::Gap(Gap { run, expected, found }) => OpenError::Gap { file, offset, run, expected, found },
+    }
+}
+
+/// The parts of the checkpoint in the frames from `first` to `last`, put together; none if they do not fit together.
+async fn parts(folder: &Folder, store: StoreId, read: &Read, first: Lsn, last: Lsn) -> Result<Option<Vec<u8>>, DiskFault> {
+    let mut content = Some(Vec::new());
+    let touches = |extent: &&Extent| extent.last >= first && extent.first <= last;
+    for extent in read.extents.iter().filter(touches) {
+        let bytes = folder.read_segment(extent.place.segment).await?;
+        let in_range = |frame: &Frame<'_>| (first..=last).contains(&frame.header.lsn);
+        for (_, frame) in frames(&bytes, store, *extent).filter(|(_, frame)| in_range(frame)) {
+            let part = part_of(&frame, frame.header.lsn == last);
+            match (&mut content, part) {
+                (Some(content), Some(part)) => content.extend_from_slice(&part.0),
+                _ => content = None,
+            }
+        }
+    }
+    Ok(content)
+}
+
+/// The part of a checkpoint with which a frame begins. Other sections may stand behind the last part only.
+fn part_of(frame: &Frame<'_>, is_last: bool) -> Option<Payload> {
+    let bytes = &mut &*frame.body;
+    let head = Head::decode(bytes, frame.header.at).ok()?;
+    let event = event::decode(bytes, head.at, &mut Names::new()).ok()??;
+    match event {
+        Event::Checkpoint { tables, .. } if is_last || bytes.is_empty() => Some(tables),
+        _ => None,
+    }
+}

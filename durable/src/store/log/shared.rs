@@ -1,0 +1,108 @@
+//! What the log's handles and its writer share: the queue under its mutex, and the listener, which is never called while
+//! that mutex is held.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
+
+use super::error::{LoadError, StoreError};
+use super::queue::{Next, Queue};
+use crate::codec::frame::Lsn;
+use crate::kernel::id::Position;
+
+/// What the log reports by itself.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// Everything up to this group is durable.
+    Durable(Position),
+    /// The store stands still until it is opened anew; what was not reported durable may or may not be there then.
+    Poisoned(StoreError),
+    /// The disk is full: nothing becomes durable, and the store takes no new work.
+    NoSpace,
+    /// There is space again.
+    SpaceAgain,
+}
+
+/// Who is told. Called by the writer's thread; it must not wait.
+pub type Listener = Arc<dyn Fn(Report) + Send + Sync>;
+
+/// See the head of the file.
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    listener: Listener,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(queue: Queue, listener: Listener) -> Shared {
+        Shared { queue: Mutex::new(queue), listener }
+    }
+
+    /// The queue. If a panic left it half changed, nothing more is written.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(|poisoned| {
+            let mut queue = poisoned.into_inner();
+            queue.poison(StoreError::WriterGone);
+            queue
+        })
+    }
+
+    pub(super) fn report(&self, report: Report) {
+        (self.listener)(report);
+    }
+
+    pub(super) fn poison(&self, cause: StoreError) {
+        self.queue().poison(cause.clone());
+        self.report(Report::Poisoned(cause));
+    }
+
+    /// Waits for what the writer is to do next.
+    pub(super) async fn next(&self) -> Next {
+        poll_fn(|context| {
+            let mut queue = self.queue();
+            match queue.next() {
+                Some(next) => Poll::Ready(next),
+                None => {
+                    queue.wait_as_writer(context.waker());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits until a frame is written, durable or not.
+    pub(super) async fn written(&self, lsn: Lsn) -> Result<(), LoadError> {
+        poll_fn(|context| {
+            let mut queue = self.queue();
+            if queue.written >= lsn {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(fault) = queue.gone() {
+                return Poll::Ready(Err(LoadError::Poisoned(fault)));
+            }
+            queue.wait(context.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits until the writer has let go of the locks.
+    pub(super) async fn is_released(&self) {
+        poll_fn(|context| {
+            let mut queue = self.queue();
+            if queue.is_released {
+                return Poll::Ready(());
+            }
+            queue.wait(context.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+}

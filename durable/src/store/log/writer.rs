@@ -1,0 +1,135 @@
+//! The writer: takes one batch after the other, writes it, syncs it, asks whether the lock is still ours, and only then
+//! says that it is durable (rules 9, 11 and 15). A failed write, sync or check is final: nothing is tried twice, and
+//! nothing more is written, deleted or acknowledged.
+
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::error::StoreError;
+use super::files::Folder;
+use super::lock::Lock;
+use super::place::SegmentSizes;
+use super::queue::Next;
+use super::shared::{Report, Shared};
+use super::spare::{self, Ahead, Author, Spare};
+use crate::codec::frame::{self, Header, Lsn, StoreId};
+use crate::seams::Seams;
+
+/// Writes the log. The shell runs it on a thread of its own; the store stands still when it is dropped.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) folder: Arc<Folder>,
+    pub(super) seams: Seams,
+    pub(super) author: Author,
+    pub(super) store: StoreId,
+    pub(super) sizes: SegmentSizes,
+    pub(super) reserve_bytes: u64,
+    pub(super) base: Lsn,
+    /// The content CRC of the last frame.
+    pub(super) chain: u32,
+    pub(super) segment: Spare,
+    pub(super) ahead: Option<Ahead>,
+    pub(super) lock: Lock,
+    pub(super) alive: Alive,
+}
+
+/// Whether a batch became durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It did, or what was asked for is there.
+    Durable,
+    /// The log was stopped while it waited for space.
+    Stopped,
+}
+
+impl Writer {
+    /// Writes what is appended until the log is closed or stopped, or until something fails, which is final.
+    pub async fn run(mut self) {
+        self.make_ahead();
+        while let Next::Write(batch) = self.shared.next().await {
+            match self.commit(batch).await {
+                Ok(Done::Durable) => {}
+                Ok(Done::Stopped) => break,
+                Err(cause) => {
+                    self.shared.poison(cause);
+                    break;
+                }
+            }
+        }
+        self.release().await;
+    }
+
+    async fn commit(&mut self, mut batch: Batch) -> Result<Done, StoreError> {
+        self.lock.check_process()?;
+        if batch.place().segment != self.segment.segment && self.roll(&batch).await? == Done::Stopped {
+            return Ok(Done::Stopped);
+        }
+        let place = batch.place();
+        let header = Header { lsn: batch.lsn, base: self.base, at: batch.at, chain: self.chain };
+        let crc = frame::seal(&mut batch.bytes, header, self.store, place);
+        let file = &self.segment.handle;
+        file.write_all(place.offset, &batch.bytes).await.map_err(StoreError::Write)?;
+        self.shared.queue().frame_written(batch.lsn);
+        file.sync().await.map_err(StoreError::Sync)?;
+        self.lock.check().await?;
+        self.chain = crc.expect("because a batch is far below 4 GiB");
+        self.shared.durable(&batch);
+        Ok(Done::Durable)
+    }
+
+    /// Goes over to the segment of the next number, which is the batch's.
+    async fn roll(&mut self, batch: &Batch) -> Result<Done, StoreError> {
+        let Some(next) = self.next_segment(batch).await? else { return Ok(Done::Stopped) };
+        self.folder.sync().await.map_err(StoreError::Segment)?;
+        let last = std::mem::replace(&mut self.segment, next);
+        last.handle.close().await;
+        self.make_ahead();
+        Ok(Done::Durable)
+    }
+
+    fn make_ahead(&mut self) {
+        let reserve_bytes = self.reserve_bytes.max(self.shared.queue().checkpoint_bytes().saturating_mul(2));
+        let next = (self.segment.segment.next(), self.sizes.doubled(self.segment.bytes));
+        self.ahead = Some(Ahead::begin(&self.seams, &self.folder, &self.author, next, reserve_bytes));
+    }
+
+    async fn release(self) {
+        if let Some(spare) = self.ahead.and_then(Ahead::forget) {
+            spare::discard(&self.folder, spare).await;
+        }
+        self.segment.handle.close().await;
+        self.lock.release().await;
+        self.alive.end();
+    }
+}
+
+/// Tells the handles when the writer is gone, also if it went unasked.
+#[derive(Debug)]
+pub(super) struct Alive(pub(super) Arc<Shared>);
+
+impl Alive {
+    fn end(self) {
+        self.0.queue().released();
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if !self.0.queue().is_released {
+            self.0.poison(StoreError::WriterGone);
+            self.0.queue().released();
+        }
+    }
+}
+
+impl Shared {
+    /// The batch is durable, and the lock was ours after that.
+    fn durable(&self, batch: &Batch) {
+        let bytes = batch.bytes.len() - frame::HEADER_BYTES;
+        let newest = self.queue().frame_durable(batch.lsn, batch.last, bytes);
+        if let Some(position) = newest {
+            self.report(Report::Durable(position));
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The real disk, over the system's own calls. Each operation runs inline in the call that submits it, and its future is
+//! ready at once: whoever must not block a thread calls from one that may be blocked. Unix only. It retries nothing but
+//! a call that a signal interrupted before it did anything, and never a sync.
+
+use std::collections::BTreeMap;
+use std::future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
+
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const DIR_MODE: Mode = Mode::RWXU;
+
+/// Files of this machine.
+#[derive(Debug)]
+pub struct RealDisk {
+    open: RwLock<BTreeMap<u64, Arc<OwnedFd>>>,
+    next: AtomicU64,
+    /// What relative paths are relative to, whatever becomes of the process's working directory.
+    home: Option<PathBuf>,
+}
+
+impl RealDisk {
+    /// The disk. Relative paths mean what they mean now, also after the process has changed its working directory.
+    #[must_use]
+    pub fn new() -> RealDisk {
+        RealDisk { open: RwLock::default(), next: AtomicU64::new(1), home: std::env::current_dir().ok() }
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        self.home.as_ref().map_or_else(|| path.to_owned(), |home| home.join(path))
+    }
+
+    fn keep(&self, fd: OwnedFd) -> u64 {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(fd));
+        number
+    }
+
+    fn fd(&self, number: u64) -> io::Result<Arc<OwnedFd>> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.get(&number).cloned().ok_or_else(|| Errno::BADF.into())
+    }
+
+    fn forget(&self, number: u64) -> io::Result<()> {
+        let fd = self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        fd.map(drop).ok_or_else(|| Errno::BADF.into())
+    }
+
+    fn open_at(&self, dir: Dir, name: &str, flags: OFlags) -> io::Result<File> {
+        let dir = self.fd(dir.0)?;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = again(|| fs::openat(&dir, component(name)?, flags, FILE_MODE))?;
+        Ok(File(self.keep(fd)))
+    }
+
+    fn do_open_dir(&self, path: &Path, create: bool) -> io::Result<Dir> {
+        let path = self.absolute(path);
+        if create {
+            make_dirs(&path)?;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Dir(self.keep(again(|| fs::open(&path, flags, Mode::empty()))?)))
+    }
+
+    fn do_list(&self, dir: Dir) -> io::Result<Vec<DirEntry>> {
+        let dir = self.fd(dir.0)?;
+        let mut entries = Vec::new();
+        for entry in fs::Dir::read_from(&dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            match fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => entries.push(DirEntry {
+                    name: name.to_string_lossy().into_owned(),
+                    is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+                    len: stat.st_size.try_into().unwrap_or(0),
+                }),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn do_read(&self, file: File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let fd = self.fd(file.0)?;
+        let mut bytes = vec![0; len];
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match again(|| rustix::io::pread(&fd, &mut *rest, offset + filled as u64))? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    fn do_rename(&self, dir: Dir, from: &str, to: &str) -> io::Result<()> {
+        let dir = self.fd(dir.0)?;
+        Ok(fs::renameat(&dir, component(from)?, &dir, component(to)?)?)
+    }
+
+    fn do_link(&self, dir: Dir, from: &str, to: &str) -> io::Result<()> {
+        let dir = self.fd(dir.0)?;
+        Ok(fs::linkat(&dir, component(from)?, &dir, component(to)?, AtFlags::empty())?)
+    }
+
+    fn do_try_lock(&self, file: File) -> io::Result<bool> {
+        let fd = self.fd(file.0)?;
+        match again(|| fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Default for RealDisk {
+    fn default() -> RealDisk {
+        RealDisk::new()
+    }
+}
+
+impl Disk for RealDisk {
+    fn open_dir(&self, path: PathBuf, create: bool) -> Submitted<Dir> {
+        done(self.do_open_dir(&path, create))
+    }
+
+    fn list(&self, dir: Dir) -> Submitted<Vec<DirEntry>> {
+        done(self.do_list(dir))
+    }
+
+    fn open(&self, dir: Dir, name: &str) -> Submitted<File> {
+        done(self.open_at(dir, name, OFlags::RDONLY))
+    }
+
+    fn open_or_create(&self, dir: Dir, name: &str) -> Submitted<File> {
+        done(self.open_at(dir, name, OFlags::RDWR | OFlags::CREATE))
+    }
+
+    fn create(&self, dir: Dir, name: &str) -> Submitted<File> {
+        done(self.open_at(dir, name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL))
+    }
+
+    fn read(&self, file: File, offset: u64, len: usize) -> Submitted<Vec<u8>> {
+        done(self.do_read(file, offset, len))
+    }
+
+    fn write(&self, file: File, offset: u64, bytes: Vec<u8>) -> Submitted<usize> {
+        done(self.fd(file.0).and_then(|fd| Ok(again(|| rustix::io::pwrite(&fd, &bytes, offset))?)))
+    }
+
+    fn set_len(&self, file: File, len: u64) -> Submitted<()> {
+        done(self.fd(file.0).and_then(|fd| Ok(again(|| fs::ftruncate(&fd, len))?)))
+    }
+
+    fn len(&self, file: File) -> Submitted<u64> {
+        let stat = self.fd(file.0).and_then(|fd| Ok(fs::fstat(&fd)?));
+        done(stat.map(|stat| stat.st_size.try_into().unwrap_or(0)))
+    }
+
+    fn sync_data(&self, file: File) -> Submitted<()> {
+        done(self.fd(file.0).and_then(|fd| Ok(sync(&fd)?)))
+    }
+
+    fn sync_dir(&self, dir: Dir) -> Submitted<()> {
+        done(self.fd(dir.0).and_then(|fd| Ok(fs::fsync(&fd)?)))
+    }
+
+    fn link(&self, dir: Dir, from: &str, to: &str) -> Submitted<()> {
+        done(self.do_link(dir, from, to))
+    }
+
+    fn rename(&self, dir: Dir, from: &str, to: &str) -> Submitted<()> {
+        done(self.do_rename(dir, from, to))
+    }
+
+    fn remove(&self, dir: Dir, name: &str) -> Submitted<()> {
+        let removed = self.fd(dir.0).and_then(|dir| Ok(fs::unlinkat(&dir, component(name)?, AtFlags::empty())?));
+        done(removed)
+    }
+
+    fn try_lock(&self, file: File) -> Submitted<bool> {
+        done(self.do_try_lock(file))
+    }
+
+    fn close(&self, file: File) -> Submitted<()> {
+        done(self.forget(file.0))
+    }
+
+    fn close_dir(&self, dir: Dir) -> Submitted<()> {
+        done(self.forget(dir.0))
+    }
+
+    fn identity_of(&self, path: &Path) -> Submitted<Identity> {
+        done(fs::stat(self.absolute(path)).map_err(io::Error::from).map(|stat| identity(&stat)))
+    }
+
+    fn identity(&self, file: File) -> Submitted<Identity> {
+        done(self.fd(file.0).and_then(|fd| Ok(fs::fstat(&fd)?)).map(|stat| identity(&stat)))
+    }
+}
+
+fn done<T: Send + 'static>(result: io::Result<T>) -> Submitted<T> {
+    Box::pin(future::ready(result))
+}
+
+/// Does it again while a signal interrupts it before it did anything.
+fn again<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// A name that leads nowhere else.
+fn component(name: &str) -> rustix::io::Result<&str> {
+    if name.is_empty() || name.contains('/') || matches!(name, "." | "..") { Err(Errno::INVAL) } else { Ok(name) }
+}
+
+/// Makes a directory and what is missing above it. One that was made is durable in its parent before it is used: a store
+/// whose own directory is gone after a power cut has lost everything that it acknowledged.
+fn make_dirs(path: &Path) -> io::Result<()> {
+    match fs::mkdir(path, DIR_MODE) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Ok(()),
+        Err(Errno::NOENT) => {
+            make_dirs(parent(path))?;
+            match fs::mkdir(path, DIR_MODE) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let parent = fs::open(parent(path), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(fs::fsync(&parent)?)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => Path::new("/"),
+    }
+}
+
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between systems")]
+fn identity(stat: &fs::Stat) -> Identity {
+    Identity { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn sync(fd: &OwnedFd) -> rustix::io::Result<()> {
+    fs::fdatasync(fd)
+}
+
+/// `fsync` alone leaves the bytes in the drive's cache there.
+#[cfg(target_vendor = "apple")]
+fn sync(fd: &OwnedFd) -> rustix::io::Result<()> {
+    fs::fcntl_fullfsync(fd)
+}
