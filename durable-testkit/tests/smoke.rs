@@ -1,44 +1,89 @@
+//! A first walk through the public surface, on a real directory.
+
 use durable::prelude::*;
+use durable::{Run, Runtime, Signal};
+
+const GO: Signal<u32> = Signal::new("go");
 
 #[activity]
 async fn double(x: u32) -> Result<u32, String> {
-    if x == 7 { return Err(format!("no {x}")); }
     Ok(x * 2)
 }
+
 #[activity]
 async fn slow(x: u32) -> Result<u32, String> {
     tokio::time::sleep(Duration::from_millis(20)).await;
     Ok(x + 1)
 }
+
 #[workflow]
-async fn sum(n: u32) -> Result<u32, String> {
+async fn sum(n: u32) -> durable::Result<u32> {
     let mut total = 0;
-    for i in 0..n { total += double(i).await.map_err(|e| e.to_string())?; }
+    for i in 0..n {
+        total += double(i).await?;
+    }
     let (a, b) = join!(slow(1), slow(2));
-    total += a.map_err(|e| e.to_string())? + b.map_err(|e| e.to_string())?;
+    total += a? + b?;
     durable::sleep(Duration::from_millis(5)).await;
-    let s = durable::step("three", || async { Ok::<_, String>(3u32) }).await.map_err(|e| e.to_string())?;
-    let c = child(4).await.map_err(|e| e.to_string())?;
-    let g = GO.recv().await;
-    Ok(total + s + c + g)
+    total += durable::step("three", || async { Ok::<_, String>(3_u32) }).await?;
+    total += child(4).await?;
+    Ok(total + GO.recv().await)
 }
+
 #[workflow]
-async fn child(x: u32) -> Result<u32, String> { double(x).await.map_err(|e| e.to_string()) }
-const GO: durable::Signal<u32> = durable::Signal::new("go");
+async fn child(x: u32) -> durable::Result<u32> {
+    Ok(double(x).await?)
+}
+
+async fn open(dir: &std::path::Path, away: Residence) -> Runtime {
+    let builder = Runtime::builder(dir).register((sum, double, slow, child));
+    let builder = match away {
+        Residence::Stays => builder,
+        Residence::PutAway => builder.put_away_at_every_await(),
+    };
+    builder.open().await.unwrap()
+}
+
+#[derive(Clone, Copy)]
+enum Residence {
+    Stays,
+    PutAway,
+}
 
 #[tokio::test]
-async fn smoke() {
-    for away in [false, true] {
-    let dir = tempfile::tempdir().unwrap();
-    let mut b = durable::runtime::Runtime::builder(dir.path()).register((sum, double, slow, child));
-    if away { b = b.put_away_at_every_await(); }
-    let rt = b.open().await.unwrap();
-    let run = rt.start(sum(3)).id("a").await.unwrap();
-    run.signal(GO, 100).await.unwrap();
-    println!("{}", run.describe().await.unwrap());
-    let r = tokio::time::timeout(Duration::from_secs(5), run.result()).await;
-    println!("{:?} {}", r, run.describe().await.unwrap());
-    assert_eq!(r.unwrap().unwrap(), 6 + 2 + 3 + 3 + 8 + 100);
-    rt.shutdown().await.unwrap();
+async fn a_run_does_everything_once_and_is_known_after_a_restart() {
+    for residence in [Residence::Stays, Residence::PutAway] {
+        let dir = tempfile::tempdir().unwrap();
+        let rt = open(dir.path(), residence).await;
+        let run = rt.start(sum(3)).id("a").await.unwrap();
+        run.signal(GO, 100).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 6 + 2 + 3 + 3 + 8 + 100);
+        rt.shutdown().await.unwrap();
+        drop(rt);
+
+        let rt = open(dir.path(), residence).await;
+        let run: Run<u32, durable::Failure> = rt.run(sum, "a").await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 122);
+        let again = rt.start(sum(3)).id("a").await.unwrap();
+        assert_eq!(again.run_id(), run.run_id());
+        assert!(rt.start(sum(4)).id("a").await.is_err());
+        rt.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_run_goes_on_after_its_runtime_was_dropped() {
+    for residence in [Residence::Stays, Residence::PutAway] {
+        let dir = tempfile::tempdir().unwrap();
+        let rt = open(dir.path(), residence).await;
+        let run = rt.start(sum(3)).id("a").await.unwrap();
+        drop(rt);
+        assert!(run.result().await.is_err());
+
+        let rt = open(dir.path(), residence).await;
+        let run = rt.run(sum, "a").await.unwrap();
+        run.signal(GO, 100).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 122);
+        rt.shutdown().await.unwrap();
     }
 }

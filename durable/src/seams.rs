@@ -43,6 +43,9 @@ pub trait Spawn: Send + Sync + Debug + 'static {
     fn task(&self, task: Task);
     /// Runs a task that may block its thread: the writer of the log, loads of journals.
     fn blocking(&self, name: &str, task: Task);
+    /// Blocks this thread until a task that other threads drive on is done. A world of one thread, where nothing else would move,
+    /// drives on or gives up.
+    fn wait(&self, task: Task);
 }
 
 /// The seams that a part of the engine is given.

@@ -133,6 +133,11 @@ impl Spawn for InlineSpawn {
     fn blocking(&self, _name: &str, task: Task) {
         self.task(task);
     }
+
+    /// Nothing moves while the one thread waits: the task goes on with the others.
+    fn wait(&self, task: Task) {
+        self.task(task);
+    }
 }
 
 /// Runs tasks on the tokio runtime in which it is called; made for a current-thread one.
@@ -146,6 +151,11 @@ impl Spawn for TokioSpawn {
 
     fn blocking(&self, _name: &str, task: Task) {
         drop(tokio::task::spawn(task));
+    }
+
+    /// Nothing moves while the one thread waits: the task goes on with the others.
+    fn wait(&self, task: Task) {
+        self.task(task);
     }
 }
 

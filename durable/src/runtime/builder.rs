@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
 
 use super::driver::{Driver, Parts};
 use super::error::OpenError;
@@ -16,15 +17,15 @@ use super::shared::Shared;
 use super::turns::Hot;
 use super::{Inner, Runtime};
 use crate::activity::States;
-use crate::kernel::engine::{Config, Kernel, Now, Residence};
+use crate::kernel::engine::{Config, Kernel, Now, Residence, Stop};
 use crate::kernel::event::Text;
 use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
-use crate::seams::{Clock, Entropy, Spawn};
-use crate::store::plain::PlainStore;
+use crate::seams::Seams;
+use crate::store::disk::Disk;
+use crate::store::log::{self, Log, Options, Recovered, Writer};
+use crate::store::real::RealDisk;
 use crate::store::{Listener, Store};
-use crate::kernel::tables::Tables;
-use crate::kernel::engine::Stop;
 
 /// How many attempts may wait in flight at once, unless told otherwise.
 const ATTEMPTS: usize = 1_000;
@@ -34,27 +35,26 @@ const QUEUED_BYTES: usize = 64 << 20;
 
 /// The world that a runtime works in: the real one, or a simulator's. Outside the crate's stability promise.
 #[derive(Debug, Clone)]
-pub struct Seams {
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Tasks.
-    pub spawn: Arc<dyn Spawn>,
-    /// Randomness and names.
-    pub entropy: Arc<dyn Entropy>,
+pub struct World {
+    /// Time, entropy and tasks.
+    pub seams: Seams,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
 }
 
-impl Seams {
+impl World {
     /// The real world; inside a tokio runtime.
     ///
     /// # Errors
     /// Outside one.
-    pub fn real() -> Result<Seams, OpenError> {
+    pub fn real() -> Result<World, OpenError> {
         let handle = Handle::try_current().map_err(|_| OpenError::NoTokio)?;
-        Ok(Seams {
+        let seams = Seams {
             clock: Arc::new(SystemClock::new()),
-            spawn: Arc::new(TokioSpawn::new(handle)),
             entropy: Arc::new(SystemEntropy),
-        })
+            spawn: Arc::new(TokioSpawn::new(handle)),
+        };
+        Ok(World { seams, disk: Arc::new(RealDisk::new()) })
     }
 }
 
@@ -69,7 +69,7 @@ pub struct Builder {
     attempts: usize,
     queued_bytes_max: usize,
     residence: Residence,
-    seams: Option<Seams>,
+    world: Option<World>,
 }
 
 impl fmt::Debug for Builder {
@@ -89,7 +89,7 @@ impl Builder {
             attempts: ATTEMPTS,
             queued_bytes_max: QUEUED_BYTES,
             residence: Residence::default(),
-            seams: None,
+            world: None,
         }
     }
 
@@ -141,8 +141,8 @@ impl Builder {
 
     /// For simulators: another world than the real one.
     #[doc(hidden)]
-    pub fn seams(mut self, seams: Seams) -> Self {
-        self.seams = Some(seams);
+    pub fn world(mut self, world: World) -> Self {
+        self.world = Some(world);
         self
     }
 
@@ -156,20 +156,23 @@ impl Builder {
         if !faults.is_empty() {
             return Err(OpenError::Registry(faults));
         }
-        let seams = match &self.seams {
-            Some(seams) => seams.clone(),
-            None => Seams::real()?,
+        let world = match &self.world {
+            Some(world) => world.clone(),
+            None => World::real()?,
         };
-        self.open_in(seams).await
+        self.open_in(world).await
     }
 
-    async fn open_in(self, seams: Seams) -> Result<Runtime, OpenError> {
-        let Seams { clock, spawn, entropy } = seams;
+    async fn open_in(self, world: World) -> Result<Runtime, OpenError> {
+        let World { seams, disk } = world;
+        let Seams { clock, entropy, spawn } = seams.clone();
         let build = self.build.unwrap_or_else(|| entropy.build_id().into());
         let (send, receive) = unbounded_channel();
         let moved = Arc::new(Notify::new());
-        let log: Arc<dyn Store> = Arc::new(PlainStore::new(listener(send.clone(), Arc::clone(&moved))));
-        let (tables, stop) = (Tables::default(), Stop::Clean);
+        let options = Options::new(self.dir, log::rung_by(listener(send.clone(), Arc::clone(&moved))));
+        let (log, writer, recovered) = open_log(disk, seams, options).await?;
+        let log: Arc<dyn Store> = Arc::new(log);
+        spawn.blocking("durable-log", Box::pin(writer.run()));
         warn_of_abort();
         let mut seed = [0; 8];
         entropy.fill(&mut seed);
@@ -181,8 +184,9 @@ impl Builder {
             residence: self.residence,
             seed: u64::from_le_bytes(seed),
         };
+        let stop = if recovered.is_clean { Stop::Clean } else { Stop::Unclean };
         let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
-        let kernel = Kernel::open(config, tables, stop, now);
+        let kernel = Kernel::open(config, recovered.tables, stop, now);
         let registry = Arc::new(self.registry);
         let hot = Hot::new(Arc::clone(&registry), self.codec, build.clone());
         let shared = Arc::new(Shared {
@@ -208,8 +212,17 @@ impl Builder {
             receive,
         });
         spawn.task(Box::pin(driver.run()));
-        Ok(Runtime { inner: Arc::new(Inner { shared, registry }) })
+        Ok(Runtime { inner: Arc::new(Inner { shared, registry, spawn }) })
     }
+}
+
+/// Opens the log on a thread that may wait for the disk.
+async fn open_log(disk: Arc<dyn Disk>, seams: Seams, options: Options) -> Result<(Log, Writer, Recovered), OpenError> {
+    let (give, opened) = oneshot::channel();
+    let opening = log::open(disk, seams.clone(), options);
+    // A caller that gave up does not want the log any more: it is let go with the writer.
+    seams.spawn.blocking("durable-open", Box::pin(async move { drop(give.send(opening.await)) }));
+    opened.await.map_err(|_| OpenError::NoTokio)?.map_err(OpenError::Store)
 }
 
 /// Tells the driver and whoever waits for room that the log moved.

@@ -475,7 +475,8 @@ impl Driver {
         self.hot.put_all_away();
         let closed = match self.failed.take() {
             Some(reason) => {
-                self.log.stop();
+                // What is wrong with the store is known already.
+                let _ = self.log.stop().await;
                 Err(reason)
             }
             None => {

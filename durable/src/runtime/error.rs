@@ -173,7 +173,7 @@ pub enum OpenError {
     /// What was registered does not fit together.
     Registry(Vec<RegistryFault>),
     /// The store could not be opened.
-    Store(crate::store::StoreFault),
+    Store(crate::store::log::OpenError),
     /// It is opened outside a tokio runtime.
     NoTokio,
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub use self::builder::{Builder, Seams};
+pub use self::builder::{Builder, World};
 pub use self::error::{LookupError, OpenError, ShutdownError, SignalError, StartError};
 pub use self::handle::{Blocked, Run};
 pub use self::status::{Description, Status, WaitsFor, What};
@@ -34,6 +34,7 @@ use crate::kernel::engine::Answer;
 use crate::kernel::event::Text;
 use crate::kernel::id::RunId;
 use crate::registry::{Registry, WorkflowFn};
+use crate::seams::Spawn;
 use crate::workflow::Call;
 use crate::workflow::call::{Ended, StartCall};
 use crate::workflow::definition::{Definition, Workflow};
@@ -56,13 +57,15 @@ pub struct Runtime {
 struct Inner {
     shared: Arc<Shared>,
     registry: Arc<Registry>,
+    spawn: Arc<dyn Spawn>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The driver may have ended already.
+        // The driver may have ended already, and the store with it.
         let _ = self.shared.send.send(Message::Kill);
-        self.shared.log.stop();
+        let stopped = self.shared.log.stop();
+        self.spawn.wait(Box::pin(async move { drop(stopped.await) }));
     }
 }
 

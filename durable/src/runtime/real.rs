@@ -126,6 +126,10 @@ impl Spawn for TokioSpawn {
             tracing::error!(%error, name, "a thread could not be started");
         }
     }
+
+    fn wait(&self, task: Task) {
+        block_on(task);
+    }
 }
 
 /// Runs a future on this thread, which sleeps while the future waits.

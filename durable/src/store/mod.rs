@@ -60,8 +60,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn idle(&self);
     /// Writes what is queued, says that the store was closed, and lets go of it.
     fn close(&self) -> Later<()>;
-    /// Lets go of the store as if the process had died; what is queued is not written. It returns when the store is free.
-    fn stop(&self);
+    /// Lets go of the store as if the process had died; what is queued is not written. Done when the store is free.
+    fn stop(&self) -> Later<()>;
 }
 
 /// A run that has ended.

@@ -119,11 +119,11 @@ impl Store for PlainStore {
     fn idle(&self) {}
 
     fn close(&self) -> Later<()> {
-        self.stop();
-        Box::pin(async { Ok(()) })
+        self.stop()
     }
 
-    fn stop(&self) {
+    fn stop(&self) -> Later<()> {
         self.lock().closed = true;
+        Box::pin(async { Ok(()) })
     }
 }

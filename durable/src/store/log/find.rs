@@ -27,6 +27,8 @@ pub struct ClosedRun {
     pub place: Place,
     /// How it was started.
     pub started: Box<RunStarted>,
+    /// When it was started.
+    pub started_at: Timestamp,
     /// How it ended.
     pub ended: Box<RunEnded>,
     /// When it ended.
@@ -119,7 +121,7 @@ impl Search<'_> {
 
 fn closed_run(row: ClosedPlace, journal: Vec<JournalEvent>) -> Option<ClosedRun> {
     let mut journal = journal.into_iter();
-    let Some((_, _, Event::RunStarted(started))) = journal.next() else { return None };
+    let Some((_, started_at, Event::RunStarted(started))) = journal.next() else { return None };
     let Some((_, ended_at, Event::RunEnded(ended))) = journal.next_back() else { return None };
-    Some(ClosedRun { run: row.run, place: row.place, started, ended, ended_at })
+    Some(ClosedRun { run: row.run, place: row.place, started, started_at, ended, ended_at })
 }

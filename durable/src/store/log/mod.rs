@@ -24,6 +24,7 @@ mod runs;
 mod shared;
 mod space;
 mod spare;
+mod store;
 mod writer;
 
 use std::future::Future;
@@ -37,6 +38,7 @@ pub use place::SegmentSizes;
 pub use queue::GROUP_BYTES_MAX;
 pub use read_only::{ReadOnly, open_read_only};
 pub use shared::{Listener, Report};
+pub use store::rung_by;
 pub use writer::Writer;
 
 use crate::codec::frame::{Place, StoreId};
@@ -143,6 +145,14 @@ impl Log {
             self.shared.queue().closed.learn(hash, row);
         }
         Ok(run)
+    }
+
+    /// Whether a closed run may have this id; never false if one has.
+    #[must_use]
+    pub fn may_be_closed(&self, namespace: &Text, id: &Text) -> bool {
+        let hash = runs::id_hash(self.store, namespace, id);
+        let queue = self.shared.queue();
+        queue.ends_in_filling(&hash).is_some() || queue.closed.get(&hash) != closed::Known::Never
     }
 
     /// Appends a checkpoint. `tables` are the tables after exactly what was appended so far.

@@ -1,0 +1,90 @@
+//! The log as a [`Store`]: what the runtime knows of it. Nothing here adds to the log; it turns typed errors into words and futures
+//! into boxes.
+
+use std::fmt::Display;
+
+use super::{Log, Report};
+use crate::kernel::event::{Group, Text};
+use crate::kernel::id::{Position, RunNo};
+use crate::kernel::tables::Tables;
+use crate::store::{ClosedRun, Journal, Later, Listener, Store, StoreFault};
+
+/// A listener of the log that only says that it moved.
+#[must_use]
+pub fn rung_by(listener: Listener) -> super::Listener {
+    std::sync::Arc::new(move |_: Report| listener())
+}
+
+impl Store for Log {
+    fn append(&self, group: &Group) -> Result<Position, StoreFault> {
+        Log::append(self, group, self.clock.wall()).map_err(fault)
+    }
+
+    fn durable(&self) -> Position {
+        Log::durable(self)
+    }
+
+    fn queued_bytes(&self) -> usize {
+        Log::queued_bytes(self)
+    }
+
+    fn accepts_work(&self) -> bool {
+        Log::accepts_work(self)
+    }
+
+    fn failure(&self) -> Option<StoreFault> {
+        self.shared.queue().fault.clone().map(fault)
+    }
+
+    fn load(&self, run: RunNo) -> Later<Journal> {
+        let journal = Log::load(self, run);
+        Box::pin(async move { journal.await.map_err(fault) })
+    }
+
+    fn may_be_closed(&self, namespace: &Text, id: &Text) -> bool {
+        Log::may_be_closed(self, namespace, id)
+    }
+
+    fn find_closed(&self, namespace: &Text, id: &Text) -> Later<Option<ClosedRun>> {
+        let (log, namespace, id) = (self.clone(), namespace.clone(), id.clone());
+        Box::pin(async move {
+            let found = Log::find_closed(&log, &namespace, &id).await.map_err(fault)?;
+            Ok(found.map(|found| ClosedRun {
+                run: found.run,
+                started_at: found.started_at,
+                started: *found.started,
+                ended: *found.ended,
+                ended_at: found.ended_at,
+            }))
+        })
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        Log::wants_checkpoint(self)
+    }
+
+    fn checkpoint(&self, tables: &Tables) -> Result<(), StoreFault> {
+        Log::checkpoint(self, tables).map(|_| ()).map_err(fault)
+    }
+
+    fn idle(&self) {
+        Log::idle(self);
+    }
+
+    fn close(&self) -> Later<()> {
+        let log = self.clone();
+        Box::pin(async move { Log::close(&log).await.map_err(fault) })
+    }
+
+    fn stop(&self) -> Later<()> {
+        let log = self.clone();
+        Box::pin(async move {
+            Log::stop(&log).await;
+            Ok(())
+        })
+    }
+}
+
+fn fault(error: impl Display) -> StoreFault {
+    StoreFault(error.to_string().into())
+}
