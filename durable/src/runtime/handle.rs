@@ -104,9 +104,6 @@ impl<T, E> Run<T, E> {
     /// # Errors
     /// How the run ended, if not with `Ok`; [`RunError::Store`] when the runtime is shut down or its store fails first.
     pub async fn result(&self) -> Result<T, RunError<E>> {
-        if let Ok(Description { status: Status::Blocked { reason, .. }, .. }) = self.describe().await {
-            tracing::error!(id = %self.id, "the run whose result is waited for is blocked: {reason}");
-        }
         match self.end(WhenBlocked::Wait).await? {
             Ok(ended) => self.decode(ended),
             Err(blocked) => Err(RunError::Store(blocked.reason.into())),

@@ -188,6 +188,7 @@ pub struct Kernel {
     calls: Calls,
     timers: Timers,
     watchers: BTreeMap<RunNo, Vec<Watcher>>,
+    recent: Recent,
     group: Group,
     work: VecDeque<(RunNo, Event)>,
     groups: VecDeque<Group>,
@@ -218,6 +219,35 @@ pub enum WhenBlocked {
     Tell,
 }
 
+/// The ends of the runs that ended last, so that asking for them costs no read.
+#[derive(Debug, Default)]
+struct Recent {
+    ends: BTreeMap<RunNo, Box<RunEnded>>,
+    order: VecDeque<RunNo>,
+    bytes: usize,
+}
+
+impl Recent {
+    /// How many bytes of results are kept at most.
+    const BYTES_MAX: usize = 8 << 20;
+    /// About what an end takes besides its result.
+    const OVERHEAD: usize = 256;
+
+    fn keep(&mut self, run: RunNo, ended: &RunEnded) {
+        self.bytes += ended.result.len() + Recent::OVERHEAD;
+        self.ends.insert(run, Box::new(ended.clone()));
+        self.order.push_back(run);
+        while self.bytes > Recent::BYTES_MAX {
+            let Some(ended) = self.order.pop_front().and_then(|run| self.ends.remove(&run)) else { return };
+            self.bytes -= ended.result.len() + Recent::OVERHEAD;
+        }
+    }
+
+    fn get(&self, run: RunNo) -> Option<&RunEnded> {
+        self.ends.get(&run).map(AsRef::as_ref)
+    }
+}
+
 /// Effects that wait for the log.
 #[derive(Debug, Default)]
 struct Held {
@@ -240,6 +270,7 @@ impl Kernel {
             calls: Calls::new(clean),
             timers: Timers::default(),
             watchers: BTreeMap::new(),
+            recent: Recent::default(),
             group: Group::default(),
             work: VecDeque::new(),
             groups: VecDeque::new(),

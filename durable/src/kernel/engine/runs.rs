@@ -64,11 +64,17 @@ impl Kernel {
     /// Answers when the run ends; at once if it is not open.
     pub fn handle_watch(&mut self, caller: Caller, run: RunNo, blocked: WhenBlocked) {
         match (self.tables.open.contains_key(&run), self.why_blocked(run)) {
-            (false, _) => self.hold(Effect::Answer(caller, Answer::NotOpen)),
+            (false, _) => {
+                let ended = self.recent.get(run).map(|ended| Answer::Ended(Box::new(ended.clone())));
+                self.hold(Effect::Answer(caller, ended.unwrap_or(Answer::NotOpen)));
+            }
             (true, Some(reason)) if blocked == WhenBlocked::Tell => {
                 self.hold(Effect::Answer(caller, Answer::Blocked(reason)));
             }
-            (true, _) => self.watchers.entry(run).or_default().push(Watcher { caller, blocked }),
+            (true, reason) => {
+                self.warnings.extend(reason.map(|reason| (run, reason)));
+                self.watchers.entry(run).or_default().push(Watcher { caller, blocked });
+            }
         }
         self.held.seal();
     }
@@ -404,6 +410,7 @@ impl Kernel {
             reason,
         };
         self.append(run, Event::RunEnded(Box::new(ended.clone())), now);
+        self.recent.keep(run, &ended);
         self.drop_calls(run);
         self.timers.disarm_run(run);
         self.memory.remove(&run);
