@@ -23,7 +23,7 @@ pub fn sip128(key: &[u8; 16], bytes: &[u8]) -> [u8; 16] {
     sip128::SipHasher24::new_with_key(key).hash(bytes).as_bytes()
 }
 
-/// What stands for a workflow id in the memory tables and in the index: [`sip128`] under the store's id over the length
+/// What stands for a workflow id in the memory tables and in the index: [`sip128()`] under the store's id over the length
 /// of the namespace (u32 LE), the namespace, and the id.
 #[must_use]
 pub fn id_hash(store: &[u8; 16], namespace: &str, id: &str) -> [u8; 16] {
@@ -37,7 +37,7 @@ pub fn id_hash(store: &[u8; 16], namespace: &str, id: &str) -> [u8; 16] {
 /// of a call, in every build, for ever. `value` is the digest that was *recorded* in `ActivityScheduled`, `ordinal` counts
 /// from 0 the calls before this one that the run recorded with equal name and value.
 ///
-/// It is [`sip128`] under the run's id over `durable idempotency key 1`, the length of the name (u32 LE), the name, the
+/// It is [`sip128()`] under the run's id over `durable idempotency key 1`, the length of the name (u32 LE), the name, the
 /// value (u64 LE) and the ordinal (u32 LE).
 #[must_use]
 pub fn idempotency_key(run: RunId, name: &str, value: Digest, ordinal: u32) -> String {

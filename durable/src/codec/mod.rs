@@ -4,6 +4,7 @@
 //!
 //! Every byte is described in `docs/journal-format.md`; the two change together.
 
+mod carry;
 pub mod error;
 pub mod event;
 pub mod format_file;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use bincode::{BorrowDecode as DeriveBorrowDecode, Encode};
 
+use super::carry::{point, span};
 use super::wire::{self, ClosePolicy, Digest, Known, List, Span};
 use super::{DecodeError, leb};
 use crate::kernel::event::{Binding, Text, UndoBits};
@@ -181,14 +182,6 @@ enum WireState<'a> {
     Started(u32),
     Failed { attempt: u32, due: Span, cause: &'a str },
     Parked(u32),
-}
-
-fn span(at: Timestamp, base: Timestamp) -> Span {
-    at.0.wrapping_sub(base.0)
-}
-
-fn point(span: Span, base: Timestamp) -> Timestamp {
-    Timestamp(base.0.wrapping_add(span))
 }
 
 fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'a> {
