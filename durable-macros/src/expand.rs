@@ -63,7 +63,8 @@ pub(crate) fn attribute(kind: Kind, options: TokenStream, item: TokenStream) -> 
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(error) => {
-            let error = error.into_compile_error();
+            let text = format!("{} is made from a function: {error}", kind.noun());
+            let error = syn::Error::new(error.span(), text).into_compile_error();
             return quote! { #error #item };
         }
     };
@@ -80,7 +81,7 @@ pub(crate) fn attribute(kind: Kind, options: TokenStream, item: TokenStream) -> 
     let library = Library::new(options.library.clone(), function.signature.ident.span());
     let code = match (is_refused, Expansion::new(kind, &function, &parameters, &options, &library, &mut problems)) {
         (false, Some(expansion)) => expansion.code(),
-        (true, _) | (false, None) => substitute(kind, &function, &library),
+        (true, _) | (false, None) => substitute(kind, &function, options.error, &library),
     };
     let problems = problems.into_tokens();
     quote! { #problems #code }
@@ -93,8 +94,10 @@ struct Expansion<'a> {
     options: &'a Options,
     library: &'a Library,
     generics: Generics,
-    /// How what is returned comes back, as a type.
-    answered: TokenStream,
+    /// What is returned, as a trait that takes it apart.
+    returned: TokenStream,
+    /// How its error comes back, as a constant expression.
+    mode: TokenStream,
     body: TokenStream,
 }
 
@@ -110,14 +113,14 @@ impl<'a> Expansion<'a> {
         let ReturnType::Type(_, returned) = &function.signature.output else { return None };
         let body = function.body.as_ref()?.to_token_stream();
         let mode = mode(function, returned, options.error, library, problems)?;
-        let answered = answered(library, returned, mode);
+        let returned = taken_apart(library, returned, &mode);
         let generics = lasting(&function.signature.generics, library.span());
-        Some(Expansion { kind, function, parameters, options, library, generics, answered, body })
+        Some(Expansion { kind, function, parameters, options, library, generics, returned, mode, body })
     }
 
     fn code(self) -> TokenStream {
         let (span, private) = (self.library.span(), self.library.private());
-        let Attributes { outer, inner } = Attributes::sort(self.function.attributes.clone());
+        let Attributes { outer, inner } = Attributes::sort(&self.function.attributes);
         let (visibility, name) = (&self.function.visibility, &self.function.signature.ident);
         let (marker, build) = match self.kind {
             Kind::Activity => (quote_spanned! {span=> Activity }, quote_spanned! {span=> call_activity }),
@@ -127,15 +130,16 @@ impl<'a> Expansion<'a> {
         let parameters = &self.generics.params;
         let turbofish = types.as_turbofish();
         let (names, argument_types): (Vec<_>, Vec<_>) = self.arguments().map(|a| (&a.name, &a.ty)).unzip();
-        let answered = &self.answered;
+        let (output, error) = (self.projected("Output"), self.projected("Error"));
         let marked = self.type_marker().map(|_| quote_spanned! {span=> __marker: ::core::marker::PhantomData, });
         let (input, definition) = (self.input(), self.definition(inner));
         quote_spanned! {span=>
             #(#outer)*
             #[track_caller]
+            #[allow(clippy::too_many_arguments)]
             #visibility fn #name <#parameters> (#(#names: #argument_types),*) -> #private::Call<impl #private::#marker<
-                Output = <#answered as #private::Answer>::Output,
-                Error = <#answered as #private::Answer>::Error,
+                Output = #output,
+                Error = #error,
             >> #conditions {
                 #input
                 #definition
@@ -144,9 +148,33 @@ impl<'a> Expansion<'a> {
         }
     }
 
+    /// One of the types of what is returned. All tokens stand where that is written, so that its errors are told once.
+    fn projected(&self, name: &str) -> TokenStream {
+        let (span, returned) = (self.returned_span(), &self.returned);
+        let name = Ident::new(name, span);
+        quote_spanned! {span=> <#returned>::#name }
+    }
+
+    fn answer(&self) -> TokenStream {
+        let span = self.returned_span();
+        let (private, mode) = (self.library.private_at(span), &self.mode);
+        quote_spanned! {span=> #private::Mode<{ #mode }> }
+    }
+
+    fn written_type(&self) -> TokenStream {
+        match &self.function.signature.output {
+            ReturnType::Type(_, ty) => ty.to_token_stream(),
+            ReturnType::Default => quote! { () },
+        }
+    }
+
+    fn returned_span(&self) -> Span {
+        Span::call_site().located_at(returned_span(self.function))
+    }
+
     fn arguments(&self) -> impl Iterator<Item = &'a Argument> {
         self.parameters.iter().filter_map(|parameter| match parameter {
-            Parameter::Argument(argument) => Some(argument),
+            Parameter::Argument(argument) => Some(&**argument),
             Parameter::State(_) => None,
         })
     }
@@ -182,7 +210,9 @@ impl<'a> Expansion<'a> {
             Kind::Activity => (quote_spanned! {span=> ActivityKind }, quote_spanned! {span=> enter_activity }),
             Kind::Workflow => (quote_spanned! {span=> WorkflowKind }, quote_spanned! {span=> enter_workflow }),
         };
-        let (answered, name, retry) = (&self.answered, self.name(), self.retry());
+        let (output, error, written) = (self.projected("Output"), self.projected("Error"), self.projected("Written"));
+        let (answer, returned) = (self.answer(), self.written_type());
+        let (name, retry) = (self.name(), self.retry());
         let (function, runs) = (self.inner_function(inner), self.runs());
         quote_spanned! {span=>
             struct __Definition <#parameters> #held #conditions;
@@ -192,13 +222,15 @@ impl<'a> Expansion<'a> {
             impl #impls #private::Definition for __Definition #types #conditions {
                 type Kind = #private::#kind;
                 type Input = __Input #types;
-                type Output = <#answered as #private::Answer>::Output;
-                type Error = <#answered as #private::Answer>::Error;
-                type Answer = #answered;
+                type Returned = #returned;
+                type Output = #output;
+                type Error = #error;
+                type Written = #written;
+                type Answer = #answer;
 
                 fn name() -> #private::Text { #name }
                 fn register(registry: &mut #private::Registry) { registry.#enter::<Self>(); }
-                fn told(error: &<Self::Answer as #private::Answer>::Written) -> #private::Told {
+                fn told(error: &Self::Written) -> #private::Told {
                     #[allow(unused_imports)]
                     use #private::AskDefault as _;
                     #private::Told { text: #private::Ask(error).text(), retry: #retry }
@@ -346,10 +378,10 @@ impl<'a> Expansion<'a> {
     }
 }
 
-fn answered(library: &Library, returned: &Type, mode: TokenStream) -> TokenStream {
+fn taken_apart(library: &Library, returned: &Type, mode: &TokenStream) -> TokenStream {
     let at = returned.span();
     let (span, private) = (Span::call_site().located_at(at), library.private_at(at));
-    quote_spanned! {span=> #private::Answered<#returned, { #mode }> }
+    quote_spanned! {span=> #returned as #private::Returned<{ #mode }> }
 }
 
 /// How the error comes back, as a constant expression. A generic parameter may not stand in one, so the `Ok` type of a
@@ -417,49 +449,73 @@ fn mentioned(generics: &Generics, ty: &Type) -> Option<Ident> {
     names.into_iter().find(|name| mentions(ty.to_token_stream(), &|ident| ident == *name)).cloned()
 }
 
-/// The generics, with each type said to be `'static`.
+/// The generics, with each type said to be `'static`: where its other bounds are, so that all stand in one place.
 fn lasting(generics: &Generics, span: Span) -> Generics {
     let mut generics = generics.clone();
-    let types: Vec<Ident> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
-    if !types.is_empty() {
+    let mut bare = Vec::new();
+    for parameter in generics.type_params_mut() {
+        if parameter.bounds.is_empty() {
+            bare.push(parameter.ident.clone());
+        } else {
+            parameter.bounds.push(parse_quote_spanned! {span=> 'static });
+        }
+    }
+    if !bare.is_empty() {
         let conditions: &mut WhereClause = generics.make_where_clause();
-        conditions.predicates.extend(types.iter().map(|ty| -> syn::WherePredicate {
+        conditions.predicates.extend(bare.iter().map(|ty| -> syn::WherePredicate {
             parse_quote_spanned! {span=> #ty: 'static }
         }));
     }
     generics
 }
 
-/// A function that stands in for a refused one, so that its callers bring no errors of their own.
-fn substitute(kind: Kind, function: &Function, library: &Library) -> TokenStream {
+/// A function that stands in for a refused one, so that its callers bring no errors of their own. What is wrong in its
+/// signature becomes a generic parameter.
+fn substitute(kind: Kind, function: &Function, said: Option<ErrorMode>, library: &Library) -> TokenStream {
     let (span, private) = (library.span(), library.private());
-    let Attributes { outer, .. } = Attributes::sort(function.attributes.clone());
+    let Attributes { outer, .. } = Attributes::sort(&function.attributes);
     let (visibility, name) = (&function.visibility, &function.signature.ident);
-    let mut receiver = None;
-    let mut types = Vec::new();
+    let has_lifetimes = function.signature.generics.lifetimes().next().is_some();
+    let generics = if has_lifetimes { Generics::default() } else { function.signature.generics.clone() };
+    let mut generics = lasting(&generics, span);
+    let mut parameters = Vec::new();
     for (i, argument) in function.signature.inputs.iter().enumerate() {
         match argument {
-            FnArg::Receiver(this) => receiver = Some(quote! { #this, }),
+            FnArg::Receiver(receiver) => parameters.push(receiver.to_token_stream()),
             FnArg::Typed(argument) if is_state(&argument.pat) => {}
-            FnArg::Typed(_) => types.push(Ident::new(&format!("__A{i}"), span)),
+            FnArg::Typed(argument) if !has_lifetimes && shape::is_owned(&argument.ty) => {
+                let ty = &argument.ty;
+                parameters.push(quote! { _: #ty });
+            }
+            FnArg::Typed(_) => {
+                let ty = Ident::new(&format!("__A{i}"), span);
+                generics.params.push(parse_quote_spanned! {span=> #ty });
+                parameters.push(quote_spanned! {span=> _: #ty });
+            }
         }
     }
-    let marker = match kind {
-        Kind::Activity => quote_spanned! {span=> Activity },
-        Kind::Workflow => quote_spanned! {span=> Workflow },
+    let returned = shape::owned_return(function).filter(|_| !has_lifetimes);
+    let known = returned.and_then(|returned| {
+        let mode = mode(function, returned, said, library, &mut Problems::default())?;
+        Some((returned.to_token_stream(), mode))
+    });
+    let (returned, mode) = known.unwrap_or_else(|| {
+        let none = quote_spanned! {span=> ::core::result::Result<(), ::core::convert::Infallible> };
+        (none, quote_spanned! {span=> #private::NEVER })
+    });
+    let (marker, make) = match kind {
+        Kind::Activity => (quote_spanned! {span=> Activity }, quote_spanned! {span=> refused_activity }),
+        Kind::Workflow => (quote_spanned! {span=> Workflow }, quote_spanned! {span=> refused_workflow }),
     };
-    let make = match kind {
-        Kind::Activity => quote_spanned! {span=> refused_activity },
-        Kind::Workflow => quote_spanned! {span=> refused_workflow },
-    };
+    let (generic, conditions) = (&generics.params, &generics.where_clause);
     quote_spanned! {span=>
         #(#outer)*
         #[allow(dead_code)]
-        #visibility fn #name <#(#types),*> (#receiver #(_: #types),*) -> #private::Call<impl #private::#marker<
-            Output = (),
-            Error = ::core::convert::Infallible,
-        >> {
-            #private::#make()
+        #visibility fn #name <#generic> (#(#parameters),*) -> #private::Call<impl #private::#marker<
+            Output = <#returned as #private::Returned<{ #mode }>>::Output,
+            Error = <#returned as #private::Returned<{ #mode }>>::Error,
+        >> #conditions {
+            #private::#make::<#returned, { #mode }>()
         }
     }
 }

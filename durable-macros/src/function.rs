@@ -38,7 +38,8 @@ impl Parse for Function {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         let signature = input.parse()?;
-        let body = if input.peek(Token![;]) { input.parse::<Token![;]>().map(|_| None) } else { braces(input).map(Some) };
+        let body =
+            if input.peek(Token![;]) { input.parse::<Token![;]>().map(|_| None) } else { braces(input).map(Some) };
         Ok(Function { attributes, visibility, signature, body: body? })
     }
 }
@@ -51,19 +52,19 @@ fn braces(input: ParseStream<'_>) -> syn::Result<Group> {
 }
 
 /// The function's attributes, by where they belong: its docs and what concerns its callers stay outside, all others go
-/// to the body.
+/// to the body; what allows a lint does so in both.
 pub(crate) struct Attributes {
     pub(crate) outer: Vec<Attribute>,
     pub(crate) inner: Vec<Attribute>,
 }
 
 impl Attributes {
-    pub(crate) fn sort(all: Vec<Attribute>) -> Attributes {
-        let stays = |attribute: &Attribute| {
-            ["doc", "cfg", "cfg_attr", "deprecated", "must_use"].iter().any(|name| attribute.path().is_ident(name))
-        };
-        let (outer, inner) = all.into_iter().partition(stays);
-        Attributes { outer, inner }
+    pub(crate) fn sort(all: &[Attribute]) -> Attributes {
+        let is_one = |attribute: &Attribute, names: &[&str]| names.iter().any(|name| attribute.path().is_ident(name));
+        let callers = |attribute: &Attribute| is_one(attribute, &["doc", "cfg", "cfg_attr", "deprecated", "must_use"]);
+        let outer = all.iter().filter(|attribute| callers(attribute) || is_one(attribute, &["allow"]));
+        let inner = all.iter().filter(|attribute| !callers(attribute));
+        Attributes { outer: outer.cloned().collect(), inner: inner.cloned().collect() }
     }
 }
 

@@ -56,13 +56,13 @@ impl Options {
             return Err(syn::Error::new(key.span(), format!("`{key}` is said twice")));
         }
         match (key.to_string().as_str(), kind) {
-            ("crate", _) => self.library = Some(value(input)?),
-            ("name", _) => self.name = Some(value(input)?),
-            ("error", _) => self.error = Some(error_mode(&value(input)?)?),
+            ("crate", _) => self.library = Some(value(&key, input)?),
+            ("name", _) => self.name = Some(value(&key, input)?),
+            ("error", _) => self.error = Some(error_mode(&value(&key, input)?)?),
             ("inputs", _)
             | ("version" | "timeout", Kind::Workflow)
             | ("retry" | "start_to_close" | "schedule_to_close", Kind::Activity) => {
-                let value = value(input)?;
+                let value = value(&key, input)?;
                 self.settings.push((key, Some(value)));
             }
             ("at_most_once", Kind::Activity) => self.settings.push((key, None)),
@@ -95,7 +95,10 @@ fn setting(library: &Library, key: &Ident, value: Option<&Expr>) -> TokenStream 
     }
 }
 
-fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
+fn value<T: Parse>(key: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
+    if !input.peek(Token![=]) {
+        return Err(syn::Error::new(key.span(), format!("`{key}` takes a value: `{key} = ..`")));
+    }
     input.parse::<Token![=]>()?;
     input.parse()
 }

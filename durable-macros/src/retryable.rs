@@ -50,7 +50,10 @@ fn arms(item: &DeriveInput, all: Option<Said>, library: &Library) -> syn::Result
         Data::Union(data) => return Err(syn::Error::new(data.union_token.span, "a union is no error")),
     };
     if let Some(Said::After(_) | Said::Transparent(_)) = all {
-        return Err(syn::Error::new(item.ident.span(), "say this on the variants; only `never` is said of a whole enum"));
+        return Err(syn::Error::new(
+            item.ident.span(),
+            "say this on the variants; only `never` is said of a whole enum",
+        ));
     }
     let mut arms = Vec::new();
     for variant in &data.variants {
@@ -86,6 +89,8 @@ fn arm(path: &TokenStream, fields: &Fields, said: Option<Said>, library: &Librar
             let field = only_field(fields).ok_or_else(|| {
                 syn::Error::new(span, "`transparent` asks the only field: this has none, or more than one")
             })?;
+            let private = library.private_at(span);
+            let field = Ident::new(&field.to_string(), field.span().located_at(span));
             quote_spanned! {span=> #private::Retryable::retry(#field) }
         }
     };

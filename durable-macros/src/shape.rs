@@ -14,7 +14,7 @@ const ARGUMENTS_MAX: usize = 16;
 /// A parameter of the function.
 pub(crate) enum Parameter {
     /// An argument of the call, recorded under its name.
-    Argument(Argument),
+    Argument(Box<Argument>),
     /// A state of the application: `State(x): State<T>`.
     State(Box<Type>),
 }
@@ -55,13 +55,16 @@ impl Problems {
 /// Reads the parameters and refuses what cannot be. The `serde` attributes of arguments are taken out of the signature.
 pub(crate) fn check(kind: Kind, function: &mut Function, problems: &mut Problems) -> Vec<Parameter> {
     head(kind, function, problems);
-    returned(kind, &function.signature.output, problems);
+    returned(kind, function, problems);
     let mut parameters = Vec::new();
     for argument in &mut function.signature.inputs {
         match argument {
             FnArg::Receiver(receiver) => problems.add(
                 receiver,
-                format!("{} takes no `self`: give it a `State(x): State<T>`, or what it needs as arguments", kind.noun()),
+                format!(
+                    "{} takes no `self`: give it a `State(x): State<T>`, or what it needs as arguments",
+                    kind.noun()
+                ),
             ),
             FnArg::Typed(argument) => parameters.extend(parameter(kind, argument, problems)),
         }
@@ -97,18 +100,19 @@ fn head(kind: Kind, function: &Function, problems: &mut Problems) {
     }
 }
 
-fn returned(kind: Kind, output: &ReturnType, problems: &mut Problems) {
-    let ReturnType::Type(_, ty) = output else {
+fn returned(kind: Kind, function: &Function, problems: &mut Problems) {
+    let ReturnType::Type(_, ty) = &function.signature.output else {
         let text = "returns a `Result`: write `-> durable::Result<()>`, which takes every error by `?`, or a `Result` with \
                     an error of its own";
-        // Without an arrow there is no token to point at but the name, which the caller's problems have.
-        problems.push(syn::Error::new(proc_macro2::Span::call_site(), format!("{} {text}", kind.noun())));
+        problems.add(&function.signature.ident, format!("{} {text}", kind.noun()));
         return;
     };
     match borrowed(ty) {
         Some(Borrowed::Static) | None => {}
         Some(Borrowed::Lent) => problems.add(ty, format!("{} returns owned values", kind.noun())),
-        Some(Borrowed::Impl) => problems.add(ty, format!("{} returns a type with a name, no `impl Trait`", kind.noun())),
+        Some(Borrowed::Impl) => {
+            problems.add(ty, format!("{} returns a type with a name, no `impl Trait`", kind.noun()))
+        }
     }
     if is_word(ty, "Self") {
         problems.add(ty, format!("write the type's name: `Self` is not known inside {}", kind.noun()));
@@ -122,7 +126,7 @@ fn parameter(kind: Kind, argument: &mut PatType, problems: &mut Problems) -> Opt
     let attributes = take_serde(&mut argument.attrs);
     owned(kind, argument, problems);
     let name = name(kind, argument, problems)?;
-    Some(Parameter::Argument(Argument { name, ty: (*argument.ty).clone(), attributes }))
+    Some(Parameter::Argument(Box::new(Argument { name, ty: (*argument.ty).clone(), attributes })))
 }
 
 /// The `T` of `State(x): State<T>`.
@@ -197,11 +201,11 @@ fn owned(kind: Kind, argument: &PatType, problems: &mut Problems) {
 }
 
 fn too_many(kind: Kind, parameters: &[Parameter], problems: &mut Problems) {
-    let arguments = parameters.iter().filter_map(|parameter| match parameter {
+    let mut arguments = parameters.iter().filter_map(|parameter| match parameter {
         Parameter::Argument(argument) => Some(argument),
         Parameter::State(_) => None,
     });
-    if let Some(argument) = arguments.skip(ARGUMENTS_MAX).next() {
+    if let Some(argument) = arguments.nth(ARGUMENTS_MAX) {
         let text = format!("{} has at most {ARGUMENTS_MAX} arguments: put some into a struct", kind.noun());
         problems.add(&argument.name, text);
     }
@@ -257,6 +261,19 @@ fn look(tokens: TokenStream, seen: &mut Option<Borrowed>) {
 
 fn is_word(ty: &Type, word: &str) -> bool {
     crate::function::mentions(ty.to_token_stream(), &|ident| ident == word)
+}
+
+/// Whether the type can stand in a signature that names it: nothing is lent, everything has a name.
+pub(crate) fn is_owned(ty: &Type) -> bool {
+    borrowed(ty).is_none() && !is_word(ty, "_")
+}
+
+/// What is returned, where it can stand in a signature that names it.
+pub(crate) fn owned_return(function: &Function) -> Option<&Type> {
+    match &function.signature.output {
+        ReturnType::Type(_, ty) if matches!(borrowed(ty), None | Some(Borrowed::Static)) => Some(ty),
+        ReturnType::Type(..) | ReturnType::Default => None,
+    }
 }
 
 /// The span of the written return type, or of the name where nothing is written.

@@ -1,5 +1,9 @@
 #![doc = include_str!("../../README.md")]
 
+// The macros' code names the crate from outside.
+#[cfg(all(test, feature = "runtime"))]
+extern crate self as durable;
+
 pub mod codec;
 pub mod kernel;
 pub mod seams;

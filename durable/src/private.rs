@@ -11,7 +11,9 @@ pub use crate::kernel::retry::duration;
 pub use crate::payload::PayloadCodec;
 pub use crate::registry::Registry;
 pub use crate::workflow::WorkflowOptions;
-pub use crate::workflow::answer::{Answer, Answered, Ask, AskDefault, FAILURE, Probe, ProbeDefault, TYPED, Told, mode};
+pub use crate::workflow::answer::{
+    Ask, AskDefault, FAILURE, Mode, NEVER, Probe, ProbeDefault, Returned, TYPED, Told, mode,
+};
 pub use crate::workflow::call::{Call, call_activity, call_workflow};
 pub use crate::workflow::definition::{
     Activity, ActivityKind, BodyFuture, Definition, Name, Workflow, WorkflowKind, body,

@@ -14,7 +14,7 @@ use crate::workflow::call::Call;
 use crate::workflow::definition::{Activity, BodyFuture, Definition, Workflow};
 
 /// A recorded name of a workflow or an activity may take this many bytes.
-pub const NAME_LEN_MAX: usize = 128;
+pub(crate) const NAME_LEN_MAX: usize = 128;
 
 /// Workflows and activities under their recorded names. A library that brings some exports a function that gives them:
 ///
@@ -74,10 +74,11 @@ impl Registry {
     #[must_use]
     pub fn faults(&self, states: &States) -> Vec<RegistryFault> {
         let missing = self.activities().flat_map(|activity| {
-            activity.needs.iter().filter(|need| !states.has(need)).map(|need| RegistryFault::MissingState {
-                activity: activity.name.clone(),
-                type_name: need.type_name,
-            })
+            activity
+                .needs
+                .iter()
+                .filter(|need| !states.has(need))
+                .map(|need| RegistryFault::MissingState { activity: activity.name.clone(), type_name: need.type_name })
         });
         self.faults.iter().cloned().chain(missing).collect()
     }
@@ -146,7 +147,7 @@ pub enum RegistryFault {
         /// The state's type.
         type_name: &'static str,
     },
-    /// A name that is empty or longer than [`NAME_LEN_MAX`].
+    /// A name that is empty or longer than 128 bytes.
     BadName {
         /// The name.
         name: Text,

@@ -35,7 +35,22 @@ async fn no_arguments() -> Result<(), String> {
 #[activity]
 #[allow(clippy::too_many_arguments)]
 async fn sixteen(
-    a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: u8, m: u8, n: u8, o: u8, p: u8,
+    a: u8,
+    b: u8,
+    c: u8,
+    d: u8,
+    e: u8,
+    f: u8,
+    g: u8,
+    h: u8,
+    i: u8,
+    j: u8,
+    k: u8,
+    l: u8,
+    m: u8,
+    n: u8,
+    o: u8,
+    p: u8,
 ) -> Result<u8, String> {
     Ok(a + b + c + d + e + f + g + h + i + j + k + l + m + n + o + p)
 }
@@ -216,8 +231,7 @@ async fn combinators(n: u32) -> anyhow::Result<usize> {
     while let Some(page) = unordered.next().await {
         count += page?.len();
     }
-    let pages: Vec<_> =
-        futures::stream::iter(vec!["a".to_owned()]).map(fetch).buffer_unordered(4).collect().await;
+    let pages: Vec<_> = futures::stream::iter(vec!["a".to_owned()]).map(fetch).buffer_unordered(4).collect().await;
     let (left, right) = try_join!(fetch("l".to_owned()).retry(PATIENT), fetch("r".to_owned()).inputs(Inputs::Loose))?;
     let timed = tokio::select! {
         biased;
@@ -269,7 +283,9 @@ fn a_call_is_small_and_its_options_are_kept() {
 #[workflow]
 async fn biased(n: u32) -> Result<bool, String> {
     let first = (0..n).all(|_| {
-        let mut polled = std::pin::pin!(async { select! { () = async {} => true, () = async {} => false } });
+        let mut polled = std::pin::pin!(async {
+            select! { () = async {} => true, () = async {} => false }
+        });
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         polled.as_mut().poll(&mut cx) == std::task::Poll::Ready(true)
     });
@@ -281,21 +297,21 @@ async fn biased(n: u32) -> Result<bool, String> {
 mod shadows {
     use durable::prelude::{activity, workflow};
 
-    pub struct Result2;
-    pub struct Ok;
-    pub struct Vec;
-    pub struct Option;
-    pub struct Input;
-    pub struct Call;
-    pub type Result<T> = std::result::Result<T, ::std::string::String>;
+    pub(super) struct Result2;
+    pub(super) struct Ok;
+    pub(super) struct Vec;
+    pub(super) struct Option;
+    pub(super) struct Input;
+    pub(super) struct Call;
+    pub(super) type Result<T> = std::result::Result<T, ::std::string::String>;
 
     #[activity]
-    pub async fn registry(job: u8, __states: u8) -> Result<u8> {
+    pub(super) async fn registry(job: u8, __states: u8) -> Result<u8> {
         Result::<u8>::Ok(job + __states)
     }
 
     #[workflow]
-    pub async fn codec(input: u8, codec: u8) -> Result<u8> {
+    pub(super) async fn codec(input: u8, codec: u8) -> Result<u8> {
         Result::<u8>::Ok(input + codec)
     }
 }
@@ -314,4 +330,43 @@ fn start<D: durable::__private::Workflow>(call: Call<D>) -> Call<D> {
 fn a_workflows_call_is_a_value_to_start() {
     let call = start(factorial(3)).id("three").timeout(LIMIT);
     assert!(format!("{call:?}").contains("three"), "{call:?}");
+}
+
+/// The library under another path.
+mod renamed {
+    pub(crate) mod vendor {
+        pub(crate) use ::durable as engine;
+    }
+
+    #[durable::activity(crate = crate::definitions::renamed::vendor::engine, start_to_close = "1s")]
+    pub(super) async fn fetch(page: u8) -> Result<u8, String> {
+        Ok(page)
+    }
+
+    #[durable::workflow(crate = crate::definitions::renamed::vendor::engine)]
+    pub(super) async fn all(pages: u8) -> Result<u8, String> {
+        let (first,) = join!(fetch(pages));
+        first.map_err(|error| error.to_string())
+    }
+
+    #[derive(Debug, durable::Retryable)]
+    #[retry(crate = crate::definitions::renamed::vendor::engine)]
+    #[allow(dead_code)]
+    pub(super) enum Unused {
+        #[retry(never)]
+        Gone,
+    }
+}
+
+#[activity(name = format!("chunk-{N}"))]
+async fn chunk<const N: usize>(bytes: Vec<u8>) -> Result<usize, String> {
+    Ok(bytes.len() / N)
+}
+
+#[tokio::test]
+async fn the_library_may_have_another_path_and_parameters_may_be_constants() {
+    let registry = durable::Registry::of((renamed::fetch, renamed::all, chunk::<4>, chunk::<8>));
+    assert!(registry.activity("chunk-4").is_some() && registry.activity("chunk-8").is_some());
+    assert_eq!(chunk::<4>(vec![0; 9]).run_direct().await, Ok(2));
+    assert_eq!(renamed::fetch(3).run_direct().await, Ok(3));
 }

@@ -4,31 +4,31 @@ use durable::prelude::*;
 use durable::{Retryable, fatal};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Order {
+pub(crate) struct Order {
     pub items: Vec<String>,
     pub card: Card,
     pub address: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Card(pub String);
+pub(crate) struct Card(pub String);
 
-pub type Cents = u64;
+pub(crate) type Cents = u64;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
+pub(crate) struct Receipt {
     pub id: String,
     pub total: Cents,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Hold {
+pub(crate) struct Hold {
     pub id: u32,
     pub total: Cents,
 }
 
 #[derive(Debug, thiserror::Error, Serialize, Deserialize, Retryable, PartialEq)]
-pub enum ChargeError {
+pub(crate) enum ChargeError {
     #[error("card declined")]
     #[retry(never)]
     Declined,
@@ -38,10 +38,10 @@ pub enum ChargeError {
 
 #[derive(Debug, thiserror::Error, Serialize, Deserialize, PartialEq)]
 #[error("out of stock")]
-pub struct StockError;
+pub(crate) struct StockError;
 
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
-pub enum CheckoutError {
+pub(crate) enum CheckoutError {
     #[error(transparent)]
     Charge(#[from] CallError<ChargeError>),
     #[error(transparent)]
@@ -51,7 +51,7 @@ pub enum CheckoutError {
 }
 
 #[derive(Debug, Clone)]
-pub struct Psp {
+pub(crate) struct Psp {
     pub declines: bool,
 }
 
@@ -66,12 +66,12 @@ impl Psp {
 
 /// Takes the money.
 #[activity(start_to_close = "30s", retry = exponential("100ms", 2.0).max_interval("10s").max_attempts(5))]
-pub async fn charge(State(psp): State<Psp>, card: Card, total: Cents) -> Result<Receipt, ChargeError> {
+pub(crate) async fn charge(State(psp): State<Psp>, card: Card, total: Cents) -> Result<Receipt, ChargeError> {
     psp.charge(card, total, durable::activity::idempotency_key()).await
 }
 
 #[activity]
-pub async fn reserve(items: Vec<String>) -> Result<Hold, StockError> {
+pub(crate) async fn reserve(items: Vec<String>) -> Result<Hold, StockError> {
     if items.is_empty() {
         return Err(StockError);
     }
@@ -88,7 +88,7 @@ async fn ship(hold: u32, address: String) -> durable::Result<()> {
 }
 
 #[workflow(version = 2, timeout = "30d")]
-pub async fn checkout(order: Order) -> Result<Receipt, CheckoutError> {
+pub(crate) async fn checkout(order: Order) -> Result<Receipt, CheckoutError> {
     let hold = reserve(order.items.clone()).await?;
     let mut charged = charge(order.card, hold.total);
     let receipt = select! {
@@ -100,7 +100,7 @@ pub async fn checkout(order: Order) -> Result<Receipt, CheckoutError> {
     Ok(receipt)
 }
 
-pub fn all() -> durable::Registry {
+pub(crate) fn all() -> durable::Registry {
     durable::Registry::of((checkout, reserve, charge, ship))
 }
 

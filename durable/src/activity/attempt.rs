@@ -17,7 +17,7 @@ use crate::kernel::command::Outcome;
 use crate::kernel::event::{CallFailure, Payload, Text};
 use crate::kernel::id::{Attempt, RunId, Seq};
 use crate::payload::{self, PayloadCodec};
-use crate::workflow::answer::{Answer, Recorded};
+use crate::workflow::answer::RecordedError;
 use crate::workflow::definition::{Activity, Definition, end};
 
 /// An attempt. It never panics.
@@ -64,7 +64,7 @@ impl Job {
     where
         D: Activity,
         W: FnOnce(D::Input, &States) -> Result<F, Missing> + Send + 'static,
-        F: Future<Output = <D::Answer as Answer>::Returned> + Send + 'static,
+        F: Future<Output = D::Returned> + Send + 'static,
     {
         let Job { input, states, info } = self;
         let codec = info.codec;
@@ -81,7 +81,7 @@ impl Job {
     where
         D: Activity,
         W: FnOnce(D::Input, &States) -> Result<F, Missing> + Send + 'static,
-        F: FnOnce() -> <D::Answer as Answer>::Returned + Send + 'static,
+        F: FnOnce() -> D::Returned + Send + 'static,
     {
         let Job { input, states, info } = self;
         let (codec, inside) = (info.codec, Arc::new(info.clone()));
@@ -110,10 +110,10 @@ fn prepare<D: Activity, F>(
     work(input, states).map_err(|missing| AttemptEnd::unrecorded(format!("`{}` cannot run: {missing}", D::name())))
 }
 
-fn recorded<D: Definition>(returned: <D::Answer as Answer>::Returned, codec: PayloadCodec) -> AttemptEnd {
+fn recorded<D: Definition>(returned: D::Returned, codec: PayloadCodec) -> AttemptEnd {
     match end::<D>(returned, codec) {
         Ok(Ok(result)) => AttemptEnd::Completed(result),
-        Ok(Err(Recorded { error, text, retry })) => AttemptEnd::Failed { error, text, retry },
+        Ok(Err(RecordedError { error, text, retry })) => AttemptEnd::Failed { error, text, retry },
         Err(text) => AttemptEnd::unrecorded(text),
     }
 }
@@ -154,7 +154,7 @@ impl<F: Future<Output = AttemptEnd>> Future for InAttempt<F> {
 }
 
 /// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> Text {
+fn panic_text(panic: &(dyn Any + Send)) -> Text {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Text::cut(text.unwrap_or("a panic without text"), TEXT_LEN_MAX)
 }

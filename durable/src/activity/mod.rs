@@ -4,6 +4,8 @@ mod ambient;
 mod attempt;
 mod options;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use self::ambient::{AttemptInfo, idempotency_key, info, try_info};
 pub use self::attempt::{AttemptEnd, AttemptFuture, Job};

@@ -120,45 +120,62 @@ pub trait AskDefault {
 
 impl<E> AskDefault for Ask<'_, E> {}
 
-/// An error that comes back as itself.
+/// A value that can be recorded and comes back as itself.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be recorded as an error",
-    label = "neither recorded as itself nor as a `durable::Failure`",
-    note = "either derive `Serialize` and `Deserialize` for it: it then comes back as itself",
-    note = "or return `anyhow::Error`, `Box<dyn Error + Send + Sync>`, `String` or `durable::Result<T>`: it then comes \
-            back as a `durable::Failure`"
+    message = "`{Self}` cannot be recorded",
+    label = "not `Serialize + Deserialize`",
+    note = "derive `Serialize` and `Deserialize` for it",
+    note = "for an error, or return `anyhow::Error`, `Box<dyn Error + Send + Sync>`, `String` or `durable::Result<T>`: it \
+            then comes back as a `durable::Failure`"
 )]
 pub trait Recordable: Serialize + DeserializeOwned + Send + 'static {}
 
 #[diagnostic::do_not_recommend]
-impl<E: Serialize + DeserializeOwned + Send + 'static> Recordable for E {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> Recordable for T {}
 
-/// What a workflow or an activity returns: a `Result`.
+/// What a workflow or an activity returns, taken apart: a `Result`, whose error comes back as `MODE` says.
 #[diagnostic::on_unimplemented(
     message = "a workflow or an activity cannot return `{Self}`",
-    label = "not a `Result` of values that can be recorded",
+    label = "not a `Result`",
     note = "return `Result<T, E>`, where `T` is `Serialize + Deserialize`, and `E` is too or converts into \
             `Box<dyn Error + Send + Sync>`; `durable::Result<T>` takes every error by `?`"
 )]
-pub trait Returned<const MODE: u8>: Sized {
+pub trait Returned<const MODE: u8> {
     /// The value.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
+    type Output;
     /// The error as it comes back.
-    type Error: Send + 'static;
+    type Error;
     /// The error as the body returns it.
     type Written;
-
-    /// The result as it is.
-    fn into_result(self) -> Result<Self::Output, Self::Written>;
-    /// What is recorded of an error.
-    fn record(error: Self::Written, told: Told, codec: PayloadCodec) -> Result<Recorded, PayloadError>;
-    /// The error that was recorded.
-    fn recall(error: &Payload) -> Result<Self::Error, PayloadError>;
 }
+
+#[diagnostic::do_not_recommend]
+impl<T, E> Returned<TYPED> for Result<T, E> {
+    type Output = T;
+    type Error = E;
+    type Written = E;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E> Returned<FAILURE> for Result<T, E> {
+    type Output = T;
+    type Error = Failure;
+    type Written = E;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T> Returned<NEVER> for Result<T, Infallible> {
+    type Output = T;
+    type Error = Infallible;
+    type Written = Infallible;
+}
+
+/// What is recorded of a result: the value, or the error.
+pub(crate) type Recorded = Result<Payload, RecordedError>;
 
 /// An error as it is recorded.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct RecordedError {
     /// The error.
     pub error: Payload,
     /// Its text, for operators.
@@ -167,70 +184,84 @@ pub struct Recorded {
     pub retry: RetryHint,
 }
 
-impl<T, E> Returned<TYPED> for Result<T, E>
-where
-    T: Serialize + DeserializeOwned + Send + 'static,
-    E: Recordable,
-{
-    type Output = T;
-    type Error = E;
-    type Written = E;
+/// How an error comes back, as a type.
+#[derive(Debug)]
+pub enum Mode<const MODE: u8> {}
 
-    fn into_result(self) -> Result<T, E> {
-        self
+/// How a result `R` is recorded, and comes back as a value `T` or an error `E`; the body returns the error as `W`.
+pub trait Answer<R, T, E, W> {
+    /// What is recorded. `told` asks the error.
+    fn record(returned: R, told: impl FnOnce(&W) -> Told, codec: PayloadCodec) -> Result<Recorded, PayloadError>;
+    /// The value that was recorded.
+    fn value(value: &Payload) -> Result<T, PayloadError>;
+    /// The error that was recorded.
+    fn error(error: &Payload) -> Result<E, PayloadError>;
+}
+
+impl<T: Recordable, E: Recordable> Answer<Result<T, E>, T, E, E> for Mode<TYPED> {
+    fn record(
+        returned: Result<T, E>,
+        told: impl FnOnce(&E) -> Told,
+        codec: PayloadCodec,
+    ) -> Result<Recorded, PayloadError> {
+        let error = match returned {
+            Ok(value) => return payload::encode(codec, &value).map(Ok),
+            Err(error) => error,
+        };
+        let Told { text, retry } = told(&error);
+        let text = text.unwrap_or_else(|| as_json(&error));
+        Ok(Err(RecordedError { error: payload::encode(codec, &error)?, text, retry }))
     }
 
-    fn record(error: E, told: Told, codec: PayloadCodec) -> Result<Recorded, PayloadError> {
-        let text = told.text.unwrap_or_else(|| as_json(&error));
-        Ok(Recorded { error: payload::encode(codec, &error)?, text, retry: told.retry })
+    fn value(value: &Payload) -> Result<T, PayloadError> {
+        payload::decode(value)
     }
 
-    fn recall(error: &Payload) -> Result<E, PayloadError> {
+    fn error(error: &Payload) -> Result<E, PayloadError> {
         payload::decode(error)
     }
 }
 
-impl<T, E> Returned<FAILURE> for Result<T, E>
-where
-    T: Serialize + DeserializeOwned + Send + 'static,
-    E: IntoFailure,
-{
-    type Output = T;
-    type Error = Failure;
-    type Written = E;
-
-    fn into_result(self) -> Result<T, E> {
-        self
-    }
-
-    fn record(error: E, told: Told, codec: PayloadCodec) -> Result<Recorded, PayloadError> {
+impl<T: Recordable, E: IntoFailure> Answer<Result<T, E>, T, Failure, E> for Mode<FAILURE> {
+    fn record(
+        returned: Result<T, E>,
+        told: impl FnOnce(&E) -> Told,
+        codec: PayloadCodec,
+    ) -> Result<Recorded, PayloadError> {
+        let error = match returned {
+            Ok(value) => return payload::encode(codec, &value).map(Ok),
+            Err(error) => error,
+        };
+        let told = told(&error).retry;
         let (failure, retry) = error.into_failure();
-        let retry = if retry == RetryHint::Yes { told.retry } else { retry };
-        Ok(Recorded { error: payload::encode(codec, &failure)?, text: failure.message().into(), retry })
+        let retry = if retry == RetryHint::Yes { told } else { retry };
+        Ok(Err(RecordedError { error: payload::encode(codec, &failure)?, text: failure.message().into(), retry }))
     }
 
-    fn recall(error: &Payload) -> Result<Failure, PayloadError> {
+    fn value(value: &Payload) -> Result<T, PayloadError> {
+        payload::decode(value)
+    }
+
+    fn error(error: &Payload) -> Result<Failure, PayloadError> {
         payload::decode(error)
     }
 }
 
-impl<T> Returned<NEVER> for Result<T, Infallible>
-where
-    T: Serialize + DeserializeOwned + Send + 'static,
-{
-    type Output = T;
-    type Error = Infallible;
-    type Written = Infallible;
-
-    fn into_result(self) -> Result<T, Infallible> {
-        self
+impl<T: Recordable> Answer<Result<T, Infallible>, T, Infallible, Infallible> for Mode<NEVER> {
+    fn record(
+        returned: Result<T, Infallible>,
+        _: impl FnOnce(&Infallible) -> Told,
+        codec: PayloadCodec,
+    ) -> Result<Recorded, PayloadError> {
+        let Ok(value) = returned;
+        payload::encode(codec, &value).map(Ok)
     }
 
-    fn record(error: Infallible, _: Told, _: PayloadCodec) -> Result<Recorded, PayloadError> {
-        match error {}
+    fn value(value: &Payload) -> Result<T, PayloadError> {
+        payload::decode(value)
     }
 
-    fn recall(error: &Payload) -> Result<Infallible, PayloadError> {
+    fn error(error: &Payload) -> Result<Infallible, PayloadError> {
         payload::decode::<NoError>(error).map(|none| match none {})
     }
 }
@@ -238,48 +269,6 @@ where
 /// Decodes from nothing.
 #[derive(serde::Deserialize)]
 enum NoError {}
-
-/// A `Result` and how its error comes back, as one type.
-#[derive(Debug)]
-pub struct Answered<R, const MODE: u8>(PhantomData<fn() -> R>);
-
-/// How what a definition returns is recorded and comes back.
-pub trait Answer: 'static {
-    /// What the body returns.
-    type Returned;
-    /// The error as the body returns it.
-    type Written;
-    /// The value.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
-    /// The error as it comes back.
-    type Error: Send + 'static;
-
-    /// The result as it is.
-    fn into_result(returned: Self::Returned) -> Result<Self::Output, Self::Written>;
-    /// What is recorded of an error.
-    fn record(error: Self::Written, told: Told, codec: PayloadCodec) -> Result<Recorded, PayloadError>;
-    /// The error that was recorded.
-    fn recall(error: &Payload) -> Result<Self::Error, PayloadError>;
-}
-
-impl<R: Returned<MODE> + 'static, const MODE: u8> Answer for Answered<R, MODE> {
-    type Returned = R;
-    type Written = R::Written;
-    type Output = R::Output;
-    type Error = R::Error;
-
-    fn into_result(returned: R) -> Result<Self::Output, Self::Written> {
-        returned.into_result()
-    }
-
-    fn record(error: Self::Written, told: Told, codec: PayloadCodec) -> Result<Recorded, PayloadError> {
-        R::record(error, told, codec)
-    }
-
-    fn recall(error: &Payload) -> Result<Self::Error, PayloadError> {
-        R::recall(error)
-    }
-}
 
 /// What the value displays as, cut.
 pub(crate) fn display(value: &impl fmt::Display) -> Text {

@@ -212,8 +212,8 @@ pub(super) fn assert_unissued(pending: &Pending, name: &Text) {
 fn settle<D: Definition>(outcome: Outcome) -> Result<Result<D::Output, CallError<D::Error>>, String> {
     let told = |error: PayloadError| format!("the recorded result of `{}` does not decode: {error}", D::name());
     match outcome {
-        Outcome::Completed(value) => payload::decode(&value).map(Ok).map_err(told),
-        Outcome::Failed(failure) => failed(failure, |error| D::Answer::recall(error).map_err(told)).map(Err),
+        Outcome::Completed(value) => D::Answer::value(&value).map(Ok).map_err(told),
+        Outcome::Failed(failure) => failed(failure, |error| D::Answer::error(error).map_err(told)).map(Err),
         Outcome::Child { how, result } => {
             let ended = Ended { how, body: None, result, undone: Undone::default() };
             let result = ended.decode::<D>().map_err(told)?;
@@ -334,8 +334,8 @@ impl Ended {
 
     fn decode<D: Definition>(self) -> Result<Result<D::Output, RunError<D::Error>>, PayloadError> {
         let Ended { how, body, result, undone } = self;
-        match RunError::recall(how, body, undone, || D::Answer::recall(&result))? {
-            None => payload::decode(&result).map(Ok),
+        match RunError::recall(how, body, undone, || D::Answer::error(&result))? {
+            None => D::Answer::value(&result).map(Ok),
             Some(error) => Ok(Err(error)),
         }
     }

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answer::{Answer, Recorded, Told};
+use super::answer::{Answer, Recorded, RecordedError, Told};
 use super::options::{ChildOptions, WorkflowOptions};
 use crate::activity::{ActivityOptions, AttemptFuture, Job, Need};
 use crate::kernel::command::{CallActivity, Command, Inputs, StartChild};
@@ -25,19 +25,23 @@ pub trait Definition: Sized + 'static {
     type Kind: Kind;
     /// The arguments, by name.
     type Input: Serialize + DeserializeOwned + Send + 'static;
-    /// The value that it returns.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
-    /// The error as its caller sees it.
-    type Error: Send + 'static;
+    /// What the function returns: a `Result`.
+    type Returned;
+    /// Its value.
+    type Output;
+    /// Its error as the caller sees it.
+    type Error;
+    /// Its error as the function returns it.
+    type Written;
     /// How both are recorded.
-    type Answer: Answer<Output = Self::Output, Error = Self::Error>;
+    type Answer: Answer<Self::Returned, Self::Output, Self::Error, Self::Written>;
 
     /// The recorded name.
     fn name() -> Text;
     /// Enters it.
     fn register(registry: &mut Registry);
     /// What an error says about itself.
-    fn told(error: &<Self::Answer as Answer>::Written) -> Told;
+    fn told(error: &Self::Written) -> Told;
 }
 
 /// An activity's definition.
@@ -81,27 +85,18 @@ pub type BodyFuture = Pin<Box<dyn Future<Output = BodyEnd> + Send>>;
 pub fn body<D, F>(future: F, codec: PayloadCodec) -> BodyFuture
 where
     D: Workflow,
-    F: Future<Output = <D::Answer as Answer>::Returned> + Send + 'static,
+    F: Future<Output = D::Returned> + Send + 'static,
 {
     Box::pin(future.map(move |returned| match end::<D>(returned, codec) {
         Ok(Ok(result)) => BodyEnd::Ok(result),
-        Ok(Err(Recorded { error, text, .. })) => BodyEnd::Err { error, text },
+        Ok(Err(RecordedError { error, text, .. })) => BodyEnd::Err { error, text },
         Err(reason) => BodyEnd::Unrecorded(reason),
     }))
 }
 
 /// What is recorded of what a body or an attempt returned; an error says why it cannot be recorded.
-pub(crate) fn end<D: Definition>(
-    returned: <D::Answer as Answer>::Returned,
-    codec: PayloadCodec,
-) -> Result<Result<Payload, Recorded>, String> {
-    let recorded = match D::Answer::into_result(returned) {
-        Ok(value) => payload::encode(codec, &value).map(Ok),
-        Err(error) => {
-            let told = D::told(&error);
-            D::Answer::record(error, told, codec).map(Err)
-        }
-    };
+pub(crate) fn end<D: Definition>(returned: D::Returned, codec: PayloadCodec) -> Result<Recorded, String> {
+    let recorded = D::Answer::record(returned, D::told, codec);
     recorded.map_err(|error| format!("the result of `{}` cannot be recorded: {error}", D::name()))
 }
 

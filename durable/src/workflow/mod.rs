@@ -11,6 +11,8 @@ pub(crate) mod refused;
 mod signal;
 mod spawn;
 pub(crate) mod step;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use self::call::Call;

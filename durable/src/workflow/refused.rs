@@ -1,10 +1,9 @@
 //! What stands in the place of a function that a macro refused, so that its callers compile. It never runs: the program
 //! does not compile.
 
-use std::convert::Infallible;
 use std::marker::PhantomData;
 
-use super::answer::{Answer, Answered, NEVER, Told};
+use super::answer::{Answer, Mode, Returned, Told};
 use super::call::Call;
 use super::definition::{Activity, ActivityKind, BodyFuture, Definition, Kind, Workflow, WorkflowKind};
 use super::options::WorkflowOptions;
@@ -13,16 +12,23 @@ use crate::kernel::event::Text;
 use crate::payload::PayloadCodec;
 use crate::registry::Registry;
 
-/// A refused function's definition.
+/// A refused function's definition: what it returns is kept.
 #[derive(Debug)]
-pub struct Refused<K>(PhantomData<fn() -> K>);
+pub struct Refused<R, K, const MODE: u8>(PhantomData<fn() -> (R, K)>);
 
-impl<K: Kind> Definition for Refused<K> {
+impl<R, K, const MODE: u8> Definition for Refused<R, K, MODE>
+where
+    R: Returned<MODE> + 'static,
+    K: Kind,
+    Mode<MODE>: Answer<R, R::Output, R::Error, R::Written>,
+{
     type Kind = K;
     type Input = ();
-    type Output = ();
-    type Error = Infallible;
-    type Answer = Answered<Result<(), Infallible>, NEVER>;
+    type Returned = R;
+    type Output = R::Output;
+    type Error = R::Error;
+    type Written = R::Written;
+    type Answer = Mode<MODE>;
 
     fn name() -> Text {
         refused()
@@ -32,12 +38,16 @@ impl<K: Kind> Definition for Refused<K> {
         refused()
     }
 
-    fn told(error: &<Self::Answer as Answer>::Written) -> Told {
-        match *error {}
+    fn told(_: &R::Written) -> Told {
+        refused()
     }
 }
 
-impl Activity for Refused<ActivityKind> {
+impl<R, const MODE: u8> Activity for Refused<R, ActivityKind, MODE>
+where
+    R: Returned<MODE> + 'static,
+    Mode<MODE>: Answer<R, R::Output, R::Error, R::Written>,
+{
     fn options() -> ActivityOptions {
         refused()
     }
@@ -51,7 +61,11 @@ impl Activity for Refused<ActivityKind> {
     }
 }
 
-impl Workflow for Refused<WorkflowKind> {
+impl<R, const MODE: u8> Workflow for Refused<R, WorkflowKind, MODE>
+where
+    R: Returned<MODE> + 'static,
+    Mode<MODE>: Answer<R, R::Output, R::Error, R::Written>,
+{
     fn options() -> WorkflowOptions {
         refused()
     }
@@ -62,14 +76,20 @@ impl Workflow for Refused<WorkflowKind> {
 }
 
 /// The call of a refused activity.
-#[must_use]
-pub fn refused_activity() -> Call<Refused<ActivityKind>> {
+pub fn refused_activity<R, const MODE: u8>() -> Call<Refused<R, ActivityKind, MODE>>
+where
+    R: Returned<MODE> + 'static,
+    Mode<MODE>: Answer<R, R::Output, R::Error, R::Written>,
+{
     refused()
 }
 
 /// The call of a refused workflow.
-#[must_use]
-pub fn refused_workflow() -> Call<Refused<WorkflowKind>> {
+pub fn refused_workflow<R, const MODE: u8>() -> Call<Refused<R, WorkflowKind, MODE>>
+where
+    R: Returned<MODE> + 'static,
+    Mode<MODE>: Answer<R, R::Output, R::Error, R::Written>,
+{
     refused()
 }
 

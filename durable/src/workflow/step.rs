@@ -13,9 +13,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answer::{Answer, Answered, FAILURE, Recorded, TYPED, Told, display};
+use super::answer::{Answer, FAILURE, Mode, Recordable, RecordedError, TYPED, Told, display};
 use super::call::{assert_unissued, failed};
-use super::context::{Pending, What};
+use super::context::{Origin, Pending, What};
 use super::definition::{ActivityKind, Described, Kind};
 use crate::activity::{ActivityOptions, AttemptEnd, AttemptFuture, AttemptInfo, attempt};
 use crate::error::{CallError, IntoFailure, Retryable};
@@ -71,11 +71,14 @@ pub struct Step<T, E> {
     inner: Box<Inner<T, E>>,
 }
 
+/// Makes the step's name and input ready for its command; gone after the first poll.
+type Describe = Box<dyn FnOnce(&Origin) -> Result<Described, String> + Send>;
+
 struct Inner<T, E> {
     pending: Pending,
     name: Text,
     options: ActivityOptions,
-    describe: Option<Box<dyn FnOnce(&super::context::Origin) -> Result<Described, String> + Send>>,
+    describe: Option<Describe>,
     value: fn(&Payload) -> Result<T, PayloadError>,
     error: fn(&Payload) -> Result<E, PayloadError>,
 }
@@ -87,7 +90,6 @@ impl<T, E> Step<T, E> {
         I: Serialize + DeserializeOwned + Send + 'static,
         F: Fn(I) -> Fut + Send + 'static,
         Fut: Future<Output: StepReturned<M, Output = T, Error = E>> + Send + 'static,
-        T: DeserializeOwned,
     {
         let mut pending = Pending::build(What::Step { name: name.clone() });
         pending.attach(attempts::<I, F, Fut, M>(attempt));
@@ -97,11 +99,9 @@ impl<T, E> Step<T, E> {
                 pending,
                 name,
                 options: ActivityOptions::DEFAULT,
-                describe: Some(Box::new(move |origin| {
-                    Described::new(&described, &input, origin.codec, &origin.salt)
-                })),
-                value: payload::decode::<T>,
-                error: <Fut::Output as StepReturned<M>>::Answer::recall,
+                describe: Some(Box::new(move |origin| Described::new(&described, &input, origin.codec, &origin.salt))),
+                value: <Fut::Output as StepReturned<M>>::Answer::value,
+                error: <Fut::Output as StepReturned<M>>::Answer::error,
             }),
         }
     }
@@ -146,7 +146,8 @@ impl<T, E> Step<T, E> {
 
 impl<T, E> Inner<T, E> {
     fn settle(&self, outcome: Outcome) -> Result<Result<T, CallError<E>>, String> {
-        let told = |error: PayloadError| format!("the recorded result of step {:?} does not decode: {error}", self.name);
+        let told =
+            |error: PayloadError| format!("the recorded result of step {:?} does not decode: {error}", self.name);
         match outcome {
             Outcome::Completed(value) => (self.value)(&value).map(Ok).map_err(told),
             Outcome::Failed(failure) => failed(failure, |error| (self.error)(error).map_err(told)).map(Err),
@@ -196,13 +197,10 @@ where
                 Err(error) => return AttemptEnd::unrecorded(format!("the step's input does not decode: {error}")),
             };
             let future = work.lock().unwrap_or_else(PoisonError::into_inner)(input);
-            let recorded = match future.await.into_step_result() {
-                Ok(value) => payload::encode(codec, &value).map(Ok),
-                Err((error, told)) => <Fut::Output as StepReturned<M>>::Answer::record(error, told, codec).map(Err),
-            };
-            match recorded {
+            let told = <Fut::Output as StepReturned<M>>::told;
+            match <Fut::Output as StepReturned<M>>::Answer::record(future.await, told, codec) {
                 Ok(Ok(result)) => AttemptEnd::Completed(result),
-                Ok(Err(Recorded { error, text, retry })) => AttemptEnd::Failed { error, text, retry },
+                Ok(Err(RecordedError { error, text, retry })) => AttemptEnd::Failed { error, text, retry },
                 Err(error) => AttemptEnd::unrecorded(format!("the step's result cannot be recorded: {error}")),
             }
         })
@@ -218,16 +216,18 @@ where
     note = "or it is `anyhow::Error`, `Box<dyn Error + Send + Sync>`, `String` or `durable::Error`: it then comes back as a \
             `durable::Failure`"
 )]
-pub trait StepReturned<M> {
+pub trait StepReturned<M>: Sized {
     /// The value.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
+    type Output;
     /// The error as it comes back.
-    type Error: Send + 'static;
+    type Error;
+    /// The error as the closure returns it.
+    type Written;
     /// How both are recorded.
-    type Answer: Answer<Output = Self::Output, Error = Self::Error>;
+    type Answer: Answer<Self, Self::Output, Self::Error, Self::Written>;
 
-    /// The result, and what its error says about itself.
-    fn into_step_result(self) -> Result<Self::Output, (<Self::Answer as Answer>::Written, Told)>;
+    /// What the error says about itself.
+    fn told(error: &Self::Written) -> Told;
 }
 
 /// The error comes back as itself.
@@ -240,59 +240,47 @@ pub enum Opaque {}
 #[derive(Debug)]
 pub enum Words {}
 
+#[diagnostic::do_not_recommend]
 impl<T, E> StepReturned<Typed> for Result<T, E>
 where
-    T: Serialize + DeserializeOwned + Send + 'static,
-    E: Serialize + DeserializeOwned + Retryable + fmt::Display + Send + 'static,
+    T: Recordable,
+    E: Recordable + Retryable + fmt::Display,
 {
     type Output = T;
     type Error = E;
-    type Answer = Answered<Self, TYPED>;
+    type Written = E;
+    type Answer = Mode<TYPED>;
 
-    fn into_step_result(self) -> Result<T, (E, Told)> {
-        self.map_err(|error| {
-            let told = Told { text: Some(display(&error)), retry: error.retry() };
-            (error, told)
-        })
+    fn told(error: &E) -> Told {
+        Told { text: Some(display(error)), retry: error.retry() }
     }
 }
 
-impl<T, E> StepReturned<Opaque> for Result<T, E>
-where
-    T: Serialize + DeserializeOwned + Send + 'static,
-    E: IntoFailure + Deref<Target = dyn StdError + Send + Sync> + 'static,
-{
-    type Output = T;
-    type Error = crate::Failure;
-    type Answer = Answered<Self, FAILURE>;
+/// An error that only dereferences to one, as `anyhow::Error`, boxes and the crate's own do.
+pub trait Dereferencing: IntoFailure + Deref<Target = dyn StdError + Send + Sync> {}
 
-    fn into_step_result(self) -> Result<T, (E, Told)> {
-        self.map_err(|error| (error, Told::default()))
-    }
+impl<E: IntoFailure + Deref<Target = dyn StdError + Send + Sync>> Dereferencing for E {}
+
+macro_rules! failures {
+    ($([$($parameter:ident: $bound:path)?] $marker:ident, $error:ty;)*) => {
+        $(
+            #[diagnostic::do_not_recommend]
+            impl<T: Recordable, $($parameter: $bound)?> StepReturned<$marker> for Result<T, $error> {
+                type Output = T;
+                type Error = crate::Failure;
+                type Written = $error;
+                type Answer = Mode<FAILURE>;
+
+                fn told(_: &$error) -> Told {
+                    Told::default()
+                }
+            }
+        )*
+    };
 }
 
-impl<T> StepReturned<Words> for Result<T, String>
-where
-    T: Serialize + DeserializeOwned + Send + 'static,
-{
-    type Output = T;
-    type Error = crate::Failure;
-    type Answer = Answered<Self, FAILURE>;
-
-    fn into_step_result(self) -> Result<T, (String, Told)> {
-        self.map_err(|error| (error, Told::default()))
-    }
-}
-
-impl<T> StepReturned<Words> for Result<T, &'static str>
-where
-    T: Serialize + DeserializeOwned + Send + 'static,
-{
-    type Output = T;
-    type Error = crate::Failure;
-    type Answer = Answered<Self, FAILURE>;
-
-    fn into_step_result(self) -> Result<T, (&'static str, Told)> {
-        self.map_err(|error| (error, Told::default()))
-    }
+failures! {
+    [E: Dereferencing] Opaque, E;
+    [] Words, String;
+    [] Words, &'static str;
 }
