@@ -1,7 +1,7 @@
 //! A first walk through the public surface, on a real directory.
 
 use durable::prelude::*;
-use durable::{Run, Runtime, Signal};
+use durable::{Run, Runtime};
 
 const GO: Signal<u32> = Signal::new("go");
 

@@ -8,4 +8,5 @@ pub use serde::{Deserialize, Serialize};
 pub use crate::activity::State;
 pub use crate::error::{CallError, RunError};
 pub use crate::workflow::Signal;
+pub use crate::workflow::Signal;
 pub use crate::{join, select, try_join};
