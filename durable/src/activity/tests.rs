@@ -1,6 +1,5 @@
 //! Attempts of registered activities, as a runtime begins them: what comes out, and what is said about another one.
 
-use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
 use super::{AttemptEnd, AttemptInfo, States};
