@@ -8,5 +8,4 @@ pub use serde::{Deserialize, Serialize};
 pub use crate::activity::State;
 pub use crate::error::{CallError, RunError};
 pub use crate::workflow::Signal;
-pub use crate::workflow::Signal;
 pub use crate::{join, select, try_join};
