@@ -1,5 +1,7 @@
 //! A first walk through the public surface, on a real directory.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use durable::prelude::*;
 use durable::{Run, Runtime};
 

@@ -4,7 +4,9 @@
 #[cfg(all(test, feature = "runtime"))]
 extern crate self as durable;
 
+#[deny(clippy::disallowed_types, clippy::disallowed_methods)]
 pub mod codec;
+#[deny(clippy::disallowed_types, clippy::disallowed_methods)]
 pub mod kernel;
 pub mod seams;
 
@@ -13,7 +15,6 @@ pub mod seams;
 #[path = "private.rs"]
 pub mod __private;
 #[cfg(feature = "runtime")]
-#[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the floors from here up are not pure")]
 pub mod activity;
 #[cfg(feature = "runtime")]
 pub mod error;
@@ -24,12 +25,11 @@ pub mod prelude;
 #[cfg(feature = "runtime")]
 mod registry;
 #[cfg(feature = "runtime")]
-#[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the floors from here up are not pure")]
 pub mod runtime;
 #[cfg(feature = "runtime")]
+#[deny(clippy::disallowed_types, clippy::disallowed_methods)]
 pub mod store;
 #[cfg(feature = "runtime")]
-#[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the floors from here up are not pure")]
 pub mod workflow;
 
 #[cfg(feature = "runtime")]

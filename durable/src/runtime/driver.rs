@@ -67,6 +67,7 @@ pub(crate) struct Driver {
     next_caller: u64,
     reader: Reader,
     /// Starts that wait for a start of the same id whose closed runs are being looked up.
+    #[allow(clippy::vec_box, reason = "requests come boxed, and leave so")]
     starting: BTreeMap<(Text, Text), Vec<Box<StartRequest>>>,
     stopping: Option<Stopping>,
     failed: Option<Text>,
@@ -327,7 +328,7 @@ impl Driver {
     fn compare(&self, request: &StartRequest, closed: &ClosedRun) -> Result<Fit, Refused> {
         let started = self.started(request, Some(closed.started.salt))?;
         let entry = RunEntry::started(closed.started_at, &closed.started);
-        Ok(match entry.compare(&started, &self.build) {
+        Ok(match entry.compare(&started, request.call.inputs(), &self.build) {
             Likeness::Same | Likeness::Reshaped => Fit::Same,
             Likeness::Other => Fit::Other,
         })
@@ -341,8 +342,9 @@ impl Driver {
         match started {
             Ok(started) => {
                 let now = self.now();
+                let inputs = request.call.inputs();
                 let caller = self.caller(request.reply);
-                self.kernel.handle_start(Start { caller, started }, now, &mut self.hot);
+                self.kernel.handle_start(Start { caller, started, inputs }, now, &mut self.hot);
             }
             Err(refused) => {
                 let _ = request.reply.send(Answered::Refused(refused));

@@ -83,11 +83,6 @@ impl Hot {
         Hot { runs: BTreeMap::new(), steps: BTreeMap::new(), registry, check, codec, build }
     }
 
-    /// How many runs are in memory.
-    pub(crate) fn len(&self) -> usize {
-        self.runs.len()
-    }
-
     /// The closure of a step that has an attempt to make.
     pub(crate) fn step(&self, run: RunNo, seq: Seq) -> Option<StepFn> {
         self.steps.get(&run)?.get(&seq).cloned()

@@ -3,6 +3,7 @@
 
 pub mod disk;
 pub mod filter;
+#[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "sled has files and a thread of its own")]
 pub mod index;
 pub mod log;
 pub mod memory;

@@ -256,7 +256,6 @@ enum Stage {
 /// What a command is made from in its run.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    pub(crate) seq: Seq,
     pub(crate) salt: [u8; 16],
     pub(crate) now: Timestamp,
     pub(crate) codec: PayloadCodec,
@@ -295,7 +294,7 @@ impl Pending {
         if self.stage == Stage::Built {
             self.stage = Stage::Issued;
             let (salt, now) = run.machine(|machine| (machine.salt(), machine.now()));
-            let command = command(&Origin { seq, salt, now, codec: run.codec });
+            let command = command(&Origin { salt, now, codec: run.codec });
             let place = Place { file: self.built.file(), line: self.built.line() };
             run.issue(seq, &self.what, command, place);
             if let Some(step) = self.step.take() {

@@ -13,6 +13,7 @@ mod timers;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::command::Inputs;
 use super::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text};
 use super::id::{EventNo, Position, RunId, RunNo, Seq, Timestamp};
 use super::machine::{Issued, TurnDone};
@@ -442,6 +443,8 @@ pub struct Start {
     pub caller: Caller,
     /// The run as it will be recorded.
     pub started: RunStarted,
+    /// What another input means where the id is known.
+    pub inputs: Inputs,
 }
 
 /// A signal, as a caller sends it.

@@ -5,7 +5,7 @@ use super::{
     Answer, Caller, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Memory, Now, Replayed, Residence,
     SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
 };
-use crate::kernel::command::{Command, StartChild};
+use crate::kernel::command::{Command, Inputs, StartChild};
 use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text};
 use crate::kernel::id::{EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, TurnDone};
@@ -14,10 +14,10 @@ use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
 impl Kernel {
     /// Starts a run, or attaches to the open one of the same id. That no closed run has the id was made sure before.
     pub fn handle_start(&mut self, start: Start, now: Now, turns: &mut dyn Turns) {
-        let Start { caller, started } = start;
+        let Start { caller, started, inputs } = start;
         let key = (started.namespace.clone(), started.id.clone());
         if let Some(run) = self.tables.ids.get(&key).copied() {
-            self.attach(caller, run, &started);
+            self.attach(caller, run, &started, inputs);
         } else {
             let run = self.next_run();
             self.hold(Effect::Answer(caller, Answer::Started { run, id: started.run }));
@@ -223,9 +223,9 @@ impl Kernel {
         run
     }
 
-    fn attach(&mut self, caller: Caller, run: RunNo, started: &RunStarted) {
+    fn attach(&mut self, caller: Caller, run: RunNo, started: &RunStarted, inputs: Inputs) {
         let Some(entry) = self.tables.open.get(&run) else { return };
-        let answer = match entry.compare(started, &self.config.build) {
+        let answer = match entry.compare(started, inputs, &self.config.build) {
             Likeness::Same => Answer::Attached { run, id: entry.run, reshaped: false },
             Likeness::Reshaped => Answer::Attached { run, id: entry.run, reshaped: true },
             Likeness::Other => Answer::Conflict(Box::new(entry.clone())),
@@ -540,15 +540,16 @@ pub enum Likeness {
 impl RunEntry {
     /// Compares a start with this run; the start's digests were made with this run's salt.
     #[must_use]
-    pub fn compare(&self, started: &RunStarted, build: &Text) -> Likeness {
+    pub fn compare(&self, started: &RunStarted, inputs: Inputs, build: &Text) -> Likeness {
         if self.workflow != started.workflow {
             return Likeness::Other;
         }
-        match (self.value == started.value, self.shape == started.shape) {
-            (true, true) => Likeness::Same,
-            (_, true) => Likeness::Other,
-            (_, false) if self.build == *build => Likeness::Other,
-            (_, false) => Likeness::Reshaped,
+        let (same_value, same_shape) = (self.value == started.value, self.shape == started.shape);
+        match inputs {
+            _ if same_value && same_shape => Likeness::Same,
+            Inputs::Loose => Likeness::Same,
+            Inputs::Checked if !same_shape && self.build != *build => Likeness::Reshaped,
+            Inputs::Checked | Inputs::Strict => Likeness::Other,
         }
     }
 
