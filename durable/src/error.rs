@@ -194,8 +194,8 @@ impl<E: fmt::Display> fmt::Display for RunError<E> {
             RunError::CompensationFailed { cause: Some(cause), undone } => {
                 write!(f, "{cause}; then a compensation failed{undone}")
             }
-            RunError::NotStarted => f.write_str("the run was not started: its workflow id is taken"),
-            RunError::Decode(text) => write!(f, "the recorded result does not decode: {text}"),
+            RunError::NotStarted => f.write_str("the run was not started: its workflow id is taken [E0314]"),
+            RunError::Decode(text) => write!(f, "the recorded result does not decode: {text} [E0313]"),
             RunError::Store(text) => write!(f, "the store cannot answer: {text}"),
         }
     }

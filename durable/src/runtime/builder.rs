@@ -222,7 +222,7 @@ async fn open_log(disk: Arc<dyn Disk>, seams: Seams, options: Options) -> Result
     let opening = log::open(disk, seams.clone(), options);
     // A caller that gave up does not want the log any more: it is let go with the writer.
     seams.spawn.blocking("durable-open", Box::pin(async move { drop(give.send(opening.await)) }));
-    opened.await.map_err(|_| OpenError::NoTokio)?.map_err(OpenError::Store)
+    opened.await.map_err(|_| OpenError::NoThread)?.map_err(OpenError::Store)
 }
 
 /// Tells the driver and whoever waits for room that the log moved.
@@ -237,6 +237,6 @@ fn listener(send: tokio::sync::mpsc::UnboundedSender<Message>, moved: Arc<Notify
 /// With `panic = "abort"` a panic of an activity ends the process instead of the attempt.
 fn warn_of_abort() {
     if cfg!(panic = "abort") {
-        tracing::warn!("this program is built with `panic = \"abort\"`: a panic in an activity or a workflow ends the process");
+        tracing::warn!("this program is built with `panic = \"abort\"`: a panic in an activity or a workflow ends the process [E0316]");
     }
 }

@@ -405,7 +405,7 @@ impl Driver {
             None => match self.registry.activity(order.name.as_str()) {
                 Some(entry) => entry.attempt(order.input.clone(), &self.states, info),
                 None => {
-                    let reason = format!("`{}` has neither a closure nor a registered activity", order.name);
+                    let reason = format!("`{}` has neither a closure nor a registered activity; report this [E0209]", order.name);
                     return self.warn(order.run, &reason.into());
                 }
             },

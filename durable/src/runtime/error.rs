@@ -176,6 +176,8 @@ pub enum OpenError {
     Store(crate::store::log::OpenError),
     /// It is opened outside a tokio runtime.
     NoTokio,
+    /// The system gave no thread to open the store on.
+    NoThread,
 }
 
 impl fmt::Display for OpenError {
@@ -187,6 +189,9 @@ impl fmt::Display for OpenError {
             }
             OpenError::Store(error) => error.fmt(f),
             OpenError::NoTokio => f.write_str("a runtime is opened inside a tokio runtime, current-thread or multi-thread [E0311]"),
+            OpenError::NoThread => {
+                f.write_str("the system gave no thread to open the store on: raise the limit, or end what uses them up [E0315]")
+            }
         }
     }
 }
@@ -195,7 +200,7 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             OpenError::Store(error) => std::error::Error::source(error),
-            OpenError::Registry(_) | OpenError::NoTokio => None,
+            OpenError::Registry(_) | OpenError::NoTokio | OpenError::NoThread => None,
         }
     }
 }

@@ -264,10 +264,10 @@ impl From<Refused> for LookupError {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refused::ShuttingDown => f.write_str("the runtime is shutting down"),
+            Refused::ShuttingDown => f.write_str("the runtime is shutting down [E0305]"),
             Refused::NoSpace => f.write_str("the disk is full: nothing new is taken until there is space [E0109]"),
             Refused::Store(reason) => reason.fmt(f),
-            Refused::Input(reason) => write!(f, "the input cannot be recorded: {reason}"),
+            Refused::Input(reason) => write!(f, "the input cannot be recorded: {reason} [E0304]"),
         }
     }
 }

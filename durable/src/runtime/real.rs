@@ -123,7 +123,7 @@ impl Spawn for TokioSpawn {
     fn blocking(&self, name: &str, task: Task) {
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || block_on(task));
         if let Err(error) = spawned {
-            tracing::error!(%error, name, "a thread could not be started");
+            tracing::error!(%error, name, "a thread could not be started [E0315]");
         }
     }
 

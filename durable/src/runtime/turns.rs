@@ -112,7 +112,7 @@ impl Hot {
 
     fn replay_silently(&mut self, run: RunNo, journal: Journal) -> Result<Replayed, LoadFailure> {
         let Some((_, _, Event::RunStarted(started))) = journal.first() else {
-            return Err(LoadFailure::Outside("its journal does not begin with its start".into()));
+            return Err(LoadFailure::Outside("its journal does not begin with its start; report this [E0209]".into()));
         };
         self.make(run, started)?;
         let next = journal.last().map(|(no, _, _)| no.next()).unwrap_or_default();
@@ -128,7 +128,7 @@ impl Hot {
                 Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
                 Event::Turn { of, entries } => {
                     let Some((at, event)) = waiting.remove(&of) else {
-                        return Err(LoadFailure::Outside(format!("its turn of event {of} has no such event").into()));
+                        return Err(LoadFailure::Outside(format!("its turn of event {of} has no such event; report this [E0209]").into()));
                     };
                     let done = self.replay_turn(run, (of, at, event), entries)?;
                     asked.extend(done.into_iter().map(|issued| (issued.seq, issued)));
@@ -201,7 +201,7 @@ impl Hot {
         expected: Option<Vec<Entry>>,
     ) -> TurnEnd {
         let Some(hot) = self.runs.get_mut(&run) else {
-            return TurnEnd::Stuck("it is not in memory".into());
+            return TurnEnd::Stuck("it is to be polled and not in memory; report this [E0209]".into());
         };
         hot.context.machine(|machine| machine.deliver(no, at, event, expected));
         let driven = hot.drive(cause(event));
@@ -347,7 +347,7 @@ impl HotRun {
         }));
         if let Err(panic) = dropped {
             let panic = panic_text(panic.as_ref());
-            tracing::error!(%panic, "a destructor panicked while its run was put away");
+            tracing::error!(%panic, "a destructor panicked while its run was put away [E0210]");
         }
     }
 }
