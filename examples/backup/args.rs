@@ -12,8 +12,8 @@ Usage: backup --from DIR --to DIR [--store DIR] [--effects FILE] [--crash-after 
   --from DIR       what is copied: contents, links, empty directories, permission bits (no owners, times, attributes)
   --to DIR         where to; made if it is not there. At the end it holds manifest.tsv as well: path, size, SHA-256, outcome
   --store DIR      where the progress is kept; <to>.durable unless this is given. One store is one backup
-  --effects FILE   appends a synced line `RUN/ACTIVITY/KEY ATTEMPT` when an attempt of an activity begins: the workflow id, the
-                   activity's name and the idempotency key, then the number of the attempt. For tests
+  --effects FILE   appends a synced line `RUN/ACTIVITY/KEY ATTEMPT` when an attempt of an activity begins: the workflow id (`backup`,
+                   or `backup/file-17`), the activity's name, the idempotency key, the number of the attempt. For tests
   --crash-after N  aborts the process when the N-th activity is done and not yet recorded. For tests
 
 In manifest.tsv bytes of a path that are no UTF-8, control characters and `%` are written as `%` and two hex digits.
