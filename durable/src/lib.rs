@@ -42,11 +42,12 @@ pub use self::{
     payload::PayloadCodec,
     registry::{Item, Items, Registry, RegistryFault, WorkflowFn},
     runtime::{
-        Blocked, Builder, Description, LookupError, OpenError, Run, Runtime, ShutdownError, SignalError, StartError, Status,
+        Blocked, Builder, Description, LookupError, OpenError, ReadOnly, Run, Runtime, ShutdownError, SignalError,
+        StartError, Status,
     },
     workflow::{
-        Call, Elapsed, JoinHandle, JoinSet, Random, Recv, Signal, Sleep, Step, Timeout, now, random, sleep, sleep_until, spawn, step,
-        step_with, timeout, uuid,
+        Call, Elapsed, JoinHandle, JoinSet, Random, Recv, Signal, Sleep, Step, Timeout, now, random, sleep,
+        sleep_until, spawn, step, step_with, timeout, uuid,
     },
 };
 #[cfg(feature = "runtime")]

@@ -40,8 +40,7 @@ enum Json {
 }
 
 fn options() -> Options {
-    let mut options =
-        Options { runs: 256, steps: 10, payload: 100, dir: std::env::temp_dir(), json: Json::No };
+    let mut options = Options { runs: 256, steps: 10, payload: 100, dir: std::env::temp_dir(), json: Json::No };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap_or_else(|| panic!("{word} takes a value"));
@@ -67,7 +66,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (begin, cpu) = (Instant::now(), usage::cpu());
     let payload = "x".repeat(options.payload);
     let mut runs = Vec::with_capacity(options.runs);
-    let starts = (0..options.runs).map(|run| rt.start(steps(options.steps, payload.clone())).id(format!("run-{run}")).into_future());
+    let starts = (0..options.runs)
+        .map(|run| rt.start(steps(options.steps, payload.clone())).id(format!("run-{run}")).into_future());
     for started in futures::future::join_all(starts).await {
         runs.push(started?);
     }

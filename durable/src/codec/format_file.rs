@@ -84,10 +84,7 @@ mod tests {
             decode(b"durable\nformat 1\nrevision 0\nanything"),
             Err(FormatError::Other { format: 1, revision: 0 })
         );
-        assert_eq!(
-            decode(b"durable\nformat 0\nrevision 2\n"),
-            Err(FormatError::Other { format: 0, revision: 2 })
-        );
+        assert_eq!(decode(b"durable\nformat 0\nrevision 2\n"), Err(FormatError::Other { format: 0, revision: 2 }));
     }
 
     #[test]

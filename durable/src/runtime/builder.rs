@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+use super::definitions::Definitions;
 use super::driver::{Driver, Parts};
 use super::error::OpenError;
 use super::real::{SystemClock, SystemEntropy, TokioSpawn};
@@ -19,6 +20,7 @@ use super::{Inner, Runtime};
 use crate::activity::States;
 use crate::kernel::engine::{Config, Kernel, Now, Residence, Stop};
 use crate::kernel::event::Text;
+use crate::kernel::tables::Tables;
 use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
 use crate::seams::Seams;
@@ -28,10 +30,10 @@ use crate::store::real::RealDisk;
 use crate::store::{Listener, Store};
 
 /// How many attempts may wait in flight at once, unless told otherwise.
-const ATTEMPTS: usize = 1_000;
+pub(super) const ATTEMPTS: usize = 1_000;
 
 /// How many bytes may wait for the log before starts and signals wait too.
-const QUEUED_BYTES: usize = 64 << 20;
+pub(super) const QUEUED_BYTES: usize = 64 << 20;
 
 /// The world that a runtime works in: the real one, or a simulator's. Outside the crate's stability promise.
 #[derive(Debug, Clone)]
@@ -165,55 +167,110 @@ impl Builder {
 
     async fn open_in(self, world: World) -> Result<Runtime, OpenError> {
         let World { seams, disk } = world;
-        let Seams { clock, entropy, spawn } = seams.clone();
-        let build = self.build.unwrap_or_else(|| entropy.build_id().into());
-        let (send, receive) = unbounded_channel();
-        let moved = Arc::new(Notify::new());
-        let options = Options::new(self.dir, log::rung_by(listener(send.clone(), Arc::clone(&moved))));
-        let (log, writer, recovered) = open_log(disk, seams, options).await?;
-        let log: Arc<dyn Store> = Arc::new(log);
-        spawn.blocking("durable-log", Box::pin(writer.run()));
+        let wires = Wires::new();
+        let options = Options::new(self.dir, log::rung_by(wires.listener()));
+        let (log, writer, recovered) = open_log(disk, seams.clone(), options).await?;
+        seams.spawn.blocking("durable-log", Box::pin(writer.run()));
         warn_of_abort();
-        let mut seed = [0; 8];
-        entropy.fill(&mut seed);
-        let config = Config {
-            build: build.clone(),
-            pid: entropy.pid(),
-            host: entropy.host().into(),
-            attempts: self.attempts,
-            residence: self.residence,
-            seed: u64::from_le_bytes(seed),
+        let store = Opened {
+            store: Arc::new(log),
+            tables: recovered.tables,
+            stop: if recovered.is_clean { Stop::Clean } else { Stop::Unclean },
         };
-        let stop = if recovered.is_clean { Stop::Clean } else { Stop::Unclean };
-        let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
-        let kernel = Kernel::open(config, recovered.tables, stop, now);
-        let registry = Arc::new(self.registry);
-        let hot = Hot::new(Arc::clone(&registry), self.codec, build.clone());
-        let shared = Arc::new(Shared {
-            send: send.clone(),
-            log: Arc::clone(&log),
-            codec: self.codec,
-            entropy: Arc::clone(&entropy),
-            queued_bytes_max: self.queued_bytes_max,
-            moved,
-        });
-        let driver = Driver::new(Parts {
-            kernel,
-            hot,
-            log,
-            registry: Arc::clone(&registry),
+        let setting = Setting {
+            definitions: Arc::new(Definitions::of(self.registry)),
             states: self.states,
+            build: self.build.unwrap_or_else(|| seams.entropy.build_id().into()),
             codec: self.codec,
-            build,
-            clock,
-            spawn: Arc::clone(&spawn),
-            entropy,
-            send,
-            receive,
-        });
-        spawn.task(Box::pin(driver.run()));
-        Ok(Runtime { inner: Arc::new(Inner { shared, registry, spawn }) })
+            attempts: self.attempts,
+            queued_bytes_max: self.queued_bytes_max,
+            residence: self.residence,
+        };
+        Ok(assemble(store, setting, seams, wires))
     }
+}
+
+/// A store that was opened.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) tables: Tables,
+    pub(super) stop: Stop,
+}
+
+/// What an application chose.
+pub(super) struct Setting {
+    pub(super) definitions: Arc<Definitions>,
+    pub(super) states: States,
+    pub(super) build: Text,
+    pub(super) codec: PayloadCodec,
+    pub(super) attempts: usize,
+    pub(super) queued_bytes_max: usize,
+    pub(super) residence: Residence,
+}
+
+/// The ways between the store, the driver and the handles.
+pub(super) struct Wires {
+    send: UnboundedSender<Message>,
+    receive: UnboundedReceiver<Message>,
+    moved: Arc<Notify>,
+}
+
+impl Wires {
+    pub(super) fn new() -> Wires {
+        let (send, receive) = unbounded_channel();
+        Wires { send, receive, moved: Arc::new(Notify::new()) }
+    }
+
+    /// Tells the driver and whoever waits for room that the store moved.
+    pub(super) fn listener(&self) -> Listener {
+        let (send, moved) = (self.send.clone(), Arc::clone(&self.moved));
+        Arc::new(move || {
+            // The driver is gone when the runtime is.
+            let _ = send.send(Message::LogMoved);
+            moved.notify_waiters();
+        })
+    }
+}
+
+/// Puts a runtime together and starts its driver.
+pub(super) fn assemble(opened: Opened, setting: Setting, seams: Seams, wires: Wires) -> Runtime {
+    let Seams { clock, entropy, spawn } = seams;
+    let Wires { send, receive, moved } = wires;
+    let mut seed = [0; 8];
+    entropy.fill(&mut seed);
+    let config = Config {
+        build: setting.build.clone(),
+        pid: entropy.pid(),
+        host: entropy.host().into(),
+        attempts: setting.attempts,
+        residence: setting.residence,
+        seed: u64::from_le_bytes(seed),
+    };
+    let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
+    let shared = Arc::new(Shared {
+        send: send.clone(),
+        log: Arc::clone(&opened.store),
+        codec: setting.codec,
+        entropy: Arc::clone(&entropy),
+        queued_bytes_max: setting.queued_bytes_max,
+        moved,
+    });
+    let driver = Driver::new(Parts {
+        kernel: Kernel::open(config, opened.tables, opened.stop, now),
+        hot: Hot::new(Arc::clone(&setting.definitions), setting.codec, setting.build.clone()),
+        log: opened.store,
+        definitions: Arc::clone(&setting.definitions),
+        states: setting.states,
+        codec: setting.codec,
+        build: setting.build,
+        clock,
+        spawn: Arc::clone(&spawn),
+        entropy,
+        send,
+        receive,
+    });
+    spawn.task(Box::pin(driver.run()));
+    Runtime { inner: Arc::new(Inner { shared, definitions: setting.definitions, spawn }) }
 }
 
 /// Opens the log on a thread that may wait for the disk.
@@ -225,18 +282,11 @@ async fn open_log(disk: Arc<dyn Disk>, seams: Seams, options: Options) -> Result
     opened.await.map_err(|_| OpenError::NoThread)?.map_err(OpenError::Store)
 }
 
-/// Tells the driver and whoever waits for room that the log moved.
-fn listener(send: tokio::sync::mpsc::UnboundedSender<Message>, moved: Arc<Notify>) -> Listener {
-    Arc::new(move || {
-        // The driver is gone when the runtime is.
-        let _ = send.send(Message::LogMoved);
-        moved.notify_waiters();
-    })
-}
-
 /// With `panic = "abort"` a panic of an activity ends the process instead of the attempt.
 fn warn_of_abort() {
     if cfg!(panic = "abort") {
-        tracing::warn!("this program is built with `panic = \"abort\"`: a panic in an activity or a workflow ends the process [E0316]");
+        tracing::warn!(
+            "this program is built with `panic = \"abort\"`: a panic in an activity or a workflow ends the process [E0316]"
+        );
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
 use super::attempts::{self, InFlight};
+use super::definitions::Definitions;
 use super::reader::{Job, Reader};
 use super::request::{Answered, Fit, Message, Refused, Reply, StartRequest};
 use super::turns::Hot;
@@ -22,7 +23,6 @@ use crate::kernel::event::{RunStarted, Text};
 use crate::kernel::id::{RunId, RunNo, Seq};
 use crate::kernel::tables::RunEntry;
 use crate::payload::PayloadCodec;
-use crate::registry::Registry;
 use crate::seams::{Clock, Entropy, Spawn};
 use crate::store::{ClosedRun, Store};
 
@@ -40,7 +40,7 @@ pub(crate) struct Parts {
     pub(crate) kernel: Kernel,
     pub(crate) hot: Hot,
     pub(crate) log: Arc<dyn Store>,
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) definitions: Arc<Definitions>,
     pub(crate) states: States,
     pub(crate) codec: PayloadCodec,
     pub(crate) build: Text,
@@ -55,7 +55,7 @@ pub(crate) struct Driver {
     kernel: Kernel,
     hot: Hot,
     log: Arc<dyn Store>,
-    registry: Arc<Registry>,
+    definitions: Arc<Definitions>,
     states: States,
     codec: PayloadCodec,
     build: Text,
@@ -89,14 +89,14 @@ enum Flow {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Driver {
-        let Parts { kernel, hot, log, registry, states, codec, build, clock, spawn, entropy, send, receive } = parts;
+        let Parts { kernel, hot, log, definitions, states, codec, build, clock, spawn, entropy, send, receive } = parts;
         let attempts = InFlight::new(Arc::clone(&clock), Arc::clone(&spawn), send.clone());
         let reader = Reader::start(Arc::clone(&log), spawn.as_ref(), send);
         Driver {
             kernel,
             hot,
             log,
-            registry,
+            definitions,
             states,
             codec,
             build,
@@ -402,10 +402,13 @@ impl Driver {
         let info = attempts::info(&order, self.codec);
         let future = match self.hot.step(order.run, order.seq) {
             Some(step) => step(order.input.clone(), info),
-            None => match self.registry.activity(order.name.as_str()) {
+            None => match self.definitions.activity(order.name.as_str()) {
                 Some(entry) => entry.attempt(order.input.clone(), &self.states, info),
                 None => {
-                    let reason = format!("`{}` has neither a closure nor a registered activity; report this [E0209]", order.name);
+                    let reason = format!(
+                        "`{}` has neither a closure nor a registered activity; report this [E0209]",
+                        order.name
+                    );
                     return self.warn(order.run, &reason.into());
                 }
             },
@@ -416,14 +419,7 @@ impl Driver {
         }
     }
 
-    fn report(
-        &mut self,
-        run: RunNo,
-        seq: Seq,
-        attempt: crate::kernel::id::Attempt,
-        report: AttemptReport,
-        now: Now,
-    ) {
+    fn report(&mut self, run: RunNo, seq: Seq, attempt: crate::kernel::id::Attempt, report: AttemptReport, now: Now) {
         if let AttemptReport::Completed(_) = report {
             self.hot.forget_step(run, seq);
         }
@@ -513,4 +509,3 @@ impl Driver {
         bytes
     }
 }
-

@@ -50,7 +50,10 @@ impl fmt::Display for StartError {
                 write!(f, "workflow `{workflow}` is not registered: add it to `.register((.., {workflow}))` [E0301]")
             }
             StartError::Unregistered { workflow, instead: Some(instead) } => {
-                write!(f, "workflow `{workflow}` is not the one that is registered under that name: `{instead}` [E0301]")
+                write!(
+                    f,
+                    "workflow `{workflow}` is not the one that is registered under that name: `{instead}` [E0301]"
+                )
             }
             StartError::Conflict { id, stored, asked } => write!(
                 f,
@@ -188,10 +191,12 @@ impl fmt::Display for OpenError {
                 write!(f, "{} [E0310]", faults.join("; "))
             }
             OpenError::Store(error) => error.fmt(f),
-            OpenError::NoTokio => f.write_str("a runtime is opened inside a tokio runtime, current-thread or multi-thread [E0311]"),
-            OpenError::NoThread => {
-                f.write_str("the system gave no thread to open the store on: raise the limit, or end what uses them up [E0315]")
+            OpenError::NoTokio => {
+                f.write_str("a runtime is opened inside a tokio runtime, current-thread or multi-thread [E0311]")
             }
+            OpenError::NoThread => f.write_str(
+                "the system gave no thread to open the store on: raise the limit, or end what uses them up [E0315]",
+            ),
         }
     }
 }

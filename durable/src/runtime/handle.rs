@@ -149,7 +149,11 @@ impl<T, E> Run<T, E> {
     ///
     /// # Journal
     /// Records the value. It stays buffered until the run receives it; at most 10,000 are.
-    pub async fn signal<V: Serialize + DeserializeOwned>(&self, signal: Signal<V>, value: V) -> Result<(), SignalError> {
+    pub async fn signal<V: Serialize + DeserializeOwned>(
+        &self,
+        signal: Signal<V>,
+        value: V,
+    ) -> Result<(), SignalError> {
         self.send(signal, value, Sender::Anonymous).await
     }
 

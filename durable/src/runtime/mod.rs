@@ -3,9 +3,12 @@
 
 mod attempts;
 mod builder;
+mod definitions;
+mod direct;
 mod driver;
 mod error;
 mod handle;
+mod read_only;
 mod reader;
 mod real;
 mod request;
@@ -26,14 +29,16 @@ use tokio::sync::oneshot;
 pub use self::builder::{Builder, World};
 pub use self::error::{LookupError, OpenError, ShutdownError, SignalError, StartError};
 pub use self::handle::{Blocked, Run};
+pub use self::read_only::ReadOnly;
 pub use self::status::{Description, Status, WaitsFor, What};
 
+use self::definitions::Definitions;
 use self::request::{Answered, Fit, Message, Refused, StartRequest};
 use self::shared::Shared;
 use crate::kernel::engine::Answer;
 use crate::kernel::event::Text;
 use crate::kernel::id::RunId;
-use crate::registry::{Registry, WorkflowFn};
+use crate::registry::WorkflowFn;
 use crate::seams::Spawn;
 use crate::workflow::Call;
 use crate::workflow::call::{Ended, StartCall};
@@ -56,7 +61,7 @@ pub struct Runtime {
 
 struct Inner {
     shared: Arc<Shared>,
-    registry: Arc<Registry>,
+    definitions: Arc<Definitions>,
     spawn: Arc<dyn Spawn>,
 }
 
@@ -71,7 +76,7 @@ impl Drop for Inner {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("registry", &self.inner.registry).finish_non_exhaustive()
+        f.debug_struct("Runtime").field("definitions", &self.inner.definitions).finish_non_exhaustive()
     }
 }
 
@@ -79,6 +84,14 @@ impl Runtime {
     /// Prepares to open the store in this directory; it is made if there is none.
     pub fn builder(dir: impl Into<PathBuf>) -> Builder {
         Builder::new(dir.into())
+    }
+
+    /// Opens a store for reading alone: also while another process has it open, or when it is damaged. Nothing is written or locked.
+    ///
+    /// # Errors
+    /// When the directory holds no store, or one of another format.
+    pub async fn open_read_only(dir: impl Into<PathBuf>) -> Result<ReadOnly, OpenError> {
+        ReadOnly::open(dir.into()).await
     }
 
     /// Starts a run. Set its id with [`id`](Starting::id), then await it: when that returns, the run is on disk.
@@ -120,12 +133,7 @@ impl Runtime {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub async fn run_in<F, M>(
-        &self,
-        _: F,
-        namespace: &str,
-        id: &str,
-    ) -> Result<Run<F::Output, F::Error>, LookupError>
+    pub async fn run_in<F, M>(&self, _: F, namespace: &str, id: &str) -> Result<Run<F::Output, F::Error>, LookupError>
     where
         F: WorkflowFn<M>,
     {
@@ -133,7 +141,9 @@ impl Runtime {
         let (namespace, id) = (Text::from(namespace), Text::from(id));
         let find = |reply| Message::Find { namespace: namespace.clone(), id: id.clone(), reply };
         let (no, run, stored) = match self.inner.shared.ask(find).await? {
-            Answered::By(Answer::Described(entry, _)) => (self.number(&namespace, &id).await?, entry.run, entry.workflow),
+            Answered::By(Answer::Described(entry, _)) => {
+                (self.number(&namespace, &id).await?, entry.run, entry.workflow)
+            }
             Answered::Closed(closed, _) => (closed.run, closed.started.run, closed.started.workflow),
             Answered::Refused(refused) => return Err(refused.into()),
             Answered::By(_) => return Err(LookupError::NotFound { id: id.to_string() }),
@@ -272,7 +282,7 @@ impl Runtime {
     fn check(&self, call: &StartCall) -> Result<(), StartError> {
         let (type_id, _) = call.definition();
         let name = call.name();
-        let registered = self.inner.registry.workflow(name.as_str(), call.version());
+        let registered = self.inner.definitions.workflow(name.as_str(), call.version());
         match registered {
             Some(entry) if entry.type_id == type_id => Ok(()),
             other => Err(StartError::Unregistered {

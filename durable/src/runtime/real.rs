@@ -70,7 +70,9 @@ impl Entropy for SystemEntropy {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let digits: Vec<u8> = text.bytes().filter_map(|c| char::from(c).to_digit(16)).map(|d| d as u8).collect();
         let mut id = [0; 16];
-        id.iter_mut().zip(digits.chunks_exact(2)).for_each(|(byte, pair)| *byte = pair.iter().fold(0, |b, d| b << 4 | d));
+        id.iter_mut()
+            .zip(digits.chunks_exact(2))
+            .for_each(|(byte, pair)| *byte = pair.iter().fold(0, |b, d| b << 4 | d));
         id
     }
 

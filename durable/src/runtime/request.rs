@@ -60,18 +60,55 @@ pub(crate) enum Message {
     Start(Box<StartRequest>),
     /// A start whose id may be that of a closed run was looked up.
     LookedUp(Box<StartRequest>, Result<Option<Box<ClosedRun>>, Text>),
-    Signal { run: RunNo, name: Text, payload: Payload, sender: Sender, reply: Reply },
-    Cancel { run: RunNo, reason: Text, reply: Reply },
-    Watch { run: RunNo, blocked: WhenBlocked, reply: Reply },
-    Describe { run: RunNo, reply: Reply },
-    Find { namespace: Text, id: Text, reply: Reply },
-    List { reply: Reply },
-    RetryBlocked { run: Option<RunNo>, reply: oneshot::Sender<usize> },
-    Attempt { run: RunNo, seq: Seq, attempt: Attempt, report: AttemptReport },
-    Loaded { run: RunNo, journal: Result<Journal, Text> },
+    Signal {
+        run: RunNo,
+        name: Text,
+        payload: Payload,
+        sender: Sender,
+        reply: Reply,
+    },
+    Cancel {
+        run: RunNo,
+        reason: Text,
+        reply: Reply,
+    },
+    Watch {
+        run: RunNo,
+        blocked: WhenBlocked,
+        reply: Reply,
+    },
+    Describe {
+        run: RunNo,
+        reply: Reply,
+    },
+    Find {
+        namespace: Text,
+        id: Text,
+        reply: Reply,
+    },
+    List {
+        reply: Reply,
+    },
+    RetryBlocked {
+        run: Option<RunNo>,
+        reply: oneshot::Sender<usize>,
+    },
+    Attempt {
+        run: RunNo,
+        seq: Seq,
+        attempt: Attempt,
+        report: AttemptReport,
+    },
+    Loaded {
+        run: RunNo,
+        journal: Result<Journal, Text>,
+    },
     /// The log moved: how far it is durable, or what is wrong with it, is asked of itself.
     LogMoved,
-    Shutdown { deadline: std::time::Duration, reply: oneshot::Sender<Result<(), Text>> },
+    Shutdown {
+        deadline: std::time::Duration,
+        reply: oneshot::Sender<Result<(), Text>>,
+    },
     /// The runtime was dropped: as if the process had died.
     Kill,
 }

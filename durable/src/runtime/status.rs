@@ -216,7 +216,11 @@ impl fmt::Display for WaitsFor {
             }
             What::Timer { due } => {
                 let left = due.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                write!(f, "a timer, due at {}", crate::kernel::mismatch::Utc(crate::kernel::id::Timestamp(0).after(left)))
+                write!(
+                    f,
+                    "a timer, due at {}",
+                    crate::kernel::mismatch::Utc(crate::kernel::id::Timestamp(0).after(left))
+                )
             }
             What::Signal { name } => write!(f, "signal `{name}`"),
             What::Child { id } => write!(f, "child {id}"),

@@ -12,22 +12,22 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures::stream::{FuturesUnordered, Stream};
 use tracing::{Dispatch, Span};
 
+use super::definitions::Definitions;
 use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, MAX_POLLS, Machine};
 use crate::payload::PayloadCodec;
-use crate::registry::Registry;
 use crate::store::Journal;
-use crate::workflow::context::{BranchFuture, Check, Refusal, RunContext, StepFn, What};
+use crate::workflow::context::{BranchFuture, Check, RunContext, StepFn};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 
 /// All runs in memory.
 pub(crate) struct Hot {
     runs: BTreeMap<RunNo, HotRun>,
     steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
-    registry: Arc<Registry>,
+    definitions: Arc<Definitions>,
     check: Arc<Check>,
     codec: PayloadCodec,
     build: Text,
@@ -78,9 +78,10 @@ impl Turns for Hot {
 }
 
 impl Hot {
-    pub(crate) fn new(registry: Arc<Registry>, codec: PayloadCodec, build: Text) -> Hot {
-        let check = check_against(Arc::clone(&registry));
-        Hot { runs: BTreeMap::new(), steps: BTreeMap::new(), registry, check, codec, build }
+    pub(crate) fn new(definitions: Arc<Definitions>, codec: PayloadCodec, build: Text) -> Hot {
+        let known = Arc::clone(&definitions);
+        let check: Arc<Check> = Arc::new(move |what| known.check(what));
+        Hot { runs: BTreeMap::new(), steps: BTreeMap::new(), definitions, check, codec, build }
     }
 
     /// The closure of a step that has an attempt to make.
@@ -128,7 +129,9 @@ impl Hot {
                 Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
                 Event::Turn { of, entries } => {
                     let Some((at, event)) = waiting.remove(&of) else {
-                        return Err(LoadFailure::Outside(format!("its turn of event {of} has no such event; report this [E0209]").into()));
+                        return Err(LoadFailure::Outside(
+                            format!("its turn of event {of} has no such event; report this [E0209]").into(),
+                        ));
                     };
                     let done = self.replay_turn(run, (of, at, event), entries)?;
                     asked.extend(done.into_iter().map(|issued| (issued.seq, issued)));
@@ -170,8 +173,8 @@ impl Hot {
 
     /// Makes a run as it is before its first event.
     fn make(&mut self, run: RunNo, started: &RunStarted) -> Result<(), LoadFailure> {
-        let Some(entry) = self.registry.workflow(started.workflow.as_str(), started.version) else {
-            return Err(LoadFailure::Outside(missing_workflow(&self.registry, started)));
+        let Some(entry) = self.definitions.workflow(started.workflow.as_str(), started.version) else {
+            return Err(LoadFailure::Outside(missing_workflow(&self.definitions, started)));
         };
         let body = entry
             .body(&started.input, self.codec)
@@ -291,9 +294,8 @@ impl HotRun {
             poll_branches(context, branches, cx);
             Poll::Pending
         })));
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            context.enter(|| poll.as_mut().poll(&mut Context::from_waker(&waker)))
-        }));
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| context.enter(|| poll.as_mut().poll(&mut Context::from_waker(&waker)))));
         polled.map_err(|panic| Fault::Panicked(panic_text(panic.as_ref())))
     }
 
@@ -411,47 +413,14 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Text {
     Text::cut(text.unwrap_or("a panic without a text"), 4096)
 }
 
-fn missing_workflow(registry: &Registry, started: &RunStarted) -> Text {
+fn missing_workflow(definitions: &Definitions, started: &RunStarted) -> Text {
     let (name, version) = (&started.workflow, started.version);
-    let known: Vec<String> =
-        registry.workflows().map(|entry| format!("`{}` version {}", entry.name, entry.version)).collect();
     format!(
         "workflow `{name}` version {version} is not registered in this binary (it has: {}): register it, and the run goes on at \
          the next open [E0208]",
-        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        definitions.workflows_in_words()
     )
     .into()
-}
-
-/// Compares what is called with what is registered under its name.
-fn check_against(registry: Arc<Registry>) -> Arc<Check> {
-    Arc::new(move |what: &What| {
-        let (name, definition, registered) = match what {
-            What::Activity { name, definition } => {
-                let entry = registry.activity(name.as_str());
-                (name, definition, entry.map(|entry| (entry.type_id, entry.type_name)))
-            }
-            What::Workflow { name, definition } => {
-                let entry = registry.workflows().find(|entry| entry.name == *name && entry.type_id == *definition);
-                let other = || registry.workflows().find(|entry| entry.name == *name);
-                (name, definition, entry.or_else(other).map(|entry| (entry.type_id, entry.type_name)))
-            }
-            What::Step { .. } | What::Sleep | What::Receive { .. } => return Ok(()),
-        };
-        match registered {
-            Some((type_id, _)) if type_id == *definition => Ok(()),
-            Some((_, type_name)) => Err(Refusal::Wrong(
-                format!("`{name}` is called, and another one is registered under that name: `{type_name}`").into(),
-            )),
-            None => Err(Refusal::Missing(
-                format!(
-                    "`{name}` is called and not registered in this binary: add it to `.register((.., {name}))`, and the run \
-                     goes on at the next open [E0208]"
-                )
-                .into(),
-            )),
-        }
-    })
 }
 
 impl From<LoadFailure> for TurnEnd {

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::Answer;
 use super::context::{Origin, Pending, What};
-use super::definition::{Activity, Definition, Described, Kind, Workflow};
+use super::definition::{Activity, ActivityKind, Definition, Described, Kind, RunDirect, Workflow};
 use super::options::ChildOptions;
 use crate::activity::{States, direct};
 use crate::error::{CallError, RunError, Undone};
@@ -52,6 +52,50 @@ impl<D: Definition> Call<D> {
         self.set(|options| *D::Kind::inputs(options) = inputs)
     }
 
+    /// A state for the activities of [`run_direct`](Self::run_direct); it has no other use.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.inner.states.insert(state);
+        self
+    }
+
+    /// Runs it here, for its unit tests.
+    ///
+    /// An activity's body runs once, without a run: input and result are encoded and decoded as they would be, nothing is recorded,
+    /// nothing is tried again. A workflow runs to its end on a private engine in memory, with no set-up: its activities and children
+    /// run as always, retries and timers included.
+    ///
+    /// # Errors
+    /// Of an activity, what its body returns, or that it panicked, as a [`CallError`]. Of a workflow, how its run ended if not with
+    /// `Ok`, as a [`RunError`].
+    ///
+    /// # Panics
+    /// If the call was awaited before, or a value cannot be recorded. An activity: when a state is missing. A workflow: when its run is
+    /// blocked, with the text that says why, and outside a tokio runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// # use durable::prelude::*;
+    /// #[activity]
+    /// async fn double(x: u32) -> Result<u32, String> { Ok(2 * x) }
+    ///
+    /// #[workflow]
+    /// async fn quadruple(x: u32) -> durable::Result<u32> {
+    ///     Ok(double(double(x).await?).await?)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// assert_eq!(double(3).run_direct().await.unwrap(), 6);
+    /// assert_eq!(quadruple(3).run_direct().await.unwrap(), 12);
+    /// # }
+    /// ```
+    pub async fn run_direct(self) -> <D::Kind as RunDirect<D>>::Returned
+    where
+        D::Kind: RunDirect<D>,
+    {
+        <D::Kind as RunDirect<D>>::run_direct(self).await
+    }
+
     #[track_caller]
     fn build(what: What, name: Text, input: D::Input, options: <D::Kind as Kind>::Options) -> Self {
         let pending = Pending::build(what);
@@ -70,14 +114,19 @@ impl<D: Definition> Call<D> {
 #[track_caller]
 pub fn call_activity<D: Activity>(input: D::Input) -> Call<D> {
     let name = D::name();
-    Call::build(What::Activity { name: name.clone(), definition: TypeId::of::<D>() }, name, input, D::options())
+    Call::build(
+        What::Activity { name: name.clone(), definition: TypeId::of::<D>(), register: D::register },
+        name,
+        input,
+        D::options(),
+    )
 }
 
 /// Builds a workflow's call.
 #[track_caller]
 pub fn call_workflow<D: Workflow>(input: D::Input) -> Call<D> {
     let name = D::name();
-    let what = What::Workflow { name: name.clone(), definition: TypeId::of::<D>() };
+    let what = What::Workflow { name: name.clone(), definition: TypeId::of::<D>(), register: D::register };
     Call::build(what, name, input, ChildOptions::from(D::options()))
 }
 
@@ -106,31 +155,17 @@ impl<D: Activity> Call<D> {
     pub fn at_most_once(self) -> Self {
         self.set(|options| options.at_most_once = true)
     }
+}
 
-    /// A state for [`run_direct`](Self::run_direct); it has no other use.
-    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
-        self.inner.states.insert(state);
-        self
-    }
+impl<D: Activity> RunDirect<D> for ActivityKind {
+    type Returned = Result<D::Output, CallError<D::Error>>;
 
-    /// Runs the body once, here, without a run: for its unit tests. Input and result are encoded and decoded as they
-    /// would be, nothing is recorded, nothing is tried again.
-    ///
-    /// # Errors
-    /// What the body returns, or that it panicked.
-    ///
-    /// # Panics
-    /// If the call was awaited before, a state is missing, or the input or the result cannot be recorded.
-    pub async fn run_direct(self) -> Result<D::Output, CallError<D::Error>> {
-        let (name, input, states) = self.into_direct();
+    async fn run_direct(call: Call<D>) -> Self::Returned {
+        let Inner { name, input, states, pending, .. } = *call.inner;
+        assert_unissued(&pending, &name);
+        let input = input.expect("because the input is there until the first poll");
         let outcome = direct::<D>(name, input, states).await;
         settle::<D>(outcome).unwrap_or_else(|reason| panic!("{reason}"))
-    }
-
-    fn into_direct(self) -> (Text, D::Input, States) {
-        let Inner { name, input, states, pending, .. } = *self.inner;
-        assert_unissued(&pending, &name);
-        (name, input.expect("because the input is there until the first poll"), states)
     }
 }
 
@@ -153,6 +188,12 @@ impl<D: Workflow> Call<D> {
     #[track_caller]
     pub fn close(self, policy: ClosePolicy) -> Self {
         self.set(|options| options.close = policy)
+    }
+
+    /// The call for a direct run, and the states that were given for it.
+    pub(crate) fn into_direct_run(mut self) -> (Self, States) {
+        let states = std::mem::take(&mut self.inner.states);
+        (self, states)
     }
 
     /// The call as the runtime starts it from outside.

@@ -18,18 +18,19 @@ use std::task::{Context, Poll, Waker};
 use crate::activity::{AttemptFuture, AttemptInfo};
 use crate::kernel::command::{Command, Outcome, Place};
 use crate::kernel::event::{Payload, Text};
-use crate::kernel::id::{Seq, Timestamp};
 use crate::kernel::fault::Fault;
+use crate::kernel::id::{Seq, Timestamp};
 use crate::kernel::machine::Machine;
 use crate::payload::PayloadCodec;
+use crate::registry::Registry;
 
 /// What a command asks for, for messages and for the check of what is registered under its name.
 #[derive(Debug, Clone)]
 pub(crate) enum What {
     /// An activity's call.
-    Activity { name: Text, definition: TypeId },
+    Activity { name: Text, definition: TypeId, register: fn(&mut Registry) },
     /// A child workflow.
-    Workflow { name: Text, definition: TypeId },
+    Workflow { name: Text, definition: TypeId, register: fn(&mut Registry) },
     /// A step.
     Step { name: Text },
     /// A durable timer.
@@ -227,7 +228,8 @@ impl RunContext {
         if here {
             inner.machine.abandon(seq);
         } else {
-            let text = format!("{what} was dropped outside the run's own polls: keep durable futures in the workflow's body");
+            let text =
+                format!("{what} was dropped outside the run's own polls: keep durable futures in the workflow's body");
             inner.machine.fail(Fault::Refused(text.into()));
         }
         let waker = inner.wakers.remove(&seq);

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, Recorded, RecordedError, Told};
+use super::call::Call;
 use super::options::{ChildOptions, WorkflowOptions};
 use crate::activity::{ActivityOptions, AttemptFuture, Job, Need};
 use crate::kernel::command::{CallActivity, Command, Inputs, StartChild};
@@ -108,6 +109,14 @@ pub trait Kind: Debug + 'static {
     fn inputs(options: &mut Self::Options) -> &mut Inputs;
     /// The command of a call.
     fn command(call: Described, options: &Self::Options) -> Command;
+}
+
+/// How a call of this kind is run directly.
+pub trait RunDirect<D: Definition>: Kind {
+    /// What it gives.
+    type Returned;
+    #[doc(hidden)]
+    fn run_direct(call: Call<D>) -> impl Future<Output = Self::Returned> + Send;
 }
 
 /// A call's name and input, on the way to a command.

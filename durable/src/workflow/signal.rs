@@ -99,7 +99,8 @@ impl<T: DeserializeOwned> Future for Recv<T> {
         match payload::decode(&payload) {
             Ok(value) => Poll::Ready(value),
             Err(error) => {
-                let reason = format!("a value of signal `{name}` does not decode as the type that is received: {error}");
+                let reason =
+                    format!("a value of signal `{name}` does not decode as the type that is received: {error}");
                 self.pending.block(reason).map(|never| match never {})
             }
         }

@@ -17,7 +17,17 @@ const PURE: [(&str, &[&str]); 2] = [("kernel", &["siphasher"]), ("codec", &["bin
 
 /// The crates of the default build that the lowest floors must not name.
 const FOREIGN: [&str; 12] = [
-    "bincode", "crc32fast", "futures", "pin_project", "rmp_serde", "rustix", "serde", "serde_json", "siphasher", "sled", "tokio",
+    "bincode",
+    "crc32fast",
+    "futures",
+    "pin_project",
+    "rmp_serde",
+    "rustix",
+    "serde",
+    "serde_json",
+    "siphasher",
+    "sled",
+    "tokio",
     "tracing",
 ];
 

@@ -20,8 +20,8 @@ use super::machine::{Issued, TurnDone};
 use super::tables::{RunEntry, Tables};
 
 use attempts::Calls;
-pub use runs::Likeness;
 pub use attempts::{AttemptOrder, AttemptReport, Retry};
+pub use runs::Likeness;
 use timers::Timers;
 
 /// The version of the rules of replay that this kernel follows.

@@ -240,7 +240,9 @@ impl Chain {
     pub(super) fn finish(self) -> Read {
         let base = self.last.map_or(Lsn::FIRST, |last| last.base);
         let mut rot = self.rot;
-        rot.extend(self.anew.into_iter().filter(|anew| anew.lsn > base || anew.lsn == Lsn::default()).map(|anew| anew.rot));
+        rot.extend(
+            self.anew.into_iter().filter(|anew| anew.lsn > base || anew.lsn == Lsn::default()).map(|anew| anew.rot),
+        );
         let mut extents = self.extents;
         extents.retain(|extent| extent.last >= base);
         let checkpoint = newest_complete(&self.parts);

@@ -56,7 +56,8 @@ pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, Decode
         found => return Err(DecodeError::Choice { of: "version of a checkpoint", found: found.into() }),
     }
     let len = leb::take_len(bytes)?;
-    let filter = Filter::decode(leb::take_bytes(bytes, len)?).ok_or(DecodeError::Value { rule: "a filter is whole" })?;
+    let filter =
+        Filter::decode(leb::take_bytes(bytes, len)?).ok_or(DecodeError::Value { rule: "a filter is whole" })?;
     let mut places = Vec::new();
     for _ in 0..leb::take(bytes)? {
         places.push(take_run(bytes)?);
@@ -64,7 +65,8 @@ pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, Decode
     let tables = tables::decode(bytes)?;
     let mut runs = Runs::new();
     for (no, place, names) in places {
-        let entry = tables.open.get(&no).ok_or(DecodeError::Value { rule: "the tables hold every run with a place" })?;
+        let entry =
+            tables.open.get(&no).ok_or(DecodeError::Value { rule: "the tables hold every run with a place" })?;
         let id = runs::id_hash(store, &entry.namespace, &entry.id);
         let tail = Tail::At(place, Lsn::default());
         runs.insert(no, Run { next: entry.next, tail, names, id, is_ended: false });

@@ -358,10 +358,9 @@ impl fmt::Display for AppendError {
             AppendError::TooLarge { bytes, limit } => {
                 write!(f, "a group of {bytes} bytes is above the limit of {limit}; record less at once [E0120]")
             }
-            AppendError::OutOfOrder { run, expected, found } => write!(
-                f,
-                "run {run} goes on with event {found} where event {expected} was due; report this [E0121]"
-            ),
+            AppendError::OutOfOrder { run, expected, found } => {
+                write!(f, "run {run} goes on with event {found} where event {expected} was due; report this [E0121]")
+            }
             AppendError::WrongTables { run } => write!(
                 f,
                 "the tables for a checkpoint do not have run {run} as its journal has it; report this [E0122]"
@@ -457,7 +456,9 @@ impl fmt::Display for LoadError {
                 "the journal of run {run} holds what this build cannot read, in {file} at byte {offset}: {error}; \
                  open it with the build that wrote it [E0133]"
             ),
-            LoadError::Disk(fault) => write!(f, "a journal could not be read: {fault}; mend that and try again [E0134]"),
+            LoadError::Disk(fault) => {
+                write!(f, "a journal could not be read: {fault}; mend that and try again [E0134]")
+            }
             LoadError::Poisoned(error) => error.fmt(f),
         }
     }

@@ -30,7 +30,10 @@ pub(super) async fn find_or_make(folder: &Folder, seams: &Seams) -> Result<Store
             return read(folder).await;
         }
         if let Some(other) = entries.iter().find(|entry| !entry.name.starts_with(NEW)) {
-            return Err(not_a_store(folder, &format!("it holds {:?} and has no {} file", other.name, format_file::NAME)));
+            return Err(not_a_store(
+                folder,
+                &format!("it holds {:?} and has no {} file", other.name, format_file::NAME),
+            ));
         }
         make(folder, seams).await?;
     }
@@ -67,9 +70,7 @@ async fn read(folder: &Folder) -> Result<StoreId, OpenError> {
     handle.close().await;
     format_file::decode(&bytes?).map_err(|error| match error {
         FormatError::Unknown => not_a_store(folder, &format!("its {} file is not one of a store", format_file::NAME)),
-        FormatError::Other { format, revision } => {
-            OpenError::Format { dir: folder.path().clone(), format, revision }
-        }
+        FormatError::Other { format, revision } => OpenError::Format { dir: folder.path().clone(), format, revision },
     })
 }
 

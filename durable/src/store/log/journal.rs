@@ -92,13 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The run's sections in a frame, up to event `end`, which must be where they end.
-    fn pieces(
-        &self,
-        run: RunNo,
-        place: Place,
-        bytes: &[u8],
-        end: Option<EventNo>,
-    ) -> Result<Vec<Piece>, LoadError> {
+    fn pieces(&self, run: RunNo, place: Place, bytes: &[u8], end: Option<EventNo>) -> Result<Vec<Piece>, LoadError> {
         let frame = frame::decode(bytes, self.store, place).map_err(|_| LoadError::unreadable(run, place))?;
         let rest = &mut &*frame.body;
         let mut pieces: Vec<Piece> = Vec::new();

@@ -108,7 +108,13 @@ fn refusal(place: Place, refused: Refused) -> OpenError {
 }
 
 /// The parts of the checkpoint in the frames from `first` to `last`, put together; none if they do not fit together.
-async fn parts(folder: &Folder, store: StoreId, read: &Read, first: Lsn, last: Lsn) -> Result<Option<Vec<u8>>, DiskFault> {
+async fn parts(
+    folder: &Folder,
+    store: StoreId,
+    read: &Read,
+    first: Lsn,
+    last: Lsn,
+) -> Result<Option<Vec<u8>>, DiskFault> {
     let mut content = Some(Vec::new());
     let touches = |extent: &&Extent| extent.last >= first && extent.first <= last;
     for extent in read.extents.iter().filter(touches) {

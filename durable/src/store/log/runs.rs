@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use crate::codec::frame::StoreId;
 use crate::codec::frame::{Lsn, Place};
 use crate::codec::hash;
-use crate::codec::frame::StoreId;
 use crate::codec::names::Names;
 use crate::kernel::event::Text;
 use crate::kernel::id::{EventNo, RunNo};

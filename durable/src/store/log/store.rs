@@ -49,13 +49,7 @@ impl Store for Log {
         let (log, namespace, id) = (self.clone(), namespace.clone(), id.clone());
         Box::pin(async move {
             let found = Log::find_closed(&log, &namespace, &id).await.map_err(fault)?;
-            Ok(found.map(|found| ClosedRun {
-                run: found.run,
-                started_at: found.started_at,
-                started: *found.started,
-                ended: *found.ended,
-                ended_at: found.ended_at,
-            }))
+            Ok(found.map(ClosedRun::from))
         })
     }
 
@@ -87,4 +81,16 @@ impl Store for Log {
 
 fn fault(error: impl Display) -> StoreFault {
     StoreFault(error.to_string().into())
+}
+
+impl From<super::ClosedRun> for ClosedRun {
+    fn from(found: super::ClosedRun) -> ClosedRun {
+        ClosedRun {
+            run: found.run,
+            started: *found.started,
+            started_at: found.started_at,
+            ended: *found.ended,
+            ended_at: found.ended_at,
+        }
+    }
 }
