@@ -4,4 +4,10 @@
 
 mod codec;
 mod fuzz;
+mod log_bad_input;
+mod log_crash;
+mod log_fixture;
+#[cfg(unix)]
+mod log_real;
+mod log_rules;
 mod payload;

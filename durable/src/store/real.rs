@@ -231,30 +231,15 @@ fn component(name: &str) -> rustix::io::Result<&str> {
     if name.is_empty() || name.contains('/') || matches!(name, "." | "..") { Err(Errno::INVAL) } else { Ok(name) }
 }
 
-/// Makes a directory and what is missing above it. One that was made is durable in its parent before it is used: a store
-/// whose own directory is gone after a power cut has lost everything that it acknowledged.
+/// Makes a directory and what is missing above it.
 fn make_dirs(path: &Path) -> io::Result<()> {
-    match fs::mkdir(path, DIR_MODE) {
-        Ok(()) => {}
-        Err(Errno::EXIST) => return Ok(()),
-        Err(Errno::NOENT) => {
-            make_dirs(parent(path))?;
-            match fs::mkdir(path, DIR_MODE) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
+    match (fs::mkdir(path, DIR_MODE), path.parent()) {
+        (Ok(()) | Err(Errno::EXIST), _) => Ok(()),
+        (Err(Errno::NOENT), Some(parent)) => {
+            make_dirs(parent)?;
+            make_dirs(path)
         }
-        Err(error) => return Err(error.into()),
-    }
-    let parent = fs::open(parent(path), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(fs::fsync(&parent)?)
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) => Path::new("."),
-        None => Path::new("/"),
+        (Err(error), _) => Err(error.into()),
     }
 }
 

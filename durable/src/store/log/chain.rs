@@ -152,7 +152,9 @@ impl Chain {
         let after = self.last.map(|last| last.lsn);
         self.supersede(lsn);
         if !is_connected {
-            self.anew.push(Anew { lsn, rot: rot(place, RotKind::Missing { found: lsn, after }) });
+            if !self.is_behind_hole(place) {
+                self.anew.push(Anew { lsn, rot: rot(place, RotKind::Missing { found: lsn, after }) });
+            }
             self.begin_anew(lsn);
         }
         self.push(place, frame, Extent { place, first: lsn, last: lsn });
@@ -198,16 +200,20 @@ impl Chain {
             }
             return self.note(place, frame);
         }
-        let is_behind_hole = self.rot.last().is_some_and(|rot| {
-            rot.file == segment::name(place.segment)
-                && matches!(rot.what, RotKind::Unreadable { readable_at } if readable_at == place.offset)
-        });
-        if !is_behind_hole {
+        if !self.is_behind_hole(place) {
             self.rot.push(rot(place, RotKind::Disconnected { found: lsn, after: last }));
         }
         self.supersede(lsn);
         self.begin_anew(lsn);
         self.push(place, frame, Extent { place, first: lsn, last: lsn });
+    }
+
+    /// Whether the damage right before `place` is reported already: what is missing there is no second one.
+    fn is_behind_hole(&self, place: Place) -> bool {
+        self.rot.last().is_some_and(|rot| {
+            rot.file == segment::name(place.segment)
+                && matches!(rot.what, RotKind::Unreadable { readable_at } if readable_at == place.offset)
+        })
     }
 
     fn push(&mut self, place: Place, frame: &Frame<'_>, extent: Extent) {

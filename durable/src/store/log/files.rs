@@ -2,7 +2,7 @@
 //! way leaks nothing. Nothing here knows what the bytes mean, and no sync is tried twice.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::DiskFault;
@@ -103,10 +103,46 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) async fn open(disk: &Arc<dyn Disk>, path: PathBuf, make: Make) -> Result<Folder, DiskFault> {
-        let opened = disk.open_dir(path.clone(), make == Make::IfMissing).await;
+    /// Opens a directory that is there.
+    pub(super) async fn open(disk: &Arc<dyn Disk>, path: PathBuf) -> Result<Folder, DiskFault> {
+        Self::open_as(disk, path, false).await
+    }
+
+    /// Opens a directory; makes it, and what is missing above it, if it is missing. What was made is durable then.
+    pub(super) async fn open_or_make(disk: &Arc<dyn Disk>, path: PathBuf) -> Result<Folder, DiskFault> {
+        let mut missing = Vec::new();
+        let mut next = path;
+        let mut folder = loop {
+            match (Self::open(disk, next.clone()).await, parent(&next)) {
+                (Err(fault), Some(parent)) if fault.error.kind() == io::ErrorKind::NotFound => {
+                    missing.push(std::mem::replace(&mut next, parent));
+                }
+                (opened, _) => break opened?,
+            }
+        };
+        while let Some(path) = missing.pop() {
+            let made = Self::open_as(disk, path, true).await?;
+            folder.sync().await?;
+            folder = made;
+        }
+        Ok(folder)
+    }
+
+    async fn open_as(disk: &Arc<dyn Disk>, path: PathBuf, make: bool) -> Result<Folder, DiskFault> {
+        let opened = disk.open_dir(path.clone(), make).await;
         let dir = opened.map_err(|error| DiskFault::new("opening", path.display().to_string(), error))?;
         Ok(Folder { disk: Arc::clone(disk), dir, path })
+    }
+
+    /// Makes the directory's own entry durable: someone else may have made it a moment ago. Where the directory above may
+    /// not be read it was made by someone else for sure, and long ago.
+    pub(super) async fn sync_above(&self) -> Result<(), DiskFault> {
+        let Some(parent) = parent(&self.path) else { return Ok(()) };
+        match Self::open(&self.disk, parent).await {
+            Ok(above) => above.sync().await,
+            Err(fault) if fault.error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -182,11 +218,8 @@ impl Drop for Folder {
     }
 }
 
-/// Whether a directory is made if it is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Make {
-    /// It must be there.
-    Never,
-    /// It is made, with what is missing above it.
-    IfMissing,
+/// The directory above; none above the root.
+fn parent(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent()?;
+    Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
 }

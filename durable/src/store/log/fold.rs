@@ -112,7 +112,7 @@ impl Fold {
             let names = self.runs.get_mut(&head.run).map_or(&mut none, |run| &mut run.names);
             let taken = match event::decode_raw(&raw, head.at, names) {
                 Ok(Some(event)) => self.event(head, no, &event, place, lsn),
-                Ok(None) => self.skipped(head.run, no),
+                Ok(None) => self.skipped(head.run, no, Tail::At(place, lsn)),
                 Err(error) => Err(Refused::Undecodable(error)),
             };
             match (taken, self.gaps) {
@@ -143,7 +143,7 @@ impl Fold {
     }
 
     /// An event that is unknown and may be stepped over has a number all the same.
-    fn skipped(&mut self, run: RunNo, no: EventNo) -> Result<(), Refused> {
+    fn skipped(&mut self, run: RunNo, no: EventNo, tail: Tail) -> Result<(), Refused> {
         let (Some(entry), Some(slot)) = (self.tables.open.get_mut(&run), self.runs.get_mut(&run)) else {
             return Err(gap(run, EventNo(0), no));
         };
@@ -152,6 +152,7 @@ impl Fold {
         }
         entry.next = no.next();
         slot.next = no.next();
+        slot.tail = tail;
         Ok(())
     }
 

@@ -24,8 +24,9 @@ pub(super) async fn find_or_make(folder: &Folder, seams: &Seams) -> Result<Store
         let entries = folder.list().await?;
         if has(&entries, format_file::NAME) {
             if !has(&entries, lock::NAME) {
-                // It may have been made a moment ago by someone else: nothing may become durable that depends on it.
+                // It was made a moment ago, by us or by someone else: nothing may become durable before it.
                 folder.sync().await?;
+                folder.sync_above().await?;
             }
             return read(folder).await;
         }
@@ -96,7 +97,7 @@ async fn make(folder: &Folder, seams: &Seams) -> Result<(), DiskFault> {
 
 async fn link(folder: &Folder, name: &str) -> Result<(), DiskFault> {
     match folder.link(name, format_file::NAME).await {
-        Ok(()) => folder.sync().await,
+        Ok(()) => Ok(()),
         // Someone else was first, and may have tidied up after us.
         Err(fault) if matches!(fault.error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => Ok(()),
         Err(fault) => Err(fault),

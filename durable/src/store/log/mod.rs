@@ -182,20 +182,24 @@ impl Log {
     ///
     /// # Errors
     /// [`StoreError`], if the log stands still before all that is durable.
-    pub async fn close(&self) -> Result<(), StoreError> {
+    pub fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let at = self.clock.wall();
         let closing = self.shared.queue().close(at);
-        self.shared.is_released().await;
-        match closing {
-            Err(AppendError::Poisoned(error)) => Err(error),
-            Err(_) | Ok(()) => self.shared.queue().fault.clone().map_or(Ok(()), Err),
+        let shared = Arc::clone(&self.shared);
+        async move {
+            shared.is_released().await;
+            match closing {
+                Err(AppendError::Poisoned(error)) => Err(error),
+                Err(_) | Ok(()) => shared.queue().fault.clone().map_or(Ok(()), Err),
+            }
         }
     }
 
-    /// Stops the log as a crash does: what is queued is not written, no `Closed` is appended. Returns when the writer
-    /// has let go of the locks.
-    pub async fn stop(&self) {
+    /// Stops the log as a crash does: what is queued is not written, no `Closed` is appended. It stops with this call;
+    /// the future is ready when the writer has let go of the locks.
+    pub fn stop(&self) -> impl Future<Output = ()> + Send + use<> {
         self.shared.queue().stop();
-        self.shared.is_released().await;
+        let shared = Arc::clone(&self.shared);
+        async move { shared.is_released().await }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::chain::{LastFrame, Read};
 use super::damage;
 use super::error::{OpenError, StoreError};
-use super::files::{Folder, Make};
+use super::files::Folder;
 use super::fold::Gaps;
 use super::identity;
 use super::lock::{self, Lock, Newest};
@@ -65,7 +65,7 @@ impl fmt::Debug for Options {
 /// # Errors
 /// [`OpenError`], each variant with its code. Nothing is changed but for an empty segment, at most.
 pub async fn open(disk: Arc<dyn Disk>, seams: Seams, options: Options) -> Result<(Log, Writer, Recovered), OpenError> {
-    let folder = Arc::new(Folder::open(&disk, options.dir.clone(), Make::IfMissing).await?);
+    let folder = Arc::new(Folder::open_or_make(&disk, options.dir.clone()).await?);
     let store = identity::find_or_make(&folder, &seams).await?;
     let Some(lock) = Lock::take(&folder, &seams.entropy).await? else { return Err(lock::already_open(&folder).await) };
     let opening = Opening { folder, store, seams, options };

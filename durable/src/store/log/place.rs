@@ -5,7 +5,7 @@ use crate::codec::frame::{self, Place, SegmentNo};
 use crate::codec::segment::FIRST_FRAME;
 
 /// Segments are whole numbers of these.
-const BLOCK: u64 = 4096;
+pub(super) const BLOCK: u64 = 4096;
 
 /// How large segments are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

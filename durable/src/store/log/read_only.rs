@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::damage;
 use super::error::{LoadError, OpenError, Rot};
-use super::files::{Folder, Make};
+use super::files::Folder;
 use super::find::{ClosedRun, Search};
 use super::fold::{Fold, Gaps};
 use super::identity;
@@ -37,7 +37,7 @@ pub struct ReadOnly {
 /// # Errors
 /// [`OpenError`], but never for rot or because someone else has the store open.
 pub async fn open_read_only(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Result<ReadOnly, OpenError> {
-    let folder = Folder::open(&disk, dir.into(), Make::Never).await?;
+    let folder = Folder::open(&disk, dir.into()).await?;
     let store = identity::find(&folder).await?;
     let mut seen = read(&folder, store).await?;
     for _ in 1..LISTINGS {

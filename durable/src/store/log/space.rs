@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::error::{DiskFault, StoreError};
+use super::place::BLOCK;
 use super::queue::Phase;
 use super::reserve;
 use super::shared::Report;
@@ -19,9 +20,6 @@ use crate::codec::segment;
 
 /// How long the roll waits before it looks for space again.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// What a segment that is made on a nearly full disk has beyond what is queued.
-const SLACK_BYTES: u64 = 4096;
 
 /// What a wait for space ended by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +35,21 @@ impl Writer {
     pub(super) async fn next_segment(&mut self, batch: &Batch) -> Result<Option<Spare>, StoreError> {
         let mut is_stalled = false;
         loop {
-            match self.try_next(batch).await {
+            let fault = match self.try_next(batch).await {
                 Ok(spare) => {
                     self.stalled(&mut is_stalled, false);
                     return Ok(Some(spare));
                 }
-                Err(fault) if fault.is_full() => {}
+                Err(fault) if fault.is_full() => fault,
                 Err(fault) => return Err(self.final_cause(fault, batch.place().segment).await),
-            }
+            };
             let is_reserved = self.shared.queue().may_use_reserve();
             if is_reserved && reserve::release(&self.folder).await.map_err(StoreError::Segment)? {
                 continue;
+            }
+            if self.shared.queue().phase == Phase::Closing {
+                // A close does not wait for someone to make space: what is not durable was not acknowledged.
+                return Err(StoreError::Segment(fault));
             }
             self.stalled(&mut is_stalled, true);
             if self.wait_for_space(is_reserved).await == Waited::Stopped {
@@ -68,15 +70,19 @@ impl Writer {
     async fn try_next(&mut self, batch: &Batch) -> Result<Spare, DiskFault> {
         let segment = batch.place().segment;
         if let Some(spare) = self.take_ahead().await {
-            if spare.segment == segment && self.fits(batch, spare.bytes) {
-                return self.name(spare).await;
+            if spare.segment != segment || !self.fits(batch, spare.bytes) {
+                spare::discard(&self.folder, spare).await;
+            } else {
+                match self.name(spare).await {
+                    Err(fault) if fault.is_full() => {}
+                    named => return named,
+                }
             }
-            spare::discard(&self.folder, spare).await;
         }
         match self.make(batch, batch.berth.segment_bytes).await {
             Err(fault) if fault.is_full() => {
-                let needed = self.shared.queue().bytes_needed(segment, batch) + SLACK_BYTES;
-                self.make(batch, needed.next_multiple_of(segment::FIRST_FRAME)).await
+                let needed = self.shared.queue().bytes_needed(segment, batch);
+                self.make(batch, needed.next_multiple_of(BLOCK)).await
             }
             made => made,
         }
@@ -98,7 +104,8 @@ impl Writer {
             }
             // More was given out of it meanwhile.
             spare::discard(&self.folder, made).await;
-            bytes = self.shared.queue().bytes_needed(batch.place().segment, batch) + SLACK_BYTES;
+            let needed = self.shared.queue().bytes_needed(batch.place().segment, batch);
+            bytes = needed.next_multiple_of(BLOCK);
         }
     }
 
