@@ -26,6 +26,12 @@ pub struct Machine {
     head: Head,
     next_seq: Seq,
     slots: BTreeMap<Seq, Slot>,
+    /// The commands that the code waits for and that have their outcome.
+    ready: BTreeSet<Seq>,
+    /// The receives that the code waits for, by signal.
+    receivers: BTreeMap<Text, BTreeSet<Seq>>,
+    /// How many commands the code waits for.
+    demanded: usize,
     signals: BTreeMap<Text, VecDeque<Payload>>,
     seen: BTreeSet<Sender>,
     children: BTreeSet<Text>,
@@ -55,7 +61,14 @@ struct Head {
 struct Slot {
     signal: Option<Text>,
     outcome: Option<Outcome>,
-    demanded: bool,
+    demand: Demand,
+}
+
+/// Whether the code waits for a command: it was polled, and nothing that it was woken for has been taken back since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    None,
+    Waits,
 }
 
 /// What the journal says of this run's calls, beyond the turn at hand: for telling a swap, and for keys.
@@ -119,6 +132,9 @@ impl Machine {
             },
             next_seq: Seq(1),
             slots: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            receivers: BTreeMap::new(),
+            demanded: 0,
             signals: BTreeMap::new(),
             seen: BTreeSet::new(),
             children: BTreeSet::new(),
@@ -199,21 +215,18 @@ impl Machine {
         if self.fault.is_some() {
             return None;
         }
-        let ready = |slot: &Slot| match &slot.signal {
-            Some(name) => self.signals.get(name).is_some_and(|buffer| !buffer.is_empty()),
-            None => slot.outcome.is_some(),
-        };
-        let seq = self.slots.iter().find(|(_, slot)| slot.demanded && ready(slot)).map(|(seq, _)| *seq)?;
+        let received =
+            self.receivers.iter().filter(|(name, _)| self.signals.get(*name).is_some_and(|all| !all.is_empty()));
+        let received = received.filter_map(|(_, seqs)| seqs.first());
+        let seq = received.chain(self.ready.first()).min().copied()?;
         self.granted = Some(seq);
         Some(seq)
     }
 
     /// Takes the grant back if the code did not take it: the command waits until the code asks for it again.
     pub fn settle_grant(&mut self) {
-        if let Some(seq) = self.granted.take()
-            && let Some(slot) = self.slots.get_mut(&seq)
-        {
-            slot.demanded = false;
+        if let Some(seq) = self.granted.take() {
+            self.demand(seq, Demand::None);
         }
     }
 
@@ -238,7 +251,7 @@ impl Machine {
     /// Whether the code waits for anything that the journal can give.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.slots.values().any(|slot| slot.demanded)
+        self.demanded > 0
     }
 
     /// Stops the run for a reason that the shell met.
@@ -273,7 +286,8 @@ impl Machine {
         let inputs = command.inputs();
         let Some(entry) = self.compare(entry, inputs, Some(place)) else { return };
         let signal = if let Command::AwaitSignal { name } = &command { Some(name.clone()) } else { None };
-        self.slots.insert(seq, Slot { signal, outcome: None, demanded: true });
+        self.slots.insert(seq, Slot { signal, outcome: None, demand: Demand::None });
+        self.demand(seq, Demand::Waits);
         let (ordinal, recorded_value) = self.key_parts(&entry);
         self.turn.entries.push(entry);
         self.turn.asked.push(Issued { seq, command, ordinal, recorded_value });
@@ -284,17 +298,15 @@ impl Machine {
         if self.fault.is_some() {
             return None;
         }
-        let granted = self.granted == Some(seq);
-        let slot = self.slots.get_mut(&seq)?;
-        if !granted {
-            slot.demanded = true;
+        if self.granted != Some(seq) {
+            self.demand(seq, Demand::Waits);
             return None;
         }
-        if let Some(name) = slot.signal.clone() {
+        if let Some(name) = self.slots.get(&seq)?.signal.clone() {
             return self.take_signal(seq, &name);
         }
         self.granted = None;
-        self.slots.remove(&seq)?.outcome
+        self.forget_slot(seq)?.outcome
     }
 
     /// The code drops a command. One that was answered is simply gone; one that still waits is recorded as dropped.
@@ -302,7 +314,7 @@ impl Machine {
         if self.granted == Some(seq) {
             self.granted = None;
         }
-        let Some(slot) = self.slots.remove(&seq) else { return };
+        let Some(slot) = self.forget_slot(seq) else { return };
         if slot.outcome.is_some() || self.fault.is_some() {
             return;
         }
@@ -356,7 +368,36 @@ impl Machine {
     fn settle(&mut self, seq: Seq, outcome: Outcome) {
         if let Some(slot) = self.slots.get_mut(&seq) {
             slot.outcome = Some(outcome);
+            if slot.demand == Demand::Waits {
+                self.ready.insert(seq);
+            }
         }
+    }
+
+    /// Notes whether the code waits for a command.
+    fn demand(&mut self, seq: Seq, demand: Demand) {
+        let Some(slot) = self.slots.get_mut(&seq) else { return };
+        if slot.demand == demand {
+            return;
+        }
+        slot.demand = demand;
+        let (waits, answered) = (demand == Demand::Waits, slot.outcome.is_some());
+        match &slot.signal {
+            Some(name) if waits => drop(self.receivers.entry(name.clone()).or_default().insert(seq)),
+            Some(name) => {
+                if let Some(seqs) = self.receivers.get_mut(name) {
+                    seqs.remove(&seq);
+                }
+            }
+            None if waits && answered => drop(self.ready.insert(seq)),
+            None => drop(self.ready.remove(&seq)),
+        }
+        if waits { self.demanded += 1 } else { self.demanded -= 1 }
+    }
+
+    fn forget_slot(&mut self, seq: Seq) -> Option<Slot> {
+        self.demand(seq, Demand::None);
+        self.slots.remove(&seq)
     }
 
     fn receive(&mut self, name: &Text, payload: &Payload, sender: &Sender) {
@@ -371,7 +412,7 @@ impl Machine {
         let payload = self.signals.get_mut(name)?.pop_front()?;
         self.turn.entries.push(entry);
         self.granted = None;
-        self.slots.remove(&seq);
+        self.forget_slot(seq);
         Some(Outcome::Signal(payload))
     }
 

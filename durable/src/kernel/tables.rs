@@ -295,18 +295,21 @@ impl RunEntry {
     }
 
     fn attempt(&mut self, seq: Seq, new: AttemptState, says_maybe: Option<bool>) {
-        let all = self.waiting.iter_mut().chain(self.dropped.iter_mut());
-        for waiting in all.filter(|w| w.seq == seq) {
-            if let WaitingFor::Activity { state, maybe, .. } = &mut waiting.what {
-                *state = new.clone();
-                *maybe |= says_maybe.unwrap_or(false);
-            }
+        let waiting = match self.waiting.binary_search_by_key(&seq, |w| w.seq) {
+            Ok(place) => self.waiting.get_mut(place),
+            Err(_) => self.dropped.iter_mut().find(|w| w.seq == seq),
+        };
+        if let Some(Waiting { what: WaitingFor::Activity { state, maybe, .. }, .. }) = waiting {
+            *state = new;
+            *maybe |= says_maybe.unwrap_or(false);
         }
     }
 
     fn settle(&mut self, seq: Seq) {
-        self.waiting.retain(|w| w.seq != seq);
-        self.dropped.retain(|w| w.seq != seq);
+        match self.waiting.binary_search_by_key(&seq, |w| w.seq) {
+            Ok(place) => drop(self.waiting.remove(place)),
+            Err(_) => self.dropped.retain(|w| w.seq != seq),
+        }
     }
 
     fn drop_command(&mut self, seq: Seq) {

@@ -65,7 +65,7 @@ pub(crate) struct Driver {
     attempts: InFlight,
     callers: BTreeMap<Caller, Reply>,
     next_caller: u64,
-    reader: Reader,
+    reads: Reader,
     /// Starts that wait for a start of the same id whose closed runs are being looked up.
     #[allow(clippy::vec_box, reason = "requests come boxed, and leave so")]
     starting: BTreeMap<(Text, Text), Vec<Box<StartRequest>>>,
@@ -106,7 +106,7 @@ impl Driver {
             attempts,
             callers: BTreeMap::new(),
             next_caller: 0,
-            reader,
+            reads: reader,
             starting: BTreeMap::new(),
             stopping: None,
             failed: None,
@@ -141,7 +141,7 @@ impl Driver {
         loop {
             self.feed_log();
             while let Some(run) = self.kernel.poll_load() {
-                self.reader.submit(Job::Load(run));
+                self.reads.submit(Job::Load(run));
             }
             self.kernel.handle_durable(self.log.durable());
             let Some(effect) = self.kernel.poll_effect(now) else { break };
@@ -218,17 +218,21 @@ impl Driver {
                 let Some(caller) = self.admit(reply) else { return Flow::On };
                 self.kernel.handle_cancel(caller, run, reason, now, &mut self.hot);
             }
+            Message::Terminate { run, reason, reply } => {
+                let Some(caller) = self.admit(reply) else { return Flow::On };
+                self.kernel.handle_terminate(caller, run, reason, now, &mut self.hot);
+            }
             Message::Watch { run, blocked, reply } => {
-                let caller = self.caller(reply);
+                let Some(caller) = self.reader(reply) else { return Flow::On };
                 self.kernel.handle_watch(caller, run, blocked);
             }
             Message::Describe { run, reply } => {
-                let caller = self.caller(reply);
+                let Some(caller) = self.reader(reply) else { return Flow::On };
                 self.kernel.handle_describe(caller, run);
             }
             Message::Find { namespace, id, reply } => self.find(namespace, id, reply),
             Message::List { reply } => {
-                let caller = self.caller(reply);
+                let Some(caller) = self.reader(reply) else { return Flow::On };
                 self.kernel.handle_list(caller);
             }
             Message::RetryBlocked { run, reply } => {
@@ -269,6 +273,13 @@ impl Driver {
         }
     }
 
+    /// A caller that only asks; nobody is answered once the store has failed, since nothing becomes durable any more.
+    fn reader(&mut self, reply: Reply) -> Option<Caller> {
+        let Some(failed) = &self.failed else { return Some(self.caller(reply)) };
+        let _ = reply.send(Answered::Refused(Refused::Store(failed.clone())));
+        None
+    }
+
     fn refusal(&self) -> Option<Refused> {
         if let Some(failed) = &self.failed {
             return Some(Refused::Store(failed.clone()));
@@ -302,7 +313,7 @@ impl Driver {
             return self.start_now(*request);
         }
         self.starting.insert(key, Vec::new());
-        self.reader.submit(Job::LookUp(request));
+        self.reads.submit(Job::LookUp(request));
     }
 
     fn looked_up(&mut self, request: Box<StartRequest>, found: Result<Option<Box<ClosedRun>>, Text>) {
@@ -378,10 +389,12 @@ impl Driver {
 
     fn find(&mut self, namespace: Text, id: Text, reply: Reply) {
         if let Some(run) = self.kernel.tables().ids.get(&(namespace.clone(), id.clone())).copied() {
-            let caller = self.caller(reply);
-            return self.kernel.handle_describe(caller, run);
+            if let Some(caller) = self.reader(reply) {
+                self.kernel.handle_describe(caller, run);
+            }
+            return;
         }
-        self.reader.submit(Job::Find { namespace, id, reply });
+        self.reads.submit(Job::Find { namespace, id, reply });
     }
 
     // Effects.

@@ -136,7 +136,7 @@ impl<T, E> Run<T, E> {
     /// When the runtime is shut down or its store failed.
     pub async fn describe(&self) -> Result<Description, LookupError> {
         match self.shared.ask(|reply| Message::Describe { run: self.no, reply }).await? {
-            Answered::By(Answer::Described(entry, stuck)) => Ok(Description::open(&entry, stuck)),
+            Answered::By(Answer::Described(_, entry, stuck)) => Ok(Description::open(&entry, stuck)),
             Answered::Refused(refused) => Err(refused.into()),
             _ => Ok(Description::closed(&self.closed().await?)),
         }
@@ -177,6 +177,16 @@ impl<T, E> Run<T, E> {
     pub async fn cancel(&self, reason: &str) -> Result<(), SignalError> {
         let reason = Text::cut(reason, 4096);
         let answered = self.shared.ask(|reply| Message::Cancel { run: self.no, reason, reply }).await;
+        done(answered.map_err(SignalError::from)?)
+    }
+
+    /// Ends the run from outside, without another poll: nothing is cleaned up or undone. When this returns, that is on disk.
+    ///
+    /// # Errors
+    /// [`SignalError::Closed`] when the run has ended; others when it cannot be recorded.
+    pub async fn terminate(&self, reason: &str) -> Result<(), SignalError> {
+        let reason = Text::cut(reason, 4096);
+        let answered = self.shared.ask(|reply| Message::Terminate { run: self.no, reason, reply }).await;
         done(answered.map_err(SignalError::from)?)
     }
 

@@ -141,9 +141,7 @@ impl Runtime {
         let (namespace, id) = (Text::from(namespace), Text::from(id));
         let find = |reply| Message::Find { namespace: namespace.clone(), id: id.clone(), reply };
         let (no, run, stored) = match self.inner.shared.ask(find).await? {
-            Answered::By(Answer::Described(entry, _)) => {
-                (self.number(&namespace, &id).await?, entry.run, entry.workflow)
-            }
+            Answered::By(Answer::Described(no, entry, _)) => (no, entry.run, entry.workflow),
             Answered::Closed(closed, _) => (closed.run, closed.started.run, closed.started.workflow),
             Answered::Refused(refused) => return Err(refused.into()),
             Answered::By(_) => return Err(LookupError::NotFound { id: id.to_string() }),
@@ -185,17 +183,6 @@ impl Runtime {
     #[must_use = "a shutdown does nothing unless it is awaited"]
     pub fn shutdown(&self) -> Shutdown {
         Shutdown { runtime: self.clone(), deadline: SHUTDOWN_DEADLINE }
-    }
-
-    async fn number(&self, namespace: &Text, id: &Text) -> Result<crate::kernel::id::RunNo, LookupError> {
-        match self.inner.shared.ask(|reply| Message::List { reply }).await? {
-            Answered::By(Answer::Listed(runs)) => runs
-                .into_iter()
-                .find(|(_, entry, _)| entry.namespace == *namespace && entry.id == *id)
-                .map(|(no, _, _)| no)
-                .ok_or_else(|| LookupError::NotFound { id: id.to_string() }),
-            _ => Err(LookupError::NotFound { id: id.to_string() }),
-        }
     }
 }
 

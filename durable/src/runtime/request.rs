@@ -72,6 +72,11 @@ pub(crate) enum Message {
         reason: Text,
         reply: Reply,
     },
+    Terminate {
+        run: RunNo,
+        reason: Text,
+        reply: Reply,
+    },
     Watch {
         run: RunNo,
         blocked: WhenBlocked,
@@ -120,6 +125,7 @@ impl fmt::Debug for Message {
             Message::LookedUp(..) => "LookedUp",
             Message::Signal { .. } => "Signal",
             Message::Cancel { .. } => "Cancel",
+            Message::Terminate { .. } => "Terminate",
             Message::Watch { .. } => "Watch",
             Message::Describe { .. } => "Describe",
             Message::Find { .. } => "Find",

@@ -143,8 +143,8 @@ pub enum Answer {
     Ended(Box<RunEnded>),
     /// The run is blocked.
     Blocked(Text),
-    /// What is known of an open run; the second part is why this process cannot poll it.
-    Described(Box<RunEntry>, Option<Text>),
+    /// What is known of an open run; the last part is why this process cannot poll it.
+    Described(RunNo, Box<RunEntry>, Option<Text>),
     /// Open runs, in order of their short numbers.
     Listed(Vec<(RunNo, RunEntry, Option<Text>)>),
 }

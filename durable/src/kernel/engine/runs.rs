@@ -1,5 +1,7 @@
 //! Runs: their start, their turns, their end, and everything that is sent to them.
 
+use std::collections::BTreeMap;
+
 use super::timers::Due;
 use super::{
     Answer, Caller, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Memory, Now, Replayed, Residence,
@@ -89,7 +91,7 @@ impl Kernel {
     /// Says what is known of a run, as of what is durable.
     pub fn handle_describe(&mut self, caller: Caller, run: RunNo) {
         let answer = match self.tables.open.get(&run) {
-            Some(entry) => Answer::Described(Box::new(entry.clone()), self.stuck(run)),
+            Some(entry) => Answer::Described(run, Box::new(entry.clone()), self.stuck(run)),
             None => Answer::NotOpen,
         };
         self.hold(Effect::Answer(caller, answer));
@@ -295,7 +297,7 @@ impl Kernel {
             }
         }
         let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
-        let children: Vec<(Seq, RunNo, Text)> = entries.iter().filter_map(child_of).collect();
+        let children: Children = entries.iter().filter_map(child_of).collect();
         self.append(run, Event::Turn { of, entries }, now);
         dropped.into_iter().for_each(|waiting| self.dropped(run, waiting));
         for issued in asked {
@@ -330,7 +332,7 @@ impl Kernel {
         }
     }
 
-    fn take_on(&mut self, run: RunNo, issued: Issued, children: &[(Seq, RunNo, Text)], now: Now) {
+    fn take_on(&mut self, run: RunNo, issued: Issued, children: &Children, now: Now) {
         let seq = issued.seq;
         if self.tables.open.get(&run).is_none_or(|entry| entry.waits(seq).is_none()) {
             return self.begin_dropped_child(run, &issued, children, now);
@@ -347,17 +349,17 @@ impl Kernel {
     }
 
     /// A child that was asked for and dropped in one turn still begins, since the journal says so, and is cancelled.
-    fn begin_dropped_child(&mut self, run: RunNo, issued: &Issued, children: &[(Seq, RunNo, Text)], now: Now) {
+    fn begin_dropped_child(&mut self, run: RunNo, issued: &Issued, children: &Children, now: Now) {
         if let Command::StartChild(child) = &issued.command {
             self.begin_child(run, issued.seq, child, children, now);
-            if let Some((_, no, _)) = children.iter().find(|(seq, _, _)| *seq == issued.seq) {
+            if let Some((no, _)) = children.get(&issued.seq) {
                 self.work.push_back((*no, cancel_by("parent".into(), "its call was dropped".into())));
             }
         }
     }
 
-    fn begin_child(&mut self, run: RunNo, seq: Seq, child: &StartChild, children: &[(Seq, RunNo, Text)], now: Now) {
-        let Some((_, no, id)) = children.iter().find(|(of, _, _)| *of == seq) else { return };
+    fn begin_child(&mut self, run: RunNo, seq: Seq, child: &StartChild, children: &Children, now: Now) {
+        let Some((no, id)) = children.get(&seq) else { return };
         let namespace = self.tables.open.get(&run).map(|parent| parent.namespace.clone()).unwrap_or_default();
         if self.tables.ids.contains_key(&(namespace.clone(), id.clone())) {
             let event = Event::ChildEnded { seq, how: End::NotStarted, result: Payload::default() };
@@ -482,6 +484,12 @@ impl Kernel {
     ) {
         let newer = tail.into_iter().filter(|(no, _, _)| *no >= replayed.next);
         let unturned: Vec<_> = replayed.unturned.into_iter().chain(newer).collect();
+        let numbers = unturned.iter().map(|(no, _, _)| *no);
+        if !self.tables.open.get(&run).is_some_and(|entry| numbers.eq(entry.unturned.iter().copied())) {
+            // The journal that was loaded is older than what was appended since: it is loaded again.
+            self.put_away(run, turns);
+            return self.wake(run);
+        }
         for issued in replayed.asked {
             if let Command::CallActivity(_) = issued.command {
                 self.resume(run, issued, now);
@@ -508,9 +516,12 @@ impl Kernel {
     }
 }
 
-fn child_of(entry: &Entry) -> Option<(Seq, RunNo, Text)> {
+/// The children that a turn asks for: their numbers and ids, by command.
+type Children = BTreeMap<Seq, (RunNo, Text)>;
+
+fn child_of(entry: &Entry) -> Option<(Seq, (RunNo, Text))> {
     match entry {
-        Entry::ChildScheduled(child) => Some((child.seq, child.child, child.id.clone())),
+        Entry::ChildScheduled(child) => Some((child.seq, (child.child, child.id.clone()))),
         _ => None,
     }
 }
