@@ -46,7 +46,7 @@ pub(super) fn fit(
                 (true, true) => Fit::Same,
                 (true, false) if same_build => Fit::Differs,
                 (true, false) => {
-                    Fit::Stands("a timer that is already armed keeps the due time it was armed with".into())
+                    Fit::Stands("a timer that is already armed keeps the due time it was armed with [E0211]".into())
                 }
             }
         }
@@ -83,8 +83,11 @@ impl Input<'_> {
             Inputs::Strict => Fit::Differs,
             Inputs::Checked if same_shape || same_build || swapped() => Fit::Differs,
             Inputs::Checked => Fit::Stands(
-                format!("the input of `{}` has another shape in this build; what was recorded stands", self.name)
-                    .into(),
+                format!(
+                    "the input of `{}` has another shape in this build; what was recorded stands [E0211]",
+                    self.name
+                )
+                .into(),
             ),
         }
     }

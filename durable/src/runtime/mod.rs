@@ -236,7 +236,7 @@ impl<D: Definition> Starting<D> {
             Answered::By(Answer::Started { run, id }) => (run, id),
             Answered::By(Answer::Attached { run, id: identity, reshaped }) => {
                 if reshaped {
-                    tracing::warn!(%id, "the start's input has another shape than the stored one: the stored run stands");
+                    tracing::warn!(%id, "the start's input has another shape than the stored one: the stored run stands [E0211]");
                 }
                 (run, identity)
             }
