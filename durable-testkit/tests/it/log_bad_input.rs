@@ -218,7 +218,7 @@ fn a_recycled_looking_tail_is_ignored() {
     let old: Vec<u8> = (0..40).flat_map(|n| image_frame(n, first.crc)).collect();
     image.segment(2).copy(&first);
     image.bytes(&[0x77; 24]).bytes(&old);
-    assert_eq!(Node::open(&image.disk()).numbers(1), Vec::<u64>::new());
+    assert_eq!(Node::open(&image.disk()).numbers(1), [0u64; 0]);
 }
 
 /// A frame that is whole, of another segment.

@@ -48,7 +48,7 @@ fn frames_of_higher_numbers_are_superseded_too() {
     image.frame(3, 1, stray.crc, &[(signal(1, 2, 667, 0), Some(stray.place))]);
     image.segment(2).copy(&first);
     let node = Node::open(&image.disk());
-    assert_eq!(node.numbers(1), Vec::<u64>::new());
+    assert_eq!(node.numbers(1), [0u64; 0]);
     node.write([group([signal(1, 1, 2, 0)])]);
     assert_eq!(node.numbers(1), [2]);
 }
@@ -121,7 +121,7 @@ fn an_unreadable_end_of_a_segment_is_ignored_and_left_as_it_is() {
     disk.flip_bit(segment_path(1), torn.place.offset + 100, 3).unwrap();
     let before = disk.read_file(segment_path(1)).unwrap();
     let node = Node::open(&disk);
-    assert_eq!(node.numbers(1), Vec::<u64>::new());
+    assert_eq!(node.numbers(1), [0u64; 0]);
     node.write([group([signal(1, 1, 2, 0)])]);
     node.die();
     let node = Node::open(&disk);
@@ -215,7 +215,7 @@ fn what_another_segment_held_at_this_very_byte_is_noise() {
     let third = image.frame(3, 1, second.crc, &[]);
     image.segment(2).copy(&third);
     image.bytes(&vec![0x11; second.bytes.len()]).bytes(&third.bytes);
-    assert_eq!(Node::open(&image.disk()).numbers(1), Vec::<u64>::new());
+    assert_eq!(Node::open(&image.disk()).numbers(1), [0u64; 0]);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_frame_of_another_store_is_noise() {
     frame::begin(&mut foreign);
     frame::seal(&mut foreign, first.header, StoreId([9; 16]), place).unwrap();
     image.segment(2).bytes(&foreign);
-    assert_eq!(Node::open(&image.disk()).numbers(1), Vec::<u64>::new());
+    assert_eq!(Node::open(&image.disk()).numbers(1), [0u64; 0]);
 }
 
 // Rule 6: copy.
@@ -319,7 +319,7 @@ fn new_frames_carry_the_base_and_frames_below_it_are_ignored() {
     let second = image.frame(2, 2, image_crc_of_first(), &[(start(1), None)]);
     let disk = image.disk();
     let node = Node::open(&disk);
-    assert_eq!(node.numbers(1), Vec::<u64>::new());
+    assert_eq!(node.numbers(1), [0u64; 0]);
     node.write([group([signal(1, 1, 3, 0)])]);
     let bytes = disk.read_file(segment_path(2)).unwrap();
     let offset = 4096 + frame::stride(second.bytes.len());
@@ -346,6 +346,7 @@ fn nothing_is_acknowledged_once_the_lock_is_lost() {
     assert!(matches!(node.poison(), Some(StoreError::LockLost { .. })));
     let before = disk.fingerprint();
     let refused = node.log.append(&group([signal(1, 2, 2, 0)]), at(0));
+    assert!(disk.file_names(DIR).unwrap().iter().any(|name| name.starts_with("spare-")), "nothing is removed");
     assert!(matches!(refused, Err(AppendError::Poisoned(StoreError::LockLost { .. }))));
     node.run_until_idle();
     assert_eq!(disk.fingerprint(), before, "nothing more is written");
@@ -853,7 +854,7 @@ fn a_stop_drops_what_is_queued_and_frees_the_lock() {
         node.log.append(&group([signal(1, 1, 1, 0)]), at(0)),
         Err(AppendError::Poisoned(StoreError::Stopped))
     ));
-    assert_eq!(Node::open(&disk).numbers(1), Vec::<u64>::new());
+    assert_eq!(Node::open(&disk).numbers(1), [0u64; 0]);
 }
 
 #[test]
@@ -864,7 +865,21 @@ fn a_dropped_writer_leaves_a_store_that_stands_still() {
     node.process.spawn.drop_tasks();
     assert!(matches!(node.poison(), Some(StoreError::WriterGone)));
     assert!(node.process.run(node.log.close()).expect("it ends").is_err());
-    assert_eq!(Node::open(&disk).numbers(1), Vec::<u64>::new());
+    assert_eq!(Node::open(&disk).numbers(1), [0u64; 0]);
+}
+
+#[test]
+fn a_listener_that_panics_leaves_a_store_that_stands_still() {
+    let disk = SimDisk::new();
+    let process = Process::new(&disk);
+    let mut options = options(&Arc::default());
+    options.listener = Arc::new(|_| panic!("the listener's own fault"));
+    let node = process.open_with(options, Arc::default()).unwrap().unwrap();
+    node.append(&group([start(1)]));
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| node.run_until_idle()));
+    assert!(ran.is_err());
+    assert!(matches!(node.log.append(&group([start(2)]), at(0)), Err(AppendError::Poisoned(StoreError::WriterGone))));
+    assert_eq!(Node::open(&disk).numbers(1), [0u64; 0], "and the lock is free");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::chain::Read;
 use super::closed::{ClosedPlace, Known};
-use super::error::LoadError;
+use super::error::{DiskFault, LoadError};
 use super::files::Folder;
 use super::journal::{JournalEvent, Reader};
 use super::recover;
@@ -17,6 +18,10 @@ use crate::codec::names::Names;
 use crate::codec::section::Head;
 use crate::kernel::event::{Event, RunEnded, RunStarted, Text};
 use crate::kernel::id::{RunNo, Timestamp};
+
+/// How often the log is read before a gap in it counts: it may grow while it is read, so that a later page shows a frame
+/// and an earlier one does not show the frame before it.
+const READINGS: usize = 3;
 
 /// A closed run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +81,13 @@ impl Search<'_> {
 
     /// The place of the newest closed run of the id, by the whole log.
     async fn scan(&self) -> Result<Option<ClosedPlace>, LoadError> {
-        let segments = self.folder.segments().await?;
-        let read = recover::chain(self.folder, self.store, &segments).await?.finish();
+        let mut read = self.read().await?;
+        for _ in 1..READINGS {
+            if read.rot.is_empty() {
+                break;
+            }
+            read = self.read().await?;
+        }
         if let Some(rot) = read.rot.first() {
             let (file, offset) = (rot.file.clone(), rot.offset);
             return Err(LoadError::Unreadable { run: RunNo(0), file, offset });
@@ -92,6 +102,11 @@ impl Search<'_> {
             }
         }
         Ok(newest)
+    }
+
+    async fn read(&self) -> Result<Read, DiskFault> {
+        let segments = self.folder.segments().await?;
+        Ok(recover::chain(self.folder, self.store, &segments).await?.finish())
     }
 
     fn scan_frame(

@@ -66,14 +66,14 @@ impl Store for Log {
     }
 
     fn close(&self) -> Later<()> {
-        let log = self.clone();
-        Box::pin(async move { Log::close(&log).await.map_err(fault) })
+        let closing = Log::close(self);
+        Box::pin(async move { closing.await.map_err(fault) })
     }
 
     fn stop(&self) -> Later<()> {
-        let log = self.clone();
+        let stopping = Log::stop(self);
         Box::pin(async move {
-            Log::stop(&log).await;
+            stopping.await;
             Ok(())
         })
     }

@@ -2,6 +2,7 @@
 //! says that it is durable (rules 9, 11 and 15). A failed write, sync or check is final: nothing is tried twice, and
 //! nothing more is written, deleted or acknowledged.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -95,7 +96,9 @@ impl Writer {
     }
 
     async fn release(self) {
-        if let Some(spare) = self.ahead.and_then(Ahead::forget) {
+        // After a failure nothing is removed either: the next open does that.
+        let has_failed = self.shared.queue().fault.is_some();
+        if let Some(spare) = self.ahead.filter(|_| !has_failed).and_then(Ahead::forget) {
             spare::discard(&self.folder, spare).await;
         }
         self.segment.handle.close().await;
@@ -116,10 +119,14 @@ impl Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        if !self.0.queue().is_released {
-            self.0.poison(StoreError::WriterGone);
-            self.0.queue().released();
+        if self.0.queue().is_released {
+            return;
         }
+        self.0.queue().poison(StoreError::WriterGone);
+        self.0.queue().released();
+        // The listener may be what panicked; another panic here would end the process.
+        let told = catch_unwind(AssertUnwindSafe(|| self.0.report(Report::Poisoned(StoreError::WriterGone))));
+        drop(told);
     }
 }
 
