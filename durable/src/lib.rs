@@ -26,6 +26,8 @@ pub mod prelude;
 mod registry;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+#[cfg(all(test, feature = "runtime"))]
+mod script;
 #[cfg(feature = "runtime")]
 #[deny(clippy::disallowed_types, clippy::disallowed_methods)]
 pub mod store;

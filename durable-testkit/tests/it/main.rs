@@ -10,4 +10,5 @@ mod log_fixture;
 #[cfg(unix)]
 mod log_real;
 mod log_rules;
+mod misplaced;
 mod payload;

@@ -47,6 +47,18 @@ impl Text {
         &self.0
     }
 
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text, cut to at most `limit` bytes at a character's edge.
     #[must_use]
     pub fn cut(text: &str, limit: usize) -> Text {
@@ -269,6 +281,68 @@ impl Event {
             | Event::Opened { .. }
             | Event::Closed
             | Event::Checkpoint { .. } => false,
+        }
+    }
+}
+
+impl Event {
+    /// About how many bytes it takes in the log; never far below.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let held = match self {
+            Event::RunStarted(started) => {
+                let extras = started.headers.iter().chain(&started.attributes);
+                started.input.len() + extras.map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            }
+            Event::Turn { entries, .. } => entries.iter().map(Entry::bytes).sum(),
+            Event::AttemptFailed { cause, .. } => cause.bytes(),
+            Event::ActivityFailed { error, .. } => error.bytes(),
+            Event::ActivityCompleted { result: payload, .. }
+            | Event::SignalReceived { payload, .. }
+            | Event::ChildEnded { result: payload, .. }
+            | Event::CompensationStarted { result: payload, .. }
+            | Event::Checkpoint { tables: payload, .. } => payload.len(),
+            Event::RunEnded(ended) => ended.result.len(),
+            Event::RunBlocked { reason, .. } | Event::CancelRequested { reason, .. } => reason.len(),
+            Event::AttemptStarted { .. }
+            | Event::AttemptParked { .. }
+            | Event::TimerFired { .. }
+            | Event::RunTimedOut { .. }
+            | Event::BuildChanged { .. }
+            | Event::RunUnblocked { .. }
+            | Event::Opened { .. }
+            | Event::Closed => 0,
+        };
+        held + 64
+    }
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        match self {
+            Entry::ActivityScheduled(call) => 64 + call.input.as_ref().map_or(0, Payload::len),
+            _ => 64,
+        }
+    }
+}
+
+impl AttemptCause {
+    fn bytes(&self) -> usize {
+        match self {
+            AttemptCause::Error { error, text } => error.len() + text.len(),
+            AttemptCause::Panicked(text) => text.len(),
+            AttemptCause::TimedOut | AttemptCause::Interrupted => 0,
+        }
+    }
+}
+
+impl CallFailure {
+    fn bytes(&self) -> usize {
+        match self {
+            CallFailure::App { error, text } => error.len() + text.len(),
+            CallFailure::Panicked(text) => text.len(),
+            CallFailure::Exhausted { last, .. } => last.bytes(),
+            CallFailure::TimedOut(_) | CallFailure::Cancelled | CallFailure::Interrupted => 0,
         }
     }
 }

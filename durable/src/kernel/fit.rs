@@ -3,7 +3,7 @@
 
 use super::command::Inputs;
 use super::event::{ActivityScheduled, ChildScheduled, Entry, Text};
-use super::id::Digest;
+use super::id::{Digest, Seq};
 
 /// The verdict on one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +30,16 @@ pub(super) fn fit(
             if !binds(was, is) {
                 return Fit::Differs;
             }
-            let input = Input { name: &was.name, value: (was.value, is.value), shape: (was.shape, is.shape) };
+            let input =
+                Input { seq: was.seq, name: &was.name, value: (was.value, is.value), shape: (was.shape, is.shape) };
             input.fit(inputs, same_build, || swapped(is))
         }
         (Entry::ChildScheduled(was), Entry::ChildScheduled(is)) => {
             if !same_child(was, is) {
                 return Fit::Differs;
             }
-            let input = Input { name: &was.workflow, value: (was.value, is.value), shape: (was.shape, is.shape) };
+            let input =
+                Input { seq: was.seq, name: &was.workflow, value: (was.value, is.value), shape: (was.shape, is.shape) };
             input.fit(inputs, same_build, || false)
         }
         (Entry::TimerStarted { seq, due }, Entry::TimerStarted { seq: asked_seq, due: asked_due }) => {
@@ -45,9 +47,9 @@ pub(super) fn fit(
                 (false, _) => Fit::Differs,
                 (true, true) => Fit::Same,
                 (true, false) if same_build => Fit::Differs,
-                (true, false) => {
-                    Fit::Stands("a timer that is already armed keeps the due time it was armed with [E0211]".into())
-                }
+                (true, false) => Fit::Stands(
+                    format!("the timer of seq {seq} keeps the due time that it was armed with [E0211]").into(),
+                ),
             }
         }
         _ if recorded == asked => Fit::Same,
@@ -67,6 +69,7 @@ fn same_child(was: &ChildScheduled, is: &ChildScheduled) -> bool {
 
 /// Two inputs, as digests: (recorded, asked).
 struct Input<'a> {
+    seq: Seq,
     name: &'a Text,
     value: (Digest, Digest),
     shape: (Digest, Digest),
@@ -84,8 +87,8 @@ impl Input<'_> {
             Inputs::Checked if same_shape || same_build || swapped() => Fit::Differs,
             Inputs::Checked => Fit::Stands(
                 format!(
-                    "the input of `{}` has another shape in this build; what was recorded stands [E0211]",
-                    self.name
+                    "the input of `{}` (seq {}) has another shape in this build; what was recorded stands [E0211]",
+                    self.name, self.seq
                 )
                 .into(),
             ),

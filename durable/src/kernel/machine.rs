@@ -17,6 +17,9 @@ use super::fit::{self, Fit};
 use super::id::{Digest, EventNo, RunId, RunNo, Seq, Timestamp};
 use super::mismatch::{Asked, Mismatch};
 
+/// A workflow id may take this many bytes.
+pub const ID_LEN_MAX: usize = 255;
+
 /// How many polls one turn may take before the run is taken for a livelock.
 pub const MAX_POLLS: u32 = 10_000;
 
@@ -501,6 +504,13 @@ impl Machine {
     fn child(&mut self, seq: Seq, child: &StartChild) -> Result<ChildScheduled, Fault> {
         let name = child.id.clone().unwrap_or_else(|| seq.to_string().into());
         let id: Text = format!("{}/{name}", self.head.id).into();
+        if id.len() > ID_LEN_MAX {
+            let text = format!(
+                "the id `{id}` of a child has {} bytes, the limit is {ID_LEN_MAX}: choose a shorter one",
+                id.len()
+            );
+            return Err(Fault::Refused(text.into()));
+        }
         if !self.children.insert(id.clone()) {
             return Err(Fault::Refused(format!("it starts two children under the one id `{id}`").into()));
         }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::command::Place;
-use super::event::{Entry, Text};
+use super::event::{ActivityScheduled, Entry, Text};
 use super::id::{Digest, EventNo, Seq, Timestamp};
 
 /// The code asks for something other than the journal holds.
@@ -41,8 +41,10 @@ pub struct Asked {
     pub kind: &'static str,
     /// Its name, its due time.
     pub what: Text,
-    /// The digest of its input's values, where it has one.
-    pub value: Option<Digest>,
+    /// The digests of its input's values and shape, where it has one.
+    pub input: Option<(Digest, Digest)>,
+    /// The options that bind every build; "" is none.
+    pub options: Text,
     /// The command that an entry without a name is about.
     pub about: Option<Box<Asked>>,
 }
@@ -51,20 +53,42 @@ impl Asked {
     /// An entry in words.
     #[must_use]
     pub fn new(entry: &Entry) -> Asked {
-        let (kind, what, value) = match entry {
-            Entry::ActivityScheduled(call) => ("activity", format!("`{}`", call.name).into(), Some(call.value)),
-            Entry::ChildScheduled(child) => ("child", format!("`{}`", child.workflow).into(), Some(child.value)),
-            Entry::TimerStarted { due, .. } => ("timer", format!("due {}", Utc(*due)).into(), None),
-            Entry::SignalAwaited { name, .. } => ("signal", format!("`{name}`").into(), None),
-            Entry::SignalTaken { .. } => ("taking a signal", Text::default(), None),
-            Entry::SignalSent { name, to, .. } => ("sending a signal", format!("`{name}` to {to}").into(), None),
-            Entry::CompensationRegistered { .. } => ("compensation", Text::default(), None),
-            Entry::ScopeOpened { scope, .. } => ("a scope's begin", scope.to_string().into(), None),
-            Entry::ScopeClosed { scope } => ("a scope's end", scope.to_string().into(), None),
-            Entry::CommandDropped { .. } => ("dropping", Text::default(), None),
+        let (kind, what) = match entry {
+            Entry::ActivityScheduled(call) => ("activity", format!("`{}`", call.name).into()),
+            Entry::ChildScheduled(child) => ("child", format!("`{}` as `{}`", child.workflow, child.id).into()),
+            Entry::TimerStarted { due, .. } => ("timer", format!("due {}", Utc(*due)).into()),
+            Entry::SignalAwaited { name, .. } => ("signal", format!("`{name}`").into()),
+            Entry::SignalTaken { .. } => ("taking a signal", Text::default()),
+            Entry::SignalSent { name, to, .. } => ("sending a signal", format!("`{name}` to {to}").into()),
+            Entry::CompensationRegistered { .. } => ("compensation", Text::default()),
+            Entry::ScopeOpened { scope, .. } => ("a scope's begin", scope.to_string().into()),
+            Entry::ScopeClosed { scope } => ("a scope's end", scope.to_string().into()),
+            Entry::CommandDropped { .. } => ("dropping", Text::default()),
         };
-        Asked { seq: entry.seq().unwrap_or_default(), kind, what, value, about: None }
+        let (input, options) = match entry {
+            Entry::ActivityScheduled(call) => (Some((call.value, call.shape)), binding(call)),
+            Entry::ChildScheduled(child) => {
+                (Some((child.value, child.shape)), format!("{:?} at its parent's end", child.close))
+            }
+            _ => (None, String::new()),
+        };
+        Asked { seq: entry.seq().unwrap_or_default(), kind, what, input, options: options.into(), about: None }
     }
+}
+
+/// What binds every build, in words.
+fn binding(call: &ActivityScheduled) -> String {
+    let ActivityScheduled { binding, undo, undoes, .. } = call;
+    let parts = [
+        binding.at_most_once.then(|| "at most once".to_owned()),
+        binding.by_token.then(|| "completed by token".to_owned()),
+        (!binding.queue.as_str().is_empty()).then(|| format!("in queue `{}`", binding.queue)),
+        binding.deadline.map(|deadline| format!("until {}", Utc(deadline))),
+        undo.undo.then(|| "with an undo".to_owned()),
+        undo.unknown.then(|| "with an undo for the unknown".to_owned()),
+        undoes.map(|seq| format!("undoing seq {seq}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for Asked {
@@ -91,12 +115,12 @@ impl fmt::Display for Mismatch {
         writeln!(
             f,
             "  the journal holds     {recorded}{} (build {})",
-            self.input(&self.recorded),
+            self.differs(&self.recorded),
             self.recorded_build
         )?;
         let asked = side(&self.asked, "nothing more in this turn");
         let place = self.place.map(|place| format!("{}:{}, ", place.file, place.line)).unwrap_or_default();
-        writeln!(f, "  the code asks for     {asked}{} ({place}build {})", self.input(&self.asked), self.build)?;
+        writeln!(f, "  the code asks for     {asked}{} ({place}build {})", self.differs(&self.asked), self.build)?;
         if !self.around.is_empty() {
             let around: Vec<String> = self.around.iter().map(|asked| format!("{} {asked}", asked.seq)).collect();
             writeln!(f, "  around it             {}", around.join("   "))?;
@@ -111,12 +135,22 @@ impl fmt::Display for Mismatch {
 }
 
 impl Mismatch {
-    /// The input's digest, where only the input differs.
-    fn input(&self, side: &Option<Asked>) -> String {
-        let named = |asked: &Option<Asked>| asked.as_ref().map(|asked| (asked.seq, asked.kind, asked.what.clone()));
-        match side.as_ref().and_then(|asked| asked.value) {
-            Some(value) if named(&self.recorded) == named(&self.asked) => format!(" with input {value}"),
-            _ => String::new(),
+    /// What a side says of its options and its input, where kind and name agree.
+    fn differs(&self, side: &Option<Asked>) -> String {
+        let (Some(was), Some(is), Some(side)) = (&self.recorded, &self.asked, side) else { return String::new() };
+        if (was.seq, was.kind, &was.what) != (is.seq, is.kind, &is.what) {
+            return String::new();
+        }
+        if was.options != is.options {
+            let options = side.options.as_str();
+            return format!(", {}", if options.is_empty() { "with no option that binds" } else { options });
+        }
+        match side.input {
+            Some((value, _)) if was.input.map(|(_, shape)| shape) == is.input.map(|(_, shape)| shape) => {
+                format!(" with input {value}")
+            }
+            Some((_, shape)) => format!(" with an input of shape {shape}"),
+            None => String::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 mod attempts;
 mod builder;
-mod definitions;
+pub(crate) mod definitions;
 mod direct;
 mod driver;
 mod error;
@@ -44,8 +44,7 @@ use crate::workflow::Call;
 use crate::workflow::call::{Ended, StartCall};
 use crate::workflow::definition::{Definition, Workflow};
 
-/// A workflow id may take this many bytes.
-pub const ID_LEN_MAX: usize = 255;
+pub use crate::kernel::machine::ID_LEN_MAX;
 
 /// How long `shutdown` waits for at-most-once attempts, unless told otherwise.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(30);

@@ -40,8 +40,10 @@ impl ReadOnly {
     /// # Errors
     /// When there is no such run, or what is stored of it cannot be read.
     pub async fn describe(&self, namespace: &str, id: &str) -> Result<Description, LookupError> {
-        match self.log.tables().ids.get(&(namespace.into(), id.into())) {
-            Some(run) => Ok(Description::open(&self.log.tables().open[run], None)),
+        let tables = self.log.tables();
+        let open = tables.ids.get(&(namespace.into(), id.into())).and_then(|run| tables.open.get(run));
+        match open {
+            Some(entry) => Ok(Description::open(entry, None)),
             None => Ok(Description::closed(&self.closed(namespace, id).await?)),
         }
     }

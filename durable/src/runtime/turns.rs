@@ -17,7 +17,7 @@ use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
-use crate::kernel::machine::{Issued, MAX_POLLS, Machine};
+use crate::kernel::machine::{MAX_POLLS, Machine, TurnDone};
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
 use crate::workflow::context::{BranchFuture, Check, RunContext, StepFn};
@@ -124,6 +124,7 @@ impl Hot {
         self.machine(run, |machine| machine.remember(turns));
         let mut waiting: BTreeMap<EventNo, (Timestamp, Event)> = BTreeMap::new();
         let mut asked = BTreeMap::new();
+        let mut warnings = Vec::new();
         for (no, at, event) in journal {
             match event {
                 Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
@@ -134,7 +135,8 @@ impl Hot {
                         ));
                     };
                     let done = self.replay_turn(run, (of, at, event), entries)?;
-                    asked.extend(done.into_iter().map(|issued| (issued.seq, issued)));
+                    asked.extend(done.asked.into_iter().map(|issued| (issued.seq, issued)));
+                    warnings.extend(done.warnings);
                 }
                 event if event.is_delivered() => {
                     settled(&event).into_iter().for_each(|seq| {
@@ -147,7 +149,7 @@ impl Hot {
         }
         self.machine(run, Machine::forget);
         let unturned = waiting.into_iter().map(|(no, (at, event))| (no, at, event)).collect();
-        Ok(Replayed { asked: asked.into_values().collect(), next, unturned })
+        Ok(Replayed { asked: asked.into_values().collect(), next, unturned, warnings })
     }
 
     fn replay_turn(
@@ -155,10 +157,10 @@ impl Hot {
         run: RunNo,
         delivered: (EventNo, Timestamp, Event),
         entries: Vec<Entry>,
-    ) -> Result<Vec<Issued>, LoadFailure> {
+    ) -> Result<TurnDone, LoadFailure> {
         let (no, at, event) = delivered;
         match self.deliver(run, no, at, &event, Some(entries)) {
-            TurnEnd::Quiet(done) => Ok(done.asked),
+            TurnEnd::Quiet(done) => Ok(done),
             TurnEnd::Ended(..) => Err(LoadFailure::Fault(Fault::EndsEarly.to_string().into())),
             TurnEnd::Blocked(reason) => Err(LoadFailure::Fault(reason)),
             TurnEnd::Stuck(reason) => Err(LoadFailure::Outside(reason)),
@@ -304,7 +306,7 @@ impl HotRun {
         let body = self.body.take();
         let branches = std::mem::take(&mut self.branches);
         let dropped = catch_unwind(AssertUnwindSafe(|| {
-            self.context.enter(|| {
+            self.context.enter_drops(|| {
                 drop(body);
                 drop(self.context.take_branches());
                 drop(branches);
@@ -342,27 +344,28 @@ impl HotRun {
         self.context.close();
         self.waker.closed.store(true, Ordering::Relaxed);
         let HotRun { body, branches, context, .. } = self;
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
-            drop(body);
-            drop(branches);
-            drop(context.take_branches());
-        }));
-        if let Err(panic) = dropped {
-            let panic = panic_text(panic.as_ref());
-            tracing::error!(%panic, "a destructor panicked while its run was put away [E0210]");
-        }
+        // Each by itself: a second panic while the first unwinds would end the process.
+        drop_caught(body);
+        branches.into_iter().for_each(drop_caught);
+        context.take_branches().into_iter().for_each(drop_caught);
     }
 }
 
+fn drop_caught<T>(value: T) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        let panic = panic_text(panic.as_ref());
+        tracing::error!(%panic, "a destructor panicked while its run was put away [E0210]");
+    }
+}
+
+/// Polls the branches that were woken, and those that are new: also the ones that a branch has just made.
 fn poll_branches(context: &RunContext, branches: &mut FuturesUnordered<BranchFuture>, cx: &mut Context<'_>) {
     loop {
-        let new = context.take_branches();
-        let nothing_new = new.is_empty();
-        new.into_iter().for_each(|branch| branches.push(branch));
+        context.take_branches().into_iter().for_each(|branch| branches.push(branch));
         match Pin::new(&mut *branches).poll_next(cx) {
             Poll::Ready(Some(())) => {}
-            Poll::Ready(None) | Poll::Pending if nothing_new => return,
-            Poll::Ready(None) | Poll::Pending => {}
+            Poll::Ready(None) | Poll::Pending if context.has_branches() => {}
+            Poll::Ready(None) | Poll::Pending => return,
         }
     }
 }

@@ -92,6 +92,8 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gate {
     Open,
+    /// Dropping is recorded, and nothing can be awaited any more.
+    Dropping,
     Closed,
 }
 
@@ -137,6 +139,12 @@ impl RunContext {
         f()
     }
 
+    /// Runs `f`, which drops what the run waits for: that is recorded, and what a destructor awaits panics.
+    pub(crate) fn enter_drops<T>(self: &Arc<Self>, f: impl FnOnce() -> T) -> T {
+        self.lock().open = Gate::Dropping;
+        self.enter(f)
+    }
+
     /// Whether this run is the one that is being polled on this thread.
     pub(crate) fn is_current(self: &Arc<Self>) -> bool {
         CURRENT.with(|current| current.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(current, self)))
@@ -157,6 +165,11 @@ impl RunContext {
 
     pub(crate) fn take_branches(&self) -> Vec<BranchFuture> {
         std::mem::take(&mut self.lock().branches)
+    }
+
+    /// Whether there are branches that were not taken yet.
+    pub(crate) fn has_branches(&self) -> bool {
+        !self.lock().branches.is_empty()
     }
 
     pub(crate) fn take_steps(&self) -> Vec<(Seq, StepFn)> {
@@ -321,9 +334,12 @@ impl Pending {
 
     /// The run that is being polled and the number in it; a call that was built outside takes its number now.
     fn here(&mut self) -> (Arc<RunContext>, Seq) {
+        let (what, built) = (&self.what, self.built);
         let Some(current) = current() else {
-            let (what, built) = (&self.what, self.built);
-            let instead = if crate::activity::try_info().is_some() {
+            let instead = if self.run.as_ref().is_some_and(|(run, _)| run.lock().open != Gate::Open) {
+                "it is awaited in a `Drop`, or in a task that outlived its run: a destructor may touch memory only; clean up in \
+                 the workflow's body"
+            } else if crate::activity::try_info().is_some() {
                 "it is awaited in an activity: call another activity from the workflow, or run its body here with `run_direct()`"
             } else {
                 "it is awaited outside a workflow run (a spawned task, another thread, plain async code): await it in the \
@@ -332,6 +348,11 @@ impl Pending {
             };
             panic!("{what}, built at {built}, is not durable here: {instead}");
         };
+        assert!(
+            current.lock().open == Gate::Open,
+            "{what}, built at {built}, is not durable here: it is awaited in a `Drop` while its run is cancelled: a destructor may \
+             touch memory only; clean up in the workflow's body"
+        );
         match &self.run {
             Some((run, seq)) if Arc::ptr_eq(run, &current) => (current, *seq),
             Some((run, _)) => {

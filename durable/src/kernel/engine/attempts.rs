@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::timers::Due;
 use super::{Draining, Effect, Kernel, Memory, Now, Stop, Turns};
 use crate::kernel::command::CallActivity;
-use crate::kernel::event::{AttemptCause, CallFailure, Event, Payload, Text, Which};
+use crate::kernel::event::{AttemptCause, Binding, CallFailure, Event, Payload, Text, Which};
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::machine::Issued;
 use crate::kernel::tables::{AttemptState, RunEntry, Tables, Waiting, WaitingFor};
@@ -81,6 +81,8 @@ pub(super) struct Calls {
     open: BTreeMap<(RunNo, Seq), Call>,
     in_flight: usize,
     queue: VecDeque<(RunNo, Seq)>,
+    /// The calls that were given a slot from the queue and have not begun yet.
+    promised: BTreeSet<(RunNo, Seq)>,
     /// How the process before this one stopped.
     stop: Stop,
     /// The calls that were open then.
@@ -113,7 +115,14 @@ enum Phase {
 
 impl Calls {
     pub(super) fn new(stop: Stop) -> Calls {
-        Calls { open: BTreeMap::new(), in_flight: 0, queue: VecDeque::new(), stop, from_before: BTreeSet::new() }
+        Calls {
+            open: BTreeMap::new(),
+            in_flight: 0,
+            queue: VecDeque::new(),
+            promised: BTreeSet::new(),
+            stop,
+            from_before: BTreeSet::new(),
+        }
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -128,7 +137,24 @@ impl Calls {
         }
     }
 
+    /// Whether an attempt may begin that was promised no slot.
+    fn has_room(&self, most: usize) -> bool {
+        self.in_flight + self.promised.len() < most
+    }
+
+    /// Whether the process before this one may have begun an attempt of a call that was not taken up yet.
+    fn may_have_begun(&self, run: RunNo, seq: Seq, state: &AttemptState, binding: &Binding) -> bool {
+        let unclean = self.stop == Stop::Unclean && self.from_before.contains(&(run, seq));
+        unclean
+            && match state {
+                AttemptState::Scheduled => !binding.at_most_once,
+                AttemptState::Started(_) => true,
+                AttemptState::Failed { .. } | AttemptState::Parked(_) => false,
+            }
+    }
+
     fn remove(&mut self, run: RunNo, seq: Seq) -> Option<Call> {
+        self.promised.remove(&(run, seq));
         let call = self.open.remove(&(run, seq))?;
         if let Phase::Running(..) = call.phase {
             self.in_flight -= 1;
@@ -169,7 +195,7 @@ impl Kernel {
         if current != attempt {
             return;
         }
-        self.free_slot(run, seq, attempt, now);
+        self.free_slot(run, seq, attempt);
         match report {
             AttemptReport::Completed(result) => {
                 self.calls.remove(run, seq);
@@ -186,16 +212,17 @@ impl Kernel {
         self.settle(now, turns);
     }
 
-    /// A command of the code asks for an activity: its first attempt may begin when this group is durable.
-    pub(super) fn schedule(&mut self, run: RunNo, issued: Issued, at_most_once: bool, now: Now) {
-        let seq = issued.seq;
+    /// A command of the code asks for an activity: its first attempt may begin when this group is durable, and that of an
+    /// at-most-once call when it is recorded that it may.
+    pub(super) fn schedule(&mut self, run: RunNo, issued: Issued, now: Now) {
+        let (seq, at_most_once) = (issued.seq, issued.is_at_most_once());
         self.arm_call_deadline(run, seq, now);
         let call = Call { issued: Some(issued), scheduled: now.wall, phase: Phase::Ordered(Attempt(1)), maybe: false };
         self.calls.open.insert((run, seq), call);
-        if at_most_once && self.draining.is_none() {
-            self.append(run, Event::AttemptStarted { seq, attempt: Attempt(1) }, now);
+        match at_most_once {
+            true => self.order_recorded(run, seq, Attempt(1)),
+            false => self.hold_order(run, seq, Attempt(1)),
         }
-        self.hold_order(run, seq, Attempt(1));
     }
 
     /// Takes up a call of a run that was loaded: where it stands is said by its newest event.
@@ -214,11 +241,11 @@ impl Kernel {
         self.calls.open.insert((run, seq), call);
         match state {
             AttemptState::Scheduled if unclean && !binding.at_most_once => self.interrupted(run, seq, Attempt(1), now),
-            AttemptState::Scheduled if binding.at_most_once => self.order_recorded(run, seq, Attempt(1), now),
+            AttemptState::Scheduled if binding.at_most_once => self.order_recorded(run, seq, Attempt(1)),
             AttemptState::Scheduled => self.order(run, seq, Attempt(1)),
             AttemptState::Started(attempt) => self.interrupted(run, seq, attempt, now),
             AttemptState::Failed { attempt, due, .. } => self.back_off(run, seq, attempt.next(), due, now),
-            AttemptState::Parked(attempt) => self.order_recorded(run, seq, attempt, now),
+            AttemptState::Parked(attempt) => self.order_recorded(run, seq, attempt),
         }
     }
 
@@ -255,7 +282,8 @@ impl Kernel {
             return None;
         }
         let withheld = self.withholds(order.run);
-        let room = self.calls.in_flight < self.config.attempts;
+        let promised = self.calls.promised.remove(&(order.run, order.seq));
+        let room = promised || self.calls.has_room(self.config.attempts);
         let call = self.calls.open.get_mut(&(order.run, order.seq))?;
         if call.phase != Phase::Ordered(order.attempt) {
             return None;
@@ -277,7 +305,7 @@ impl Kernel {
         Some(order)
     }
 
-    pub(super) fn retry_due(&mut self, run: RunNo, seq: Seq, now: Now) {
+    pub(super) fn retry_due(&mut self, run: RunNo, seq: Seq) {
         let withheld = self.withholds(run);
         let Some(call) = self.calls.open.get_mut(&(run, seq)) else { return };
         let Phase::Backoff(attempt) = call.phase else { return };
@@ -291,7 +319,7 @@ impl Kernel {
         if call.issued.is_none() {
             return self.wake(run);
         }
-        self.order_recorded(run, seq, attempt, now);
+        self.order_recorded(run, seq, attempt);
     }
 
     /// Whether no attempt of the run may begin: it is blocked, or has a delivered event without a turn.
@@ -300,13 +328,13 @@ impl Kernel {
     }
 
     /// The run has seen everything: what was withheld from it may begin.
-    pub(super) fn release_withheld(&mut self, run: RunNo, now: Now) {
+    pub(super) fn release_withheld(&mut self, run: RunNo) {
         if self.withholds(run) {
             return;
         }
         for seq in self.calls.of_run(run) {
             if let Some(Phase::Withheld(attempt)) = self.calls.open.get(&(run, seq)).map(|call| call.phase) {
-                self.order_recorded(run, seq, attempt, now);
+                self.order_recorded(run, seq, attempt);
             }
         }
     }
@@ -315,7 +343,7 @@ impl Kernel {
         let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
         let Some((current, began)) = running.filter(|(current, _)| *current == attempt) else { return };
         self.hold(Effect::StopAttempt { run, seq });
-        self.free_slot(run, seq, current, now);
+        self.free_slot(run, seq, current);
         self.mark_maybe(run, seq);
         self.attempt_failed(run, seq, current, began, AttemptCause::TimedOut, Retry::ByPolicy, now);
     }
@@ -324,9 +352,11 @@ impl Kernel {
         let call = self.calls.open.get(&(run, seq));
         let running = call.and_then(Call::running);
         let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
-        let Some(Waiting { what: WaitingFor::Activity { maybe, state, .. }, .. }) = waits else { return };
-        let maybe = *maybe || running.is_some() || call.is_some_and(|call| call.maybe);
-        let (attempt, began) = running.unwrap_or((last_attempt(state), now.wall));
+        let Some(Waiting { what: WaitingFor::Activity { maybe, state, binding, .. }, .. }) = waits else { return };
+        let may_have_begun = self.calls.may_have_begun(run, seq, state, binding);
+        let maybe = *maybe || running.is_some() || may_have_begun || call.is_some_and(|call| call.maybe);
+        let last = last_attempt(state).max(Attempt(u32::from(may_have_begun)));
+        let (attempt, began) = running.unwrap_or((last, now.wall));
         self.drop_call(run, seq);
         let error = CallFailure::TimedOut(Which::ScheduleToClose);
         self.work.push_back((run, Event::ActivityFailed { seq, attempt, began, error, maybe }));
@@ -356,7 +386,7 @@ impl Kernel {
 
     fn park(&mut self, run: RunNo, seq: Seq, now: Now) {
         let Some(call) = self.calls.open.get(&(run, seq)) else { return };
-        let at_most_once = call.issued.as_ref().is_some_and(Issued::is_at_most_once);
+        let at_most_once = call.is_at_most_once();
         let (attempt, running) = match call.phase {
             Phase::Backoff(_) => return,
             Phase::Withheld(attempt) | Phase::Ordered(attempt) | Phase::Queued(attempt) => (attempt, false),
@@ -413,6 +443,8 @@ impl Kernel {
         let Some(call) = self.calls.open.get_mut(&(run, seq)) else { return };
         call.maybe |= matches!(cause, AttemptCause::Panicked(_));
         let maybe = call.maybe;
+        // Of an at-most-once call whose effect may stand there is no further attempt.
+        let retry = if maybe && call.is_at_most_once() { Retry::Never } else { retry };
         let due =
             call.next_due(attempt, retry, draw, now).filter(|due| deadline.is_none_or(|deadline| *due < deadline));
         match due {
@@ -440,17 +472,20 @@ impl Kernel {
             call.phase = Phase::Backoff(next);
         }
         if due <= now.wall {
-            return self.retry_due(run, seq, now);
+            return self.retry_due(run, seq);
         }
         self.timers.arm_at(run, Due::Retry(seq), due, now);
     }
 
-    fn order_recorded(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
+    /// An attempt that has to be recorded before it begins: it is, as soon as there is a slot for it.
+    fn order_recorded(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
         if self.draining.is_some() {
             return;
         }
-        self.append(run, Event::AttemptStarted { seq, attempt }, now);
-        self.order(run, seq, attempt);
+        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+            call.phase = Phase::Queued(attempt);
+            self.calls.queue.push_back((run, seq));
+        }
     }
 
     fn order(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
@@ -490,17 +525,55 @@ impl Kernel {
         self.hold(Effect::StartAttempt(Box::new(order)));
     }
 
-    /// An attempt ended: its slot goes to the call that waits longest.
-    fn free_slot(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
+    /// An attempt ended: its slot is free.
+    fn free_slot(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
         self.timers.disarm(run, Due::Attempt(seq, attempt));
         if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
             call.phase = Phase::Backoff(attempt.next());
             self.calls.in_flight -= 1;
         }
-        while let Some((run, seq)) = self.calls.queue.pop_front() {
-            let phase = self.calls.open.get(&(run, seq)).map(|call| call.phase);
-            if let Some(Phase::Queued(attempt)) = phase {
-                return self.order_recorded(run, seq, attempt, now);
+    }
+
+    /// Free slots go to the calls that wait longest, however they came free.
+    pub(super) fn pass_slots_on(&mut self, now: Now) {
+        if self.draining.is_some() {
+            return;
+        }
+        while self.calls.has_room(self.config.attempts)
+            && let Some((run, seq)) = self.calls.queue.pop_front()
+        {
+            let withheld = self.withholds(run);
+            let Some(call) = self.calls.open.get_mut(&(run, seq)) else { continue };
+            let Phase::Queued(attempt) = call.phase else { continue };
+            if withheld {
+                call.phase = Phase::Withheld(attempt);
+                continue;
+            }
+            self.calls.promised.insert((run, seq));
+            if !self.is_recorded(run, seq, attempt) {
+                self.append(run, Event::AttemptStarted { seq, attempt }, now);
+            }
+            self.order(run, seq, attempt);
+        }
+    }
+
+    /// Whether an attempt that did not begin yet was recorded already: there is one record for each beginning.
+    fn is_recorded(&self, run: RunNo, seq: Seq, attempt: Attempt) -> bool {
+        let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
+        let started = AttemptState::Started(attempt);
+        waits.is_some_and(|w| matches!(&w.what, WaitingFor::Activity { state, .. } if *state == started))
+    }
+
+    /// The run was blocked, or has something to see first: the slots that its calls were promised are free again.
+    pub(super) fn take_promises_back(&mut self, run: RunNo) {
+        let calls = (run, Seq(0))..=(run, Seq(u32::MAX));
+        let promised: Vec<(RunNo, Seq)> = self.calls.promised.range(calls).copied().collect();
+        for key in promised {
+            self.calls.promised.remove(&key);
+            if let Some(call) = self.calls.open.get_mut(&key)
+                && let Phase::Ordered(attempt) = call.phase
+            {
+                call.phase = Phase::Withheld(attempt);
             }
         }
     }
@@ -520,6 +593,10 @@ impl Call {
             Phase::Running(attempt, began) => Some((attempt, began)),
             Phase::Ordered(_) | Phase::Queued(_) | Phase::Backoff(_) | Phase::Withheld(_) => None,
         }
+    }
+
+    fn is_at_most_once(&self) -> bool {
+        self.issued.as_ref().is_some_and(Issued::is_at_most_once)
     }
 
     fn activity(&self) -> Option<&CallActivity> {

@@ -10,7 +10,7 @@ mod attempts;
 mod runs;
 mod timers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::command::Inputs;
@@ -30,8 +30,12 @@ pub const SEMANTICS: u16 = 0;
 /// The most signals that one run may have buffered.
 pub const MAX_SIGNALS: u32 = 10_000;
 
-/// The most bytes that one turn may ask the log for.
-pub const MAX_TURN_BYTES: usize = 16 << 20;
+/// The most bytes that one turn may ask the log for. With the event that causes it, the run's end and its parent's event, which hold at
+/// most 4 MiB each, a group stays below the log's limit of 16 MiB.
+pub const MAX_TURN_BYTES: usize = 5 << 20;
+
+/// Above this a group takes no further turn: the turns of what it delivers follow in groups of their own.
+const TURNS_UP_TO_BYTES: usize = 2 << 20;
 
 /// What the kernel has to know of its process.
 #[derive(Debug, Clone)]
@@ -158,6 +162,8 @@ pub struct Replayed {
     pub next: EventNo,
     /// The delivered events of that journal that have no turn yet.
     pub unturned: Vec<(EventNo, Timestamp, Event)>,
+    /// What an operator should know: changed inputs that were let stand.
+    pub warnings: Vec<Text>,
 }
 
 /// Why a run could not be loaded.
@@ -191,11 +197,16 @@ pub struct Kernel {
     watchers: BTreeMap<RunNo, Vec<Watcher>>,
     recent: Recent,
     group: Group,
+    group_bytes: usize,
     work: VecDeque<(RunNo, Event)>,
+    /// Events of this group whose turns follow in groups of their own.
+    later: VecDeque<(RunNo, (EventNo, Timestamp, Event))>,
     groups: VecDeque<Group>,
     loads: VecDeque<RunNo>,
     held: Held,
     warnings: Vec<(RunNo, Text)>,
+    /// What was warned of at the replay of an open run, so that each is told once.
+    warned: BTreeSet<(RunNo, Text)>,
     draws: u64,
     draining: Option<Draining>,
 }
@@ -273,11 +284,14 @@ impl Kernel {
             watchers: BTreeMap::new(),
             recent: Recent::default(),
             group: Group::default(),
+            group_bytes: 0,
             work: VecDeque::new(),
+            later: VecDeque::new(),
             groups: VecDeque::new(),
             loads: VecDeque::new(),
             held: Held::default(),
             warnings: Vec::new(),
+            warned: BTreeSet::new(),
             draws,
             draining: None,
         };
@@ -365,6 +379,7 @@ impl Kernel {
     fn append(&mut self, run: RunNo, event: Event, now: Now) -> (EventNo, Timestamp) {
         let no = self.tables.open.get(&run).map_or(EventNo(0), |entry| entry.next);
         self.tables.apply(run, no, now.wall, &event).expect("because its number was just read from the tables");
+        self.group_bytes += event.bytes();
         match self.group.sections.last_mut() {
             Some(section) if section.run == run => section.events.push(event),
             _ => self.group.sections.push(Section { run, first: no, at: now.wall, events: vec![event] }),
@@ -382,15 +397,24 @@ impl Kernel {
 
     /// Works off what the fact at hand set in motion, and closes its group.
     fn settle(&mut self, now: Now, turns: &mut dyn Turns) {
-        while let Some((run, event)) = self.work.pop_front() {
-            self.deliver(run, event, now, turns);
+        loop {
+            while let Some((run, event)) = self.work.pop_front() {
+                self.deliver(run, event, now, turns);
+            }
+            self.pass_slots_on(now);
+            self.seal();
+            let Some((run, delivered)) = self.later.pop_front() else { return };
+            if self.is_hot(run) {
+                self.turn(run, delivered, now, turns);
+                self.release_withheld(run, now);
+            }
         }
-        self.seal();
     }
 
     fn seal(&mut self) {
         if !self.group.sections.is_empty() {
             self.groups.push_back(std::mem::take(&mut self.group));
+            self.group_bytes = 0;
             self.held.sealed = self.held.sealed.next();
         }
         self.held.seal();

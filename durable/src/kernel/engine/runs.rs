@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::timers::Due;
 use super::{
     Answer, Caller, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Memory, Now, Replayed, Residence,
-    SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
+    SEMANTICS, SendSignal, Start, TURNS_UP_TO_BYTES, TurnEnd, Turns, Watcher, WhenBlocked,
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
 use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text};
@@ -110,7 +110,7 @@ impl Kernel {
         while let Some((run, due)) = self.timers.take_due(now) {
             match due {
                 Due::Timer(seq) => self.timer_fired(run, seq, now),
-                Due::Retry(seq) => self.retry_due(run, seq, now),
+                Due::Retry(seq) => self.retry_due(run, seq),
                 Due::Attempt(seq, attempt) => self.attempt_timed_out(run, seq, attempt, now),
                 Due::Call(seq) => self.call_timed_out(run, seq, now),
                 Due::Run => self.work.push_back((run, Event::RunTimedOut { at: now.wall })),
@@ -179,16 +179,21 @@ impl Kernel {
         } else if !self.wants(run, &event) {
             return;
         }
+        let behind = self.is_hot(run) && self.tables.open.get(&run).is_some_and(|entry| !entry.unturned.is_empty());
         let (no, at) = self.append(run, event.clone(), now);
         if self.tables.open.get(&run).is_some_and(|entry| entry.blocked.is_some()) {
             return;
         }
         match self.memory.get_mut(&run) {
-            Some(Memory::Hot) => self.turn(run, (no, at, event), now, turns),
+            Some(Memory::Hot) if behind || self.group_bytes > TURNS_UP_TO_BYTES => {
+                self.later.push_back((run, (no, at, event)));
+            }
+            Some(Memory::Hot) => return self.turn(run, (no, at, event), now, turns),
             Some(Memory::Loading(tail)) => tail.push((no, at, event)),
             Some(Memory::Stuck(_)) => {}
             None => self.wake(run),
         }
+        self.take_promises_back(run);
     }
 
     pub(super) fn is_blocked(&self, run: RunNo) -> bool {
@@ -243,7 +248,7 @@ impl Kernel {
         }
     }
 
-    fn turn(&mut self, run: RunNo, delivered: (EventNo, Timestamp, Event), now: Now, turns: &mut dyn Turns) {
+    pub(super) fn turn(&mut self, run: RunNo, delivered: (EventNo, Timestamp, Event), now: Now, turns: &mut dyn Turns) {
         let (no, at, event) = delivered;
         match turns.turn(run, no, at, &event) {
             TurnEnd::Quiet(done) => {
@@ -271,6 +276,7 @@ impl Kernel {
 
     /// Takes a run out of memory for a cause that only this process has.
     fn stick(&mut self, run: RunNo, reason: Text, turns: &mut dyn Turns) {
+        self.take_promises_back(run);
         self.forget_inputs(run);
         turns.put_away(run);
         self.tell_blocked(run, &reason);
@@ -338,10 +344,7 @@ impl Kernel {
             return self.begin_dropped_child(run, &issued, children, now);
         }
         match &issued.command {
-            Command::CallActivity(call) => {
-                let at_most_once = call.at_most_once;
-                self.schedule(run, issued, at_most_once, now);
-            }
+            Command::CallActivity(_) => self.schedule(run, issued, now),
             Command::StartTimer { due } => self.timers.arm_at(run, Due::Timer(seq), *due, now),
             Command::AwaitSignal { .. } => {}
             Command::StartChild(child) => self.begin_child(run, seq, child, children, now),
@@ -416,6 +419,7 @@ impl Kernel {
         self.drop_calls(run);
         self.timers.disarm_run(run);
         self.memory.remove(&run);
+        self.forget_warnings(run);
         turns.ended(run);
         entry.waiting.iter().for_each(|waiting| self.close_child(waiting, now, turns));
         if let Some((parent, seq)) = entry.parent {
@@ -442,6 +446,7 @@ impl Kernel {
         let build = self.config.build.clone();
         self.append(run, Event::RunBlocked { build, reason: reason.clone() }, now);
         self.memory.remove(&run);
+        self.take_promises_back(run);
         self.forget_inputs(run);
         turns.put_away(run);
         self.tell_blocked(run, &reason);
@@ -490,6 +495,7 @@ impl Kernel {
             self.put_away(run, turns);
             return self.wake(run);
         }
+        self.warn_of_replay(run, replayed.warnings);
         for issued in replayed.asked {
             if let Command::CallActivity(_) = issued.command {
                 self.resume(run, issued, now);
@@ -502,17 +508,37 @@ impl Kernel {
             }
             self.turn(run, delivered, now, turns);
         }
-        self.release_withheld(run, now);
+        self.release_withheld(run);
         if self.is_hot(run) {
             self.rest(run, turns);
         }
+    }
+
+    /// Once for each build: when the run has a turn of this one, that was said before.
+    fn warn_of_replay(&mut self, run: RunNo, warnings: Vec<Text>) {
+        if self.tables.open.get(&run).is_some_and(|entry| entry.build == self.config.build) {
+            return;
+        }
+        for warning in warnings {
+            if self.warned.insert((run, warning.clone())) {
+                self.warnings.push((run, warning));
+            }
+        }
+    }
+
+    fn forget_warnings(&mut self, run: RunNo) {
+        let of_run = (run, Text::default())..(run.next(), Text::default());
+        let warned: Vec<_> = self.warned.range(of_run).cloned().collect();
+        warned.iter().for_each(|warning| {
+            self.warned.remove(warning);
+        });
     }
 
     /// Retries that came due while the run was being loaded.
     fn due_while_away(&mut self, run: RunNo, now: Now) {
         let Some(entry) = self.tables.open.get(&run) else { return };
         let seqs: Vec<Seq> = entry.waiting.iter().filter(|w| w.is_due(now.wall)).map(|w| w.seq).collect();
-        seqs.into_iter().for_each(|seq| self.retry_due(run, seq, now));
+        seqs.into_iter().for_each(|seq| self.retry_due(run, seq));
     }
 }
 

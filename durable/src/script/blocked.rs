@@ -1,0 +1,421 @@
+//! Blocked runs: what blocks one, what is kept of it meanwhile, and what lets it go on.
+
+use expect_test::expect;
+
+use super::check;
+use super::world::Build;
+use crate::registry::Registry;
+
+mod broken {
+    //! Workflows that cannot go on.
+
+    use super::super::flows::{GO, a, b, child};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn panics() -> Result<u32, String> {
+        let (x, y) = join!(a(1), b(2));
+        panic!("with {x:?} and {y:?}")
+    }
+
+    #[workflow]
+    pub(super) async fn panics_first() -> Result<u32, String> {
+        let (x, y) = join!(
+            async {
+                let x = GO.recv().await;
+                panic!("got {x}")
+            },
+            a(1),
+        );
+        let never: u32 = x;
+        Ok(never + y.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
+    pub(super) async fn spins() -> Result<u32, String> {
+        std::future::poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            std::task::Poll::<()>::Pending
+        })
+        .await;
+        Ok(GO.recv().await)
+    }
+
+    #[workflow]
+    pub(super) async fn waits_outside() -> Result<u32, String> {
+        let x = a(1).await.map_err(|e| e.to_string())?;
+        std::future::pending::<()>().await;
+        Ok(x)
+    }
+
+    #[workflow]
+    pub(super) async fn twins() -> Result<u32, String> {
+        let (x, y) = join!(child(1).id("twin"), child(2).id("twin"));
+        Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
+    pub(super) async fn mistaken() -> Result<u32, String> {
+        a(1).await.map_err(|e| e.to_string())
+    }
+}
+
+mod mended {
+    //! The same, mended.
+
+    use super::super::flows::{GO, a, b};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn panics() -> Result<u32, String> {
+        let (x, y) = join!(a(1), b(2));
+        Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
+    pub(super) async fn panics_first() -> Result<u32, String> {
+        let (x, y) = join!(async { GO.recv().await }, a(1));
+        Ok(x + y.map_err(|e| e.to_string())?)
+    }
+}
+
+fn builds() -> [Build; 4] {
+    use super::flows::{a, b, child, nap, steps};
+    use broken::{mistaken, panics, panics_first, spins, twins, waits_outside};
+    [
+        Build::new(
+            "b1",
+            Registry::of((a, b, child, nap, steps, panics, panics_first, spins, waits_outside, twins, mistaken)),
+        )
+        .start("panics", || panics().into_start())
+        .start("panics_first", || panics_first().into_start())
+        .start("spins", || spins().into_start())
+        .start("waits_outside", || waits_outside().into_start())
+        .start("twins", || twins().into_start())
+        .start("mistaken", || mistaken().into_start())
+        .start("steps", || steps().into_start())
+        .start("nap", || nap().into_start()),
+        Build::new("mended", Registry::of((a, b, mended::panics, mended::panics_first))),
+        Build::new("empty", Registry::default()),
+        Build::new("without_b", Registry::of((a, steps, nap))).start("steps", || steps().into_start()),
+    ]
+}
+
+#[test]
+fn a_panic_blocks_the_run_and_another_build_mends_it() {
+    check(
+        &builds(),
+        "start panics | watch panics blocked | ok a 1 | ok b 2 | kill | open | retry blocked | kill | open mended",
+        &expect![[r#"
+            > start panics
+              panics.0 RunStarted panics{}
+              panics.1 Turn of 0: call 1 a, call 2 b
+            < start panics: started
+            < begin a{"x":1} of panics, seq 1, attempt 1, key 1
+            < begin b{"x":2} of panics, seq 2, attempt 1, key 2
+            > watch panics blocked
+            > ok a 1
+              panics.2 ActivityCompleted 1: 1
+              panics.3 Turn of 2: nothing
+            > ok b 2
+              panics.4 ActivityCompleted 2: 2
+              panics.5 RunBlocked in b1: the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            < watch panics: blocked
+              ! the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            > kill
+            > open
+            > retry blocked
+              panics.6 RunUnblocked in b1: asked for
+              panics is loaded
+              ! the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics.7 RunBlocked in b1: the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            > kill
+            > open mended
+              panics.8 RunUnblocked in mended: another build opened the store
+              panics is loaded
+              panics.9 BuildChanged mended
+              panics.10 Turn of 4: nothing
+              panics.11 RunEnded: Completed 3
+        "#]],
+    );
+}
+
+#[test]
+fn what_comes_for_a_blocked_run_is_kept_and_no_attempt_begins() {
+    check(
+        &builds(),
+        "start panics_first | signal panics_first go 1 | fail a down | advance 1s | signal panics_first go 2 | kill | open mended | ok a 5",
+        &expect![[r#"
+            > start panics_first
+              panics_first.0 RunStarted panics_first{}
+              panics_first.1 Turn of 0: await 2 go, call 1 a
+            < start panics_first: started
+            < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
+            > signal panics_first go 1
+              panics_first.2 SignalReceived go: 1
+              panics_first.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            < signal panics_first go: done
+              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            > fail a down
+              panics_first.4 AttemptFailed 1, attempt 1: `down`, next at 1s
+            > advance 1s
+            > signal panics_first go 2
+              panics_first.5 SignalReceived go: 2
+            < signal panics_first go: done
+            > kill
+            > open mended
+              panics_first.6 RunUnblocked in mended: another build opened the store
+              panics_first is loaded
+              panics_first.7 BuildChanged mended
+              panics_first.8 Turn of 2: take 2
+              panics_first.9 Turn of 5: nothing
+              panics_first.10 AttemptStarted 1, attempt 2
+            < begin a{"x":1} of panics_first, seq 1, attempt 2, key 1
+            > ok a 5
+              panics_first.11 ActivityCompleted 1: 5
+              panics_first.12 Turn of 11: nothing
+              panics_first.13 RunEnded: Completed 6
+        "#]],
+    );
+}
+
+#[test]
+fn a_completion_that_comes_for_a_blocked_run_is_kept() {
+    check(
+        &builds(),
+        "start panics_first | signal panics_first go 1 | ok a 5 | close | open mended",
+        &expect![[r#"
+            > start panics_first
+              panics_first.0 RunStarted panics_first{}
+              panics_first.1 Turn of 0: await 2 go, call 1 a
+            < start panics_first: started
+            < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
+            > signal panics_first go 1
+              panics_first.2 SignalReceived go: 1
+              panics_first.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            < signal panics_first go: done
+              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            > ok a 5
+              panics_first.4 ActivityCompleted 1: 5
+            > close
+            > open mended
+              panics_first.5 RunUnblocked in mended: another build opened the store
+              panics_first is loaded
+              panics_first.6 BuildChanged mended
+              panics_first.7 Turn of 2: take 2
+              panics_first.8 Turn of 4: nothing
+              panics_first.9 RunEnded: Completed 6
+        "#]],
+    );
+}
+
+#[test]
+fn a_blocked_run_can_be_terminated() {
+    check(
+        &builds(),
+        "start panics_first | signal panics_first go 1 | terminate panics_first",
+        &expect![[r#"
+            > start panics_first
+              panics_first.0 RunStarted panics_first{}
+              panics_first.1 Turn of 0: await 2 go, call 1 a
+            < start panics_first: started
+            < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
+            > signal panics_first go 1
+              panics_first.2 SignalReceived go: 1
+              panics_first.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            < signal panics_first go: done
+              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            > terminate panics_first
+              panics_first.4 RunEnded: Terminated nothing
+            < stop a of panics_first
+            < terminate panics_first: done
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_that_wakes_itself_for_ever_is_a_livelock() {
+    check(
+        &builds(),
+        "start spins",
+        &expect![[r#"
+            > start spins
+              spins.0 RunStarted spins{}
+              spins.1 RunBlocked in b1: the workflow woke itself 10000 times without an event: look for a loop that polls a channel or a future which is always ready [E0203]
+            < start spins: started
+              ! the workflow woke itself 10000 times without an event: look for a loop that polls a channel or a future which is always ready [E0203]
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_that_waits_for_nothing_durable_is_blocked() {
+    check(
+        &builds(),
+        "start waits_outside | ok a 1",
+        &expect![[r#"
+            > start waits_outside
+              waits_outside.0 RunStarted waits_outside{}
+              waits_outside.1 Turn of 0: call 1 a
+            < start waits_outside: started
+            < begin a{"x":1} of waits_outside, seq 1, attempt 1, key 1
+            > ok a 1
+              waits_outside.2 ActivityCompleted 1: 1
+              waits_outside.3 RunBlocked in b1: the workflow waits for something outside its journal (a tokio timer, a channel fed from elsewhere, a join handle) and for nothing durable: move it into an activity or a step, or use `durable::sleep`, a signal or `durable::spawn` [E0204]
+              ! the workflow waits for something outside its journal (a tokio timer, a channel fed from elsewhere, a join handle) and for nothing durable: move it into an activity or a step, or use `durable::sleep`, a signal or `durable::spawn` [E0204]
+        "#]],
+    );
+}
+
+#[test]
+fn two_children_under_one_id_are_refused() {
+    check(
+        &builds(),
+        "start twins",
+        &expect![[r#"
+            > start twins
+              twins.0 RunStarted twins{}
+              twins.1 RunBlocked in b1: it starts two children under the one id `twins/twin` [E0207]
+            < start twins: started
+              ! it starts two children under the one id `twins/twin` [E0207]
+        "#]],
+    );
+}
+
+#[test]
+fn a_recorded_result_that_does_not_decode_blocks_the_run() {
+    check(
+        &builds(),
+        "start mistaken | ok a \"text\"",
+        &expect![[r#"
+            > start mistaken
+              mistaken.0 RunStarted mistaken{}
+              mistaken.1 Turn of 0: call 1 a
+            < start mistaken: started
+            < begin a{"x":1} of mistaken, seq 1, attempt 1, key 1
+            > ok a "text"
+              mistaken.2 ActivityCompleted 1: "text"
+              mistaken.3 RunBlocked in b1: the call of activity `a` at durable/src/script/blocked.rs:_:9: the recorded result of `a` does not decode: the recorded value is no `u32`: invalid type: string "text", expected u32 at line 1 column 6; give new fields a `#[serde(default)]`, or bring the old type back [E0205]
+              ! the call of activity `a` at durable/src/script/blocked.rs:_:9: the recorded result of `a` does not decode: the recorded value is no `u32`: invalid type: string "text", expected u32 at line 1 column 6; give new fields a `#[serde(default)]`, or bring the old type back [E0205]
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_of_a_workflow_that_this_binary_lacks_is_stuck_and_nothing_is_recorded() {
+    check(
+        &builds(),
+        "start steps | kill | open empty | watch steps blocked | kill | open | ok a 1",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > kill
+            > open empty
+              steps is loaded
+              ! workflow `steps` version 1 is not registered in this binary (it has: none): register it, and the run goes on at the next open [E0208]
+            > watch steps blocked
+            < watch steps: blocked
+            > kill
+            > open
+              steps is loaded
+              steps.2 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              steps.3 AttemptStarted 1, attempt 2
+            < begin a{"x":1} of steps, seq 1, attempt 2, key 1
+            > ok a 1
+              steps.4 ActivityCompleted 1: 1
+              steps.5 Turn of 4: call 2 b
+            < begin b{"x":1} of steps, seq 2, attempt 1, key 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_of_a_workflow_that_this_binary_lacks_fires_all_the_same() {
+    check(
+        &builds(),
+        "start nap | kill | open empty | advance 1h | close | open",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > kill
+            > open empty
+            > advance 1h
+              nap.2 TimerFired 1 at 1h
+              nap is loaded
+              ! workflow `nap` version 1 is not registered in this binary (it has: none): register it, and the run goes on at the next open [E0208]
+            > close
+            > open
+              nap is loaded
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_call_of_an_activity_that_this_binary_lacks_is_stuck() {
+    check(
+        &builds(),
+        "open without_b | start steps | ok a 1 | kill | open | ok b 2",
+        &expect![[r#"
+            > open without_b
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > ok a 1
+              steps.2 ActivityCompleted 1: 1
+              ! `b` is called and not registered in this binary: add it to `.register((.., b))`, and the run goes on at the next open [E0208]
+            > kill
+            > open
+              steps is loaded
+              steps.3 BuildChanged b1
+              steps.4 Turn of 2: call 2 b
+            < begin b{"x":1} of steps, seq 2, attempt 1, key 2
+            > ok b 2
+              steps.5 ActivityCompleted 2: 2
+              steps.6 Turn of 5: nothing
+              steps.7 RunEnded: Completed 3
+        "#]],
+    );
+}
+
+#[test]
+fn a_blocked_run_is_looked_at_once_by_each_build() {
+    check(
+        &builds(),
+        "start panics | ok a 1 | ok b 2 | kill | open | kill | open | kill | open mended",
+        &expect![[r#"
+            > start panics
+              panics.0 RunStarted panics{}
+              panics.1 Turn of 0: call 1 a, call 2 b
+            < start panics: started
+            < begin a{"x":1} of panics, seq 1, attempt 1, key 1
+            < begin b{"x":2} of panics, seq 2, attempt 1, key 2
+            > ok a 1
+              panics.2 ActivityCompleted 1: 1
+              panics.3 Turn of 2: nothing
+            > ok b 2
+              panics.4 ActivityCompleted 2: 2
+              panics.5 RunBlocked in b1: the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            > kill
+            > open
+            > kill
+            > open
+            > kill
+            > open mended
+              panics.6 RunUnblocked in mended: another build opened the store
+              panics is loaded
+              panics.7 BuildChanged mended
+              panics.8 Turn of 4: nothing
+              panics.9 RunEnded: Completed 3
+        "#]],
+    );
+}

@@ -1,0 +1,698 @@
+//! Another build opens the store: what stands, what blocks a run, what lets it go on. Each build of an application is a module
+//! with the same names in it.
+
+use expect_test::expect;
+
+use super::check;
+use super::world::Build;
+use crate::registry::Registry;
+
+mod b1 {
+    //! The application as it was.
+
+    use super::super::flows::{a, b};
+    use crate::prelude::*;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    pub(super) struct Card {
+        pub(super) number: String,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    pub(super) enum Means {
+        Card { number: String },
+        Cash { drawer: u32 },
+    }
+
+    #[activity(retry = fixed("1s").jitter(0.0))]
+    pub(super) async fn charge(card: Card) -> Result<u32, String> {
+        Err(card.number)
+    }
+
+    #[activity]
+    pub(super) async fn pay(means: Means) -> Result<u32, String> {
+        Err(format!("{means:?}"))
+    }
+
+    #[workflow]
+    pub(super) async fn order() -> Result<u32, String> {
+        charge(Card { number: "4711".to_owned() }).await.map_err(|e| e.to_string())
+    }
+
+    #[workflow]
+    pub(super) async fn known(card: Card) -> Result<u32, String> {
+        let digits = u32::try_from(card.number.len()).unwrap();
+        a(digits).await.map_err(|e| e.to_string())
+    }
+
+    #[workflow]
+    pub(super) async fn twice() -> Result<u32, String> {
+        let x = a(1).await.map_err(|e| e.to_string())?;
+        let y = a(2).await.map_err(|e| e.to_string())?;
+        Ok(x * 10 + y)
+    }
+
+    #[workflow]
+    pub(super) async fn both() -> Result<u32, String> {
+        let (x, y) = join!(pay(Means::Card { number: "4711".to_owned() }), pay(Means::Cash { drawer: 1 }),);
+        Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
+    pub(super) async fn steps() -> Result<u32, String> {
+        let x = a(1).await.map_err(|e| e.to_string())?;
+        let y = b(2).await.map_err(|e| e.to_string())?;
+        Ok(x + y)
+    }
+
+    #[workflow]
+    pub(super) async fn nap() -> Result<u32, String> {
+        crate::sleep(Duration::from_secs(3600)).await;
+        Ok(1)
+    }
+}
+
+mod field {
+    //! An input gets a field.
+
+    use super::super::flows::{a, b};
+    use crate::prelude::*;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    pub(super) struct Card {
+        number: String,
+        #[serde(default)]
+        holder: Option<String>,
+    }
+
+    #[activity(retry = fixed("1s").jitter(0.0))]
+    pub(super) async fn charge(card: Card) -> Result<u32, String> {
+        Err(format!("{card:?}"))
+    }
+
+    pub(super) fn card() -> Card {
+        Card { number: "4711".to_owned(), holder: None }
+    }
+
+    #[workflow]
+    pub(super) async fn known(card: Card) -> Result<u32, String> {
+        let digits = u32::try_from(card.number.len() + card.holder.map_or(0, |holder| holder.len())).unwrap();
+        a(digits).await.map_err(|e| e.to_string())
+    }
+
+    #[workflow]
+    pub(super) async fn order() -> Result<u32, String> {
+        let charged = charge(card()).await.map_err(|e| e.to_string())?;
+        b(charged).await.map_err(|e| e.to_string())
+    }
+}
+
+mod strict {
+    //! The same, by a call that does not let it stand.
+
+    use super::field::{Card, charge};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn order() -> Result<u32, String> {
+        let card: Card = serde_json::from_str(r#"{"number":"4711"}"#).map_err(|e| e.to_string())?;
+        charge(card).inputs(crate::Inputs::Strict).await.map_err(|e| e.to_string())
+    }
+}
+
+mod swapped {
+    //! Two calls of one activity are swapped.
+
+    use super::super::flows::a;
+    use super::b1::{Means, pay};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn twice() -> Result<u32, String> {
+        let y = a(2).await.map_err(|e| e.to_string())?;
+        let x = a(1).await.map_err(|e| e.to_string())?;
+        Ok(x * 10 + y)
+    }
+
+    #[workflow]
+    pub(super) async fn both() -> Result<u32, String> {
+        let (y, x) = join!(pay(Means::Cash { drawer: 1 }), pay(Means::Card { number: "4711".to_owned() }),);
+        Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+}
+
+mod removed {
+    //! The last step is gone.
+
+    use super::super::flows::a;
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn steps() -> Result<u32, String> {
+        a(1).await.map_err(|e| e.to_string())
+    }
+}
+
+mod added {
+    //! A step is put in front.
+
+    use super::super::flows::{a, b};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn steps() -> Result<u32, String> {
+        let x = b(0).await.map_err(|e| e.to_string())?;
+        let y = a(1).await.map_err(|e| e.to_string())?;
+        Ok(x + y)
+    }
+}
+
+mod beside {
+    //! A step is put beside the first one, in its turn.
+
+    use super::super::flows::{a, b};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn steps() -> Result<u32, String> {
+        let (x, y) = join!(a(1), b(2));
+        Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+}
+
+mod renamed {
+    //! The activity of the first step has another name.
+
+    use super::super::flows::b;
+    use crate::prelude::*;
+
+    #[activity]
+    pub(super) async fn a_by_another_name(x: u32) -> Result<u32, String> {
+        Ok(x)
+    }
+
+    #[workflow]
+    pub(super) async fn steps() -> Result<u32, String> {
+        let x = a_by_another_name(1).await.map_err(|e| e.to_string())?;
+        let y = b(2).await.map_err(|e| e.to_string())?;
+        Ok(x + y)
+    }
+}
+
+mod bound {
+    //! An option that binds is another one, and the nap is shorter.
+
+    use super::super::flows::{a, b};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn steps() -> Result<u32, String> {
+        let x = a(1).at_most_once().await.map_err(|e| e.to_string())?;
+        let y = b(2).await.map_err(|e| e.to_string())?;
+        Ok(x + y)
+    }
+
+    #[workflow]
+    pub(super) async fn nap() -> Result<u32, String> {
+        crate::sleep(Duration::from_secs(60)).await;
+        crate::sleep(Duration::from_secs(60)).await;
+        Ok(1)
+    }
+}
+
+mod patient {
+    //! Retry policy and time limit of an attempt are other ones: the build that runs the attempt decides.
+
+    use super::super::flows::{a, b};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn steps() -> Result<u32, String> {
+        let policy = crate::retry::fixed("1m").jitter(0.0);
+        let x = a(1).retry(policy).start_to_close(Duration::from_secs(5)).await.map_err(|e| e.to_string())?;
+        let y = b(2).await.map_err(|e| e.to_string())?;
+        Ok(x + y)
+    }
+}
+
+fn builds() -> [Build; 10] {
+    use super::flows::{a, b};
+    [
+        Build::new(
+            "b1",
+            Registry::of((a, b, b1::charge, b1::pay, b1::order, b1::known, b1::twice, b1::both, b1::steps, b1::nap)),
+        )
+        .start("order", || b1::order().into_start())
+        .start("known", || b1::known(b1::Card { number: "4711".to_owned() }).into_start())
+        .start("twice", || b1::twice().into_start())
+        .start("both", || b1::both().into_start())
+        .start("steps", || b1::steps().into_start())
+        .start("nap", || b1::nap().into_start()),
+        Build::new("field", Registry::of((a, b, field::charge, field::order, field::known)))
+            .start("known", || field::known(field::card()).into_start()),
+        Build::new("strict", Registry::of((a, b, field::charge, strict::order))),
+        Build::new("swapped", Registry::of((a, b, b1::pay, swapped::twice, swapped::both))),
+        Build::new("removed", Registry::of((a, b, removed::steps))),
+        Build::new("added", Registry::of((a, b, added::steps))),
+        Build::new("beside", Registry::of((a, b, beside::steps))),
+        Build::new("renamed", Registry::of((renamed::a_by_another_name, b, renamed::steps))),
+        Build::new("bound", Registry::of((a, b, bound::steps, bound::nap))),
+        Build::new("patient", Registry::of((a, b, patient::steps))),
+    ]
+}
+
+#[test]
+fn a_service_sees_the_same_key_when_an_input_gets_a_field() {
+    check(
+        &builds(),
+        "start order | fail charge down | kill | open field | advance 1s | kill | open field | ok charge 5 | crash | ok b 6",
+        &expect![[r#"
+            > start order
+              order.0 RunStarted order{}
+              order.1 Turn of 0: call 1 charge
+            < start order: started
+            < begin charge{"card":{"number":"4711"}} of order, seq 1, attempt 1, key 1
+            > fail charge down
+              order.2 AttemptFailed 1, attempt 1: `down`, next at 1s
+            > kill
+            > open field
+              order is loaded
+              ! the input of `charge` (seq 1) has another shape in this build; what was recorded stands
+            > advance 1s
+              order.3 AttemptStarted 1, attempt 2
+            < begin charge{"card":{"holder":null,"number":"4711"}} of order, seq 1, attempt 2, key 1
+            > kill
+            > open field
+              order is loaded
+              ! the input of `charge` (seq 1) has another shape in this build; what was recorded stands
+              order.4 AttemptFailed 1, attempt 2: interrupted, next at 1s, may stand
+              order.5 AttemptStarted 1, attempt 3
+            < begin charge{"card":{"holder":null,"number":"4711"}} of order, seq 1, attempt 3, key 1
+            > ok charge 5
+              order.6 ActivityCompleted 1: 5
+              order.7 BuildChanged field
+              order.8 Turn of 6: call 2 b
+            < begin b{"x":5} of order, seq 2, attempt 1, key 2
+            > crash
+              order is loaded
+              order.9 AttemptFailed 2, attempt 1: interrupted, next at 1s, may stand
+              order.10 AttemptStarted 2, attempt 2
+            < begin b{"x":5} of order, seq 2, attempt 2, key 2
+            > ok b 6
+              order.11 ActivityCompleted 2: 6
+              order.12 Turn of 11: nothing
+              order.13 RunEnded: Completed 6
+        "#]],
+    );
+}
+
+#[test]
+fn a_strict_call_does_not_let_a_changed_input_stand() {
+    check(
+        &builds(),
+        "start order | fail charge down | kill | open strict",
+        &expect![[r#"
+            > start order
+              order.0 RunStarted order{}
+              order.1 Turn of 0: call 1 charge
+            < start order: started
+            < begin charge{"card":{"number":"4711"}} of order, seq 1, attempt 1, key 1
+            > fail charge down
+              order.2 AttemptFailed 1, attempt 1: `down`, next at 1s
+            > kill
+            > open strict
+              order is loaded
+              ! mismatch in workflow `order`, run order, at seq 1
+              order.3 RunBlocked in strict: mismatch in workflow `order`, run order, at seq 1
+                    the journal holds     activity `charge` (seq 1) with an input of shape 6ad116bc1db2238d (build b1)
+                    the code asks for     activity `charge` (seq 1) with an input of shape 5fb907303135dc5c (durable/src/script/code_changes.rs:_, build strict)
+                    around it             1 activity `charge`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_swapped_pair_of_calls_is_a_mismatch() {
+    check(
+        &builds(),
+        "start twice | ok a 1 | kill | open swapped",
+        &expect![[r#"
+            > start twice
+              twice.0 RunStarted twice{}
+              twice.1 Turn of 0: call 1 a
+            < start twice: started
+            < begin a{"x":1} of twice, seq 1, attempt 1, key 1
+            > ok a 1
+              twice.2 ActivityCompleted 1: 1
+              twice.3 Turn of 2: call 2 a
+            < begin a{"x":2} of twice, seq 2, attempt 1, key 2
+            > kill
+            > open swapped
+              twice is loaded
+              ! mismatch in workflow `twice`, run twice, at seq 1
+              twice.4 RunBlocked in swapped: mismatch in workflow `twice`, run twice, at seq 1
+                    the journal holds     activity `a` (seq 1) with input 42f1acecdbe7af92 (build b1)
+                    the code asks for     activity `a` (seq 1) with input de8fd4073681a08b (durable/src/script/code_changes.rs:_, build swapped)
+                    around it             1 activity `a`   2 activity `a`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_swapped_pair_of_two_shapes_is_a_mismatch() {
+    check(
+        &builds(),
+        "start both | kill | open swapped",
+        &expect![[r#"
+            > start both
+              both.0 RunStarted both{}
+              both.1 Turn of 0: call 1 pay, call 2 pay
+            < start both: started
+            < begin pay{"means":{"Card":{"number":"4711"}}} of both, seq 1, attempt 1, key 1
+            < begin pay{"means":{"Cash":{"drawer":1}}} of both, seq 2, attempt 1, key 2
+            > kill
+            > open swapped
+              both is loaded
+              ! mismatch in workflow `both`, run both, at seq 1
+              both.2 RunBlocked in swapped: mismatch in workflow `both`, run both, at seq 1
+                    the journal holds     activity `pay` (seq 1) with an input of shape 9f8fff88f86f477a (build b1)
+                    the code asks for     activity `pay` (seq 1) with an input of shape f672a19526333c67 (durable/src/script/code_changes.rs:_, build swapped)
+                    around it             1 activity `pay`   2 activity `pay`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_removed_last_step_is_a_mismatch() {
+    check(
+        &builds(),
+        "start steps | ok a 1 | kill | open removed",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > ok a 1
+              steps.2 ActivityCompleted 1: 1
+              steps.3 Turn of 2: call 2 b
+            < begin b{"x":2} of steps, seq 2, attempt 1, key 2
+            > kill
+            > open removed
+              steps is loaded
+              ! mismatch in workflow `steps`, run steps, at seq 2
+              steps.4 RunBlocked in removed: mismatch in workflow `steps`, run steps, at seq 2
+                    the journal holds     activity `b` (seq 2) (build b1)
+                    the code asks for     nothing more in this turn (build removed)
+                    around it             1 activity `a`   2 activity `b`
+                    likely cause          a call was removed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_last_step_removed_before_it_was_reached_is_none() {
+    check(
+        &builds(),
+        "start steps | kill | open removed | ok a 1",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > kill
+            > open removed
+              steps is loaded
+              steps.2 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              steps.3 AttemptStarted 1, attempt 2
+            < begin a{"x":1} of steps, seq 1, attempt 2, key 1
+            > ok a 1
+              steps.4 ActivityCompleted 1: 1
+              steps.5 BuildChanged removed
+              steps.6 Turn of 4: nothing
+              steps.7 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn an_added_step_is_a_mismatch_and_the_old_build_goes_on() {
+    check(
+        &builds(),
+        "start steps | ok a 1 | kill | open added | kill | open added | close | open | ok b 2",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > ok a 1
+              steps.2 ActivityCompleted 1: 1
+              steps.3 Turn of 2: call 2 b
+            < begin b{"x":2} of steps, seq 2, attempt 1, key 2
+            > kill
+            > open added
+              steps is loaded
+              ! mismatch in workflow `steps`, run steps, at seq 1
+              steps.4 RunBlocked in added: mismatch in workflow `steps`, run steps, at seq 1
+                    the journal holds     activity `a` (seq 1) (build b1)
+                    the code asks for     activity `b` (seq 1) (durable/src/script/code_changes.rs:_, build added)
+                    around it             1 activity `a`   2 activity `b`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+            > kill
+            > open added
+            > close
+            > open
+              steps.5 RunUnblocked in b1: another build opened the store
+              steps is loaded
+            < begin b{"x":2} of steps, seq 2, attempt 1, key 2
+            > ok b 2
+              steps.6 ActivityCompleted 2: 2
+              steps.7 Turn of 6: nothing
+              steps.8 RunEnded: Completed 3
+        "#]],
+    );
+}
+
+#[test]
+fn a_step_added_to_a_recorded_turn_is_a_mismatch() {
+    check(
+        &builds(),
+        "start steps | kill | open beside",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > kill
+            > open beside
+              steps is loaded
+              ! mismatch in workflow `steps`, run steps, at seq 2
+              steps.2 RunBlocked in beside: mismatch in workflow `steps`, run steps, at seq 2
+                    the journal holds     nothing more in this turn (build b1)
+                    the code asks for     activity `b` (seq 2) (durable/src/script/code_changes.rs:_, build beside)
+                    around it             1 activity `a`
+                    likely cause          a call was added while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_renamed_step_is_a_mismatch() {
+    check(
+        &builds(),
+        "start steps | kill | open renamed",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > kill
+            > open renamed
+              steps is loaded
+              ! mismatch in workflow `steps`, run steps, at seq 1
+              steps.2 RunBlocked in renamed: mismatch in workflow `steps`, run steps, at seq 1
+                    the journal holds     activity `a` (seq 1) (build b1)
+                    the code asks for     activity `a_by_another_name` (seq 1) (durable/src/script/code_changes.rs:_, build renamed)
+                    around it             1 activity `a`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_changed_binding_option_is_a_mismatch() {
+    check(
+        &builds(),
+        "start steps | kill | open bound",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > kill
+            > open bound
+              steps is loaded
+              ! mismatch in workflow `steps`, run steps, at seq 1
+              steps.2 RunBlocked in bound: mismatch in workflow `steps`, run steps, at seq 1
+                    the journal holds     activity `a` (seq 1), with no option that binds (build b1)
+                    the code asks for     activity `a` (seq 1), at most once (durable/src/script/code_changes.rs:_, build bound)
+                    around it             1 activity `a`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_keeps_the_due_time_it_was_armed_with() {
+    check(
+        &builds(),
+        "start nap | kill | open bound | advance 1m | advance 59m | crash | advance 1m",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > kill
+            > open bound
+            > advance 1m
+            > advance 59m
+              nap.2 TimerFired 1 at 1h
+              nap is loaded
+              ! the timer of seq 1 keeps the due time that it was armed with
+              nap.3 BuildChanged bound
+              nap.4 Turn of 2: timer 2 due 1h1m
+            > crash
+            > advance 1m
+              nap.5 TimerFired 2 at 1h1m
+              nap is loaded
+              nap.6 Turn of 5: nothing
+              nap.7 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn the_build_that_runs_an_attempt_decides_on_its_policy() {
+    check(
+        &builds(),
+        "start steps | kill | open patient | advance 5s | advance 1m",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > kill
+            > open patient
+              steps is loaded
+              steps.2 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              steps.3 AttemptStarted 1, attempt 2
+            < begin a{"x":1} of steps, seq 1, attempt 2, key 1
+            > advance 5s
+              steps.4 AttemptFailed 1, attempt 2: timed out, next at 1m5s, may stand
+            < stop a of steps
+            > advance 1m
+              steps.5 AttemptStarted 1, attempt 3
+            < begin a{"x":1} of steps, seq 1, attempt 3, key 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_completion_that_comes_while_its_run_is_blocked_is_kept() {
+    check(
+        &builds(),
+        "start steps | ok a 1 | kill | open added | signal steps go 1 | kill | open | ok b 2",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > ok a 1
+              steps.2 ActivityCompleted 1: 1
+              steps.3 Turn of 2: call 2 b
+            < begin b{"x":2} of steps, seq 2, attempt 1, key 2
+            > kill
+            > open added
+              steps is loaded
+              ! mismatch in workflow `steps`, run steps, at seq 1
+              steps.4 RunBlocked in added: mismatch in workflow `steps`, run steps, at seq 1
+                    the journal holds     activity `a` (seq 1) (build b1)
+                    the code asks for     activity `b` (seq 1) (durable/src/script/code_changes.rs:_, build added)
+                    around it             1 activity `a`   2 activity `b`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+            > signal steps go 1
+              steps.5 SignalReceived go: 1
+            < signal steps go: done
+            > kill
+            > open
+              steps.6 RunUnblocked in b1: another build opened the store
+              steps is loaded
+              steps.7 AttemptFailed 2, attempt 1: interrupted, next at 0ms, may stand
+              steps.8 Turn of 5: nothing
+              steps.9 AttemptStarted 2, attempt 2
+            < begin b{"x":2} of steps, seq 2, attempt 2, key 2
+            > ok b 2
+              steps.10 ActivityCompleted 2: 2
+              steps.11 Turn of 10: nothing
+              steps.12 RunEnded: Completed 3
+        "#]],
+    );
+}
+
+#[test]
+fn a_start_by_another_build_attaches_though_its_input_got_a_field() {
+    check(
+        &builds(),
+        "start known | start known | kill | open field | start known | ok a 5",
+        &expect![[r#"
+            > start known
+              known.0 RunStarted known{"card":{"number":"4711"}}
+              known.1 Turn of 0: call 1 a
+            < start known: started
+            < begin a{"x":4} of known, seq 1, attempt 1, key 1
+            > start known
+            < start known: attached
+            > kill
+            > open field
+              known is loaded
+              known.2 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              known.3 AttemptStarted 1, attempt 2
+            < begin a{"x":4} of known, seq 1, attempt 2, key 1
+            > start known
+            < start known: attached, reshaped
+            > ok a 5
+              known.4 ActivityCompleted 1: 5
+              known.5 BuildChanged field
+              known.6 Turn of 4: nothing
+              known.7 RunEnded: Completed 5
+        "#]],
+    );
+}

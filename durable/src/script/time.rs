@@ -1,0 +1,253 @@
+//! What the clock does: timers, deadlines, and the clock set back.
+
+use expect_test::expect;
+
+use super::check;
+use super::flows::app;
+
+#[test]
+fn a_nap_takes_its_time() {
+    check(
+        &[app()],
+        "start nap | watch nap | advance 59m | advance 1m",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > watch nap
+            > advance 59m
+            > advance 1m
+              nap.2 TimerFired 1 at 1h
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+            < watch nap: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn sleep_survives_a_crash() {
+    check(
+        &[app()],
+        "start nap | advance 30m | crash | advance 30m",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > advance 30m
+            > crash
+            > advance 30m
+              nap.2 TimerFired 1 at 1h
+              nap is loaded
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_that_came_due_while_nobody_ran_fires_at_open() {
+    check(
+        &[app()],
+        "start nap | kill | advance 2h | open",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > kill
+            > advance 2h
+            > open
+              nap.2 TimerFired 1 at 2h
+              nap is loaded
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_clock_set_back_prolongs_nothing() {
+    check(
+        &[app()],
+        "start nap | advance 30m | clock back 5h | advance 30m",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > advance 30m
+            > clock back 5h
+            > advance 30m
+              nap.2 TimerFired 1 at 1h
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn the_timer_that_lost_a_select_never_fires() {
+    check(
+        &[app()],
+        "start wait_or_nap | signal wait_or_nap go 7 | advance 2h | signal wait_or_nap stop 1",
+        &expect![[r#"
+            > start wait_or_nap
+              wait_or_nap.0 RunStarted wait_or_nap{}
+              wait_or_nap.1 Turn of 0: await 1 go, timer 2 due 1h
+            < start wait_or_nap: started
+            > signal wait_or_nap go 7
+              wait_or_nap.2 SignalReceived go: 7
+              wait_or_nap.3 Turn of 2: take 1, drop 2, await 3 stop
+            < signal wait_or_nap go: done
+            > advance 2h
+            > signal wait_or_nap stop 1
+              wait_or_nap.4 SignalReceived stop: 1
+              wait_or_nap.5 Turn of 4: take 3
+              wait_or_nap.6 RunEnded: Completed "go 7"
+            < signal wait_or_nap stop: done
+        "#]],
+    );
+}
+
+#[test]
+fn the_timer_that_lost_a_select_never_fires_after_a_crash_either() {
+    check(
+        &[app()],
+        "start wait_or_nap | signal wait_or_nap go 7 | crash | advance 2h | signal wait_or_nap stop 1",
+        &expect![[r#"
+            > start wait_or_nap
+              wait_or_nap.0 RunStarted wait_or_nap{}
+              wait_or_nap.1 Turn of 0: await 1 go, timer 2 due 1h
+            < start wait_or_nap: started
+            > signal wait_or_nap go 7
+              wait_or_nap.2 SignalReceived go: 7
+              wait_or_nap.3 Turn of 2: take 1, drop 2, await 3 stop
+            < signal wait_or_nap go: done
+            > crash
+            > advance 2h
+            > signal wait_or_nap stop 1
+              wait_or_nap.4 SignalReceived stop: 1
+              wait_or_nap is loaded
+            < signal wait_or_nap stop: done
+              wait_or_nap.5 Turn of 4: take 3
+              wait_or_nap.6 RunEnded: Completed "go 7"
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_that_fires_before_its_run_has_seen_the_signal_has_lost_all_the_same() {
+    check(
+        &[app()],
+        "start wait_or_nap | crash | hold reads | signal wait_or_nap go 7 | advance 2h | read | signal wait_or_nap stop 1",
+        &expect![[r#"
+            > start wait_or_nap
+              wait_or_nap.0 RunStarted wait_or_nap{}
+              wait_or_nap.1 Turn of 0: await 1 go, timer 2 due 1h
+            < start wait_or_nap: started
+            > crash
+            > hold reads
+            > signal wait_or_nap go 7
+              wait_or_nap.2 SignalReceived go: 7
+            < signal wait_or_nap go: done
+            > advance 2h
+              wait_or_nap.3 TimerFired 2 at 2h
+            > read
+              wait_or_nap is loaded
+              wait_or_nap.4 Turn of 2: take 1, drop 2, await 3 stop
+              wait_or_nap.5 Turn of 3: nothing
+            > signal wait_or_nap stop 1
+              wait_or_nap.6 SignalReceived stop: 1
+              wait_or_nap.7 Turn of 6: take 3
+              wait_or_nap.8 RunEnded: Completed "go 7"
+            < signal wait_or_nap stop: done
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_of_a_sleeping_run_fires_though_the_process_dies_before_the_load() {
+    check(
+        &[app()],
+        "start nap | crash | hold reads | advance 1h | crash | read",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > crash
+            > hold reads
+            > advance 1h
+              nap.2 TimerFired 1 at 1h
+            > crash
+            > read
+              nap is loaded
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_timeout_ends_the_run() {
+    check(
+        &[app()],
+        "start limited | watch limited | advance 1h",
+        &expect![[r#"
+            > start limited
+              limited.0 RunStarted limited{}, until 1h
+              limited.1 Turn of 0: await 1 go
+            < start limited: started
+            > watch limited
+            > advance 1h
+              limited.2 RunTimedOut
+              limited.3 Turn of 2: drop 1
+              limited.4 RunEnded: TimedOut nothing
+            < watch limited: TimedOut nothing
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_timeout_of_a_sleeping_run_loads_it() {
+    check(
+        &[app()],
+        "start limited | crash | advance 1h",
+        &expect![[r#"
+            > start limited
+              limited.0 RunStarted limited{}, until 1h
+              limited.1 Turn of 0: await 1 go
+            < start limited: started
+            > crash
+            > advance 1h
+              limited.2 RunTimedOut
+              limited is loaded
+              limited.3 Turn of 2: drop 1
+              limited.4 RunEnded: TimedOut nothing
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_timeout_passes_while_nobody_runs() {
+    check(
+        &[app()],
+        "start limited | kill | advance 2h | open",
+        &expect![[r#"
+            > start limited
+              limited.0 RunStarted limited{}, until 1h
+              limited.1 Turn of 0: await 1 go
+            < start limited: started
+            > kill
+            > advance 2h
+            > open
+              limited.2 RunTimedOut
+              limited is loaded
+              limited.3 Turn of 2: drop 1
+              limited.4 RunEnded: TimedOut nothing
+        "#]],
+    );
+}
