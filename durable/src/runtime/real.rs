@@ -1,7 +1,6 @@
 //! The real seams: the system's clocks, its randomness, tokio's tasks and one thread of our own.
 
 use std::fmt;
-use std::hash::Hasher;
 use std::io::Read;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +8,6 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use siphasher::sip::SipHasher13;
 use tokio::runtime::Handle;
 
 use crate::kernel::id::Timestamp;
@@ -82,20 +80,23 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// A hash of the running executable's bytes; of the crate's version where those cannot be read.
+/// The checksum and the length of the running executable; the crate's version where it cannot be read.
 fn hash_of_executable() -> String {
-    let mut hasher = SipHasher13::new();
+    let mut hasher = crc32fast::Hasher::new();
+    let mut length: u64 = 0;
     let hashed = std::env::current_exe().and_then(std::fs::File::open).and_then(|mut file| {
         let mut buffer = vec![0; 1 << 20];
         loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(()),
-                read => hasher.write(buffer.get(..read).unwrap_or_default()),
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
             }
+            hasher.update(buffer.get(..read).unwrap_or_default());
+            length += read as u64;
         }
     });
     match hashed {
-        Ok(()) => format!("{:016x}", hasher.finish()),
+        Ok(()) => format!("{:08x}-{length:x}", hasher.finalize()),
         Err(_) => format!("durable-{}", env!("CARGO_PKG_VERSION")),
     }
 }

@@ -277,14 +277,14 @@ fn a_service_sees_the_same_key_when_an_input_gets_a_field() {
             > kill
             > open field
               order is loaded
-              ! the input of `charge` (seq 1) has another shape in this build; what was recorded stands
+              ! the input of `charge` (seq 1) has another shape in this build; what was recorded stands [E0211]
             > advance 1s
               order.3 AttemptStarted 1, attempt 2
             < begin charge{"card":{"holder":null,"number":"4711"}} of order, seq 1, attempt 2, key 1
             > kill
             > open field
               order is loaded
-              ! the input of `charge` (seq 1) has another shape in this build; what was recorded stands
+              ! the input of `charge` (seq 1) has another shape in this build; what was recorded stands [E0211]
               order.4 AttemptFailed 1, attempt 2: interrupted, next at 1s, may stand
               order.5 AttemptStarted 1, attempt 3
             < begin charge{"card":{"holder":null,"number":"4711"}} of order, seq 1, attempt 3, key 1
@@ -582,7 +582,7 @@ fn a_timer_keeps_the_due_time_it_was_armed_with() {
             > advance 59m
               nap.2 TimerFired 1 at 1h
               nap is loaded
-              ! the timer of seq 1 keeps the due time that it was armed with
+              ! the timer of seq 1 keeps the due time that it was armed with [E0211]
               nap.3 BuildChanged bound
               nap.4 Turn of 2: timer 2 due 1h1m
             > crash

@@ -406,7 +406,7 @@ impl Kernel {
             let Some((run, delivered)) = self.later.pop_front() else { return };
             if self.is_hot(run) {
                 self.turn(run, delivered, now, turns);
-                self.release_withheld(run, now);
+                self.release_withheld(run);
             }
         }
     }
