@@ -1,6 +1,11 @@
 //! A backup that can be killed at any moment: `cargo run --release --example backup -- --from DIR --to DIR`. Started again it goes
 //! on where it was, and copies nothing twice that it has recorded as copied. One run copies the tree, a child run each file.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a program has the real disk and the real clock"
+)]
 #![allow(unreachable_pub, reason = "in a program `pub` says: for the other files")]
 
 mod activities;
