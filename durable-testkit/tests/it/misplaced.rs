@@ -1,6 +1,8 @@
 //! Calls that are awaited where nothing would be durable: each panics, names the place where the call was built, and says what
 //! to do instead.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads are what a call must not be awaited in")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
@@ -141,9 +143,15 @@ fn what_works_only_in_a_run_panics_at_its_caller() {
         assert!(text.contains("outside a workflow run"), "{text}");
         assert!(file.ends_with("tests/it/misplaced.rs"), "{text} at {file}");
     };
-    here(&|| drop(durable::now()));
-    here(&|| drop(durable::random::<u64>()));
-    here(&|| drop(durable::uuid()));
+    here(&|| {
+        let _ = durable::now();
+    });
+    here(&|| {
+        let _ = durable::random::<u64>();
+    });
+    here(&|| {
+        let _ = durable::uuid();
+    });
     here(&|| drop(durable::spawn(async {})));
     here(&|| durable::JoinSet::new().spawn(async {}));
 }

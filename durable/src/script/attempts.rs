@@ -472,9 +472,9 @@ fn a_slot_that_a_dropped_call_frees_is_passed_on() {
               race.4 CancelRequested by caller: asked
               race.5 Turn of 4: drop 1, drop 2
               race.6 RunEnded: Cancelled nothing
-              single.2 AttemptStarted 1, attempt 1
             < cancel race: done
             < stop a of race
+              single.2 AttemptStarted 1, attempt 1
             < begin single{"x":1} of single, seq 1, attempt 1, key 2
             > ok single 1
               single.3 ActivityCompleted 1: 1
@@ -504,8 +504,8 @@ fn a_slot_of_a_timed_out_call_is_passed_on() {
               urgent.2 ActivityFailed 1, attempt 1: timed out (ScheduleToClose), may stand
               urgent.3 Turn of 2: nothing
               urgent.4 RunEnded: Completed "TimedOut(ScheduleToClose)"
-              single.2 AttemptStarted 1, attempt 1
             < stop urgent of urgent
+              single.2 AttemptStarted 1, attempt 1
             < begin single{"x":1} of single, seq 1, attempt 1, key 2
             > ok single 1
               single.3 ActivityCompleted 1: 1

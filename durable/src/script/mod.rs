@@ -4,7 +4,7 @@
 //! Every script is told twice: with runs that stay in memory, and with runs that are put away at every await. Both must
 //! leave the same journals.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, reason = "tests")]
 
 mod attempts;
 mod blocked;

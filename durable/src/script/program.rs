@@ -56,6 +56,9 @@ pub(super) enum Node {
     Unbiased(Box<Node>, Box<Node>),
 }
 
+/// Makes a statement of two.
+type OfTwo = fn(Box<Node>, Box<Node>) -> Node;
+
 /// What a statement gives.
 type Seen = Result<u64, u64>;
 type Branch = Pin<Box<dyn Future<Output = Seen> + Send>>;
@@ -290,7 +293,7 @@ fn pair(node: impl Strategy<Value = Node> + Clone) -> impl Strategy<Value = (Box
 }
 
 /// Statements, `deep` levels of them; `odd` is one more kind.
-fn node(odd: Option<fn(Box<Node>, Box<Node>) -> Node>) -> impl Strategy<Value = Node> {
+fn node(odd: Option<OfTwo>) -> impl Strategy<Value = Node> {
     leaf().prop_recursive(3, 16, 4, move |node| {
         let some = || prop::collection::vec(node.clone(), 1..4);
         let two = || pair(node.clone());

@@ -304,7 +304,7 @@ fn let_go(world: &mut World) {
 /// As many cases as `PROPTEST_CASES` says, 32 without it.
 fn config() -> Config {
     let cases = std::env::var("PROPTEST_CASES").ok().map_or(32, |text| text.parse().expect("a number of cases"));
-    Config { cases, failure_persistence: None, ..Config::default() }
+    Config { cases, failure_persistence: None, max_global_rejects: 100 * cases, ..Config::default() }
 }
 
 proptest! {

@@ -443,11 +443,7 @@ impl World {
         let entry = self.kernel().tables().open.get(&order.run).unwrap();
         assert!(entry.blocked.is_none(), "no attempt begins while its run is blocked: {order:?}");
         assert!(entry.unturned.is_empty(), "no attempt begins while its run has an event to see: {order:?}");
-        // One whose call was dropped is about to be stopped, and has given its slot away.
-        let open = &self.kernel().tables().open;
-        let is_waited_for = |(run, seq): &&(RunNo, Seq)| open.get(run).is_some_and(|entry| entry.waits(*seq).is_some());
-        let in_flight = self.running.keys().filter(is_waited_for).count();
-        assert!(in_flight < self.attempts, "more attempts in flight than {}", self.attempts);
+        assert!(self.running.len() < self.attempts, "more attempts in flight than {}:\n{}", self.attempts, self.told);
     }
 
     fn answer(&mut self, caller: Caller, answer: &Answer) {

@@ -80,6 +80,8 @@ pub enum Retry {
 pub(super) struct Calls {
     open: BTreeMap<(RunNo, Seq), Call>,
     in_flight: usize,
+    /// How many attempts nobody waits for any more and still run, until their stop is released.
+    stopping: usize,
     queue: VecDeque<(RunNo, Seq)>,
     /// The calls that were given a slot from the queue and have not begun yet.
     promised: BTreeSet<(RunNo, Seq)>,
@@ -118,6 +120,7 @@ impl Calls {
         Calls {
             open: BTreeMap::new(),
             in_flight: 0,
+            stopping: 0,
             queue: VecDeque::new(),
             promised: BTreeSet::new(),
             stop,
@@ -139,7 +142,7 @@ impl Calls {
 
     /// Whether an attempt may begin that was promised no slot.
     fn has_room(&self, most: usize) -> bool {
-        self.in_flight + self.promised.len() < most
+        self.in_flight + self.stopping + self.promised.len() < most
     }
 
     /// Whether the process before this one may have begun an attempt of a call that was not taken up yet.
@@ -257,8 +260,21 @@ impl Kernel {
         let Some(call) = self.calls.remove(run, seq) else { return };
         if let Phase::Running(attempt, _) = call.phase {
             self.timers.disarm(run, Due::Attempt(seq, attempt));
-            self.hold(Effect::StopAttempt { run, seq });
+            self.stop(run, seq);
         }
+    }
+
+    /// An attempt is stopped when what drops it is durable; it has its slot until then.
+    fn stop(&mut self, run: RunNo, seq: Seq) {
+        self.calls.stopping += 1;
+        self.hold(Effect::StopAttempt { run, seq });
+    }
+
+    /// A stop was released: the slot is free.
+    pub(super) fn stopped(&mut self, now: Now) {
+        self.calls.stopping -= 1;
+        self.pass_slots_on(now);
+        self.seal();
     }
 
     pub(super) fn drop_calls(&mut self, run: RunNo) {
@@ -342,7 +358,7 @@ impl Kernel {
     pub(super) fn attempt_timed_out(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
         let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
         let Some((current, began)) = running.filter(|(current, _)| *current == attempt) else { return };
-        self.hold(Effect::StopAttempt { run, seq });
+        self.stop(run, seq);
         self.free_slot(run, seq, current);
         self.mark_maybe(run, seq);
         self.attempt_failed(run, seq, current, began, AttemptCause::TimedOut, Retry::ByPolicy, now);

@@ -324,7 +324,7 @@ impl Kernel {
         if self.groups.is_empty() { self.loads.pop_front() } else { None }
     }
 
-    /// The next effect whose reason is durable.
+    /// The next effect whose reason is durable. It may leave a group behind: a stop frees a slot.
     pub fn poll_effect(&mut self, now: Now) -> Option<Effect> {
         while let Some(effect) = self.held.release() {
             match effect {
@@ -333,7 +333,11 @@ impl Kernel {
                         return Some(Effect::StartAttempt(order));
                     }
                 }
-                other => return Some(other),
+                Effect::StopAttempt { run, seq } => {
+                    self.stopped(now);
+                    return Some(Effect::StopAttempt { run, seq });
+                }
+                Effect::Answer(caller, answer) => return Some(Effect::Answer(caller, answer)),
             }
         }
         None
