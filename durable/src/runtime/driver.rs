@@ -150,6 +150,7 @@ impl Driver {
         while let Some((run, text)) = self.kernel.poll_warning() {
             self.warn(run, &text);
         }
+        self.refuse_if_failed();
     }
 
     fn feed_log(&mut self) {
@@ -401,6 +402,8 @@ impl Driver {
 
     fn execute(&mut self, effect: Effect) {
         match effect {
+            // Someone else may have the store by now, and this call with it.
+            Effect::StartAttempt(_) if self.failed.is_some() => {}
             Effect::StartAttempt(order) => self.begin(*order),
             Effect::StopAttempt { run, seq } => self.attempts.stop(run, seq),
             Effect::Answer(caller, answer) => {
@@ -451,11 +454,17 @@ impl Driver {
             return;
         }
         tracing::error!(%reason, "the store failed; nothing is acknowledged until it is opened anew");
+        self.failed = Some(reason);
+        self.attempts.stop_all();
+        self.refuse_if_failed();
+    }
+
+    /// What is not answered when the log stands still never will be: whoever waits for it, or comes to wait, is told so.
+    fn refuse_if_failed(&mut self) {
+        let Some(reason) = &self.failed else { return };
         for reply in std::mem::take(&mut self.callers).into_values() {
             let _ = reply.send(Answered::Refused(Refused::Store(reason.clone())));
         }
-        self.failed = Some(reason);
-        self.attempts.stop_all();
     }
 
     fn warn(&self, run: RunNo, text: &Text) {

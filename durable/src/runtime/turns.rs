@@ -98,9 +98,15 @@ impl Hot {
 
     /// Replays a journal: every recorded turn is polled again and has to ask for what it asked for then.
     pub(crate) fn replay(&mut self, run: RunNo, journal: Journal) -> Result<Replayed, LoadFailure> {
+        // The turns that follow are not silent: their span is made where it is heard.
+        let span = match journal.first() {
+            Some((_, _, Event::RunStarted(started))) => run_span(started),
+            _ => Span::none(),
+        };
         let replayed = tracing::dispatcher::with_default(&Dispatch::none(), || self.replay_silently(run, journal));
-        if replayed.is_err() {
-            self.put_away(run);
+        match (&replayed, self.runs.get_mut(&run)) {
+            (Ok(_), Some(hot)) => hot.span = span,
+            _ => self.put_away(run),
         }
         replayed
     }
@@ -191,8 +197,7 @@ impl Hot {
             foreign: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let span = tracing::info_span!("run", workflow = %started.workflow, id = %started.id, run = %started.run);
-        let hot = HotRun { context, body: Some(body), branches: FuturesUnordered::new(), waker, span };
+        let hot = HotRun { context, body: Some(body), branches: FuturesUnordered::new(), waker, span: run_span(started) };
         self.runs.insert(run, hot);
         Ok(())
     }
@@ -217,6 +222,11 @@ impl Hot {
         }
         end
     }
+}
+
+/// What a run's own events stand in.
+fn run_span(started: &RunStarted) -> Span {
+    tracing::info_span!("run", workflow = %started.workflow, id = %started.id, run = %started.run)
 }
 
 /// The command that an event answers.
