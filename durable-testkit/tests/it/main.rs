@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 mod codec;
+mod format;
 mod fuzz;
 mod log_bad_input;
 mod log_crash;
