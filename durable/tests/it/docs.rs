@@ -18,6 +18,14 @@ fn every_guarantee_names_its_test() {
     assert!(wrong.is_empty(), "guarantees without a test:\n{}", wrong.join("\n"));
 }
 
+/// What the README shows is the example, to the letter.
+#[test]
+fn the_readme_shows_the_example() {
+    let example = read(&project().join("examples/hello.rs"));
+    let readme = read(&project().join("README.md"));
+    assert!(readme.contains(&format!("```rust,no_run\n{example}```\n")), "README.md and examples/hello.rs differ");
+}
+
 #[test]
 fn every_dependency_has_its_reason() {
     let told = dependencies_told(&read(&project().join("docs/decisions/dependencies.md")));
