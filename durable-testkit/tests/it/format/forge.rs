@@ -3,6 +3,10 @@
 
 use durable::codec::event::SKIPPABLE;
 use durable::codec::frame::{self, Header, Lsn, Place, SegmentNo, StoreId};
+<<<<<<< HEAD
+=======
+use durable::codec::section::Head;
+>>>>>>> wip/py
 use durable::codec::{format_file, leb, segment};
 use durable_testkit::{Rng, SimDisk};
 
@@ -40,7 +44,11 @@ pub(super) fn forged(index: usize, whole: &SimDisk) -> Image {
     // Neither the copy nor what is copied.
     let inner = frames.len() - 2;
     let (first, second) = (1 + rng.index(inner), 1 + rng.index(inner));
+<<<<<<< HEAD
     let (what, has) = match index % 5 {
+=======
+    let (what, has) = match index % 8 {
+>>>>>>> wip/py
         0 => {
             frames.swap(first, second);
             ("frames-swapped", Has::NoGaps)
@@ -59,15 +67,51 @@ pub(super) fn forged(index: usize, whole: &SimDisk) -> Image {
             log.chain_anew();
             ("sections-left-out", Has::Gaps)
         }
+<<<<<<< HEAD
         _ => {
             log.raise_base(&disk);
             ("base-raised", Has::Gaps)
         }
+=======
+        4 => {
+            log.raise_base(&disk);
+            ("base-raised", Has::Gaps)
+        }
+        5 => {
+            frames[first].blank();
+            ("chain-broken", Has::NoGaps)
+        }
+        6 => {
+            frames.iter_mut().for_each(Loose::skip_a_number);
+            log.chain_anew();
+            ("numbers-skipped", Has::Gaps)
+        }
+        _ => {
+            log.begin_anew_twice(first);
+            ("begun-anew-twice", Has::NoGaps)
+        }
+>>>>>>> wip/py
     };
     log.write(&disk);
     Image { name: format!("forged-{index}-{what}"), disk, has }
 }
 
+<<<<<<< HEAD
+=======
+/// The store without all but one frame, which is not empty and stands at the begin of the last segment.
+pub(super) fn only_one_frame(whole: &SimDisk) -> SimDisk {
+    let disk = SimDisk::from_snapshot(&whole.snapshot());
+    let mut log = Log::of(&disk);
+    let mut last = log.segments.pop().unwrap();
+    log.segments.iter().for_each(|segment| disk.remove_file(&segment.path).unwrap());
+    last.frames.retain(|frame| !frame.body.is_empty());
+    last.frames.truncate(1);
+    log.segments = vec![last];
+    log.write(&disk);
+    disk
+}
+
+>>>>>>> wip/py
 impl Log {
     fn of(disk: &SimDisk) -> Log {
         let store = format_file::decode(&disk.read_file(format!("{DIR}/FORMAT")).unwrap()).unwrap();
@@ -93,6 +137,17 @@ impl Log {
         }
     }
 
+<<<<<<< HEAD
+=======
+    /// The second segment has lost its first frames, and the third one goes on where the first one ended.
+    fn begin_anew_twice(&mut self, lost: usize) {
+        let last = self.segments[0].frames.last().unwrap().clone();
+        let [_, second, third] = &mut *self.segments else { panic!("the scenario has three processes") };
+        second.frames.drain(..1 + lost.min(second.frames.len() - 2));
+        third.frames = vec![last];
+    }
+
+>>>>>>> wip/py
     /// Says in the last segment that nothing before it is needed any more, and takes the segments before it away.
     fn raise_base(&mut self, disk: &SimDisk) {
         let last = self.segments.pop().unwrap();
@@ -141,6 +196,25 @@ impl Loose {
         (bytes, crc)
     }
 
+<<<<<<< HEAD
+=======
+    /// Adds one to the number of the first event of every section that does not begin a journal.
+    fn skip_a_number(&mut self) {
+        let (bytes, mut body) = (&mut &*self.body, Vec::new());
+        while !bytes.is_empty() {
+            let mut head = Head::decode(bytes, self.header.at).unwrap();
+            let events = *bytes;
+            head.skip_events(bytes).unwrap();
+            head.first.0 += u64::from(head.first.0 > 0);
+            head.encode(self.header.at, &mut body);
+            body.extend_from_slice(&events[..events.len() - bytes.len()]);
+        }
+        if body.len() == self.body.len() {
+            self.body = body;
+        }
+    }
+
+>>>>>>> wip/py
     /// Puts one event of the store that nobody knows in the place of all that the frame holds, of the same size: all other
     /// frames stay where they are. An empty frame stays empty.
     fn blank(&mut self) {

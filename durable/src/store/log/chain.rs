@@ -237,7 +237,10 @@ impl Chain {
     /// one at the end; the writer may not have synced any other.
     pub(super) fn finish_for_reader(mut self) -> Read {
         if let Some(last) = self.last.filter(|last| last.len > frame::HEADER_BYTES) {
+            // That frames before it are missing is known, whether it is trusted or not.
+            let anew = std::mem::take(&mut self.anew);
             self.supersede(last.lsn);
+            self.anew = anew;
         }
         self.finish()
     }

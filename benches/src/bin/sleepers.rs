@@ -1,0 +1,84 @@
+//! The memory of runs that sleep: in memory, and put away; and how long a store with all of them takes to open.
+//!
+//! ```text
+//! cargo run --release -p durable-benches --bin sleepers -- [--runs 100000] [--dir DIR]
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use durable::Runtime;
+use durable::prelude::*;
+use durable_benches::usage;
+
+#[workflow]
+async fn nap(seconds: u64) -> Result<u64, String> {
+    durable::sleep(Duration::from_secs(seconds)).await;
+    Ok(seconds)
+}
+
+#[derive(Clone, Copy)]
+enum Residence {
+    InMemory,
+    PutAway,
+}
+
+async fn open(store: &Path, residence: Residence) -> Result<Runtime, durable::OpenError> {
+    let builder = Runtime::builder(store).register((nap,));
+    match residence {
+        Residence::InMemory => builder.open().await,
+        Residence::PutAway => builder.put_away_at_every_await().open().await,
+    }
+}
+
+async fn measure(runs: usize, dir: &Path, residence: Residence) -> Result<(), Box<dyn std::error::Error>> {
+    let store = dir.join("store");
+    let rt = open(&store, residence).await?;
+    let before = usage::resident();
+    let begin = Instant::now();
+    let starts = (0..runs).map(|run| rt.start(nap(86_400)).id(format!("sleeper-{run}")).into_future());
+    for started in futures::future::join_all(starts).await {
+        drop(started?);
+    }
+    let (elapsed, after) = (begin.elapsed(), usage::resident());
+    let name = match residence {
+        Residence::InMemory => "in memory",
+        Residence::PutAway => "put away ",
+    };
+    println!(
+        "{runs} sleeping runs, {name}: {} B a run, started at {:.0} a second",
+        after.saturating_sub(before) / runs as u64,
+        runs as f64 / elapsed.as_secs_f64()
+    );
+    let begin = Instant::now();
+    rt.shutdown().await?;
+    drop(rt);
+    println!("  closed in {:.2} s", begin.elapsed().as_secs_f64());
+    let begin = Instant::now();
+    let rt = open(&store, residence).await?;
+    println!("  opened in {:.2} s, {} runs open", begin.elapsed().as_secs_f64(), rt.runs().await?.len());
+    drop(rt);
+    std::fs::remove_dir_all(store)?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut runs = 100_000;
+    let mut dir = std::env::temp_dir();
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().unwrap_or_else(|| panic!("{word} takes a value"));
+        match word.as_str() {
+            "--runs" => runs = value().parse()?,
+            "--dir" => dir = PathBuf::from(value()),
+            other => panic!("unknown option {other}: --runs N --dir DIR"),
+        }
+    }
+    let dir = dir.join(format!("durable-sleepers-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    measure(runs, &dir, Residence::InMemory).await?;
+    measure(runs, &dir, Residence::PutAway).await?;
+    std::fs::remove_dir_all(dir)?;
+    Ok(())
+}
