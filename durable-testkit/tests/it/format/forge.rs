@@ -3,10 +3,7 @@
 
 use durable::codec::event::SKIPPABLE;
 use durable::codec::frame::{self, Header, Lsn, Place, SegmentNo, StoreId};
-<<<<<<< HEAD
-=======
 use durable::codec::section::Head;
->>>>>>> wip/py
 use durable::codec::{format_file, leb, segment};
 use durable_testkit::{Rng, SimDisk};
 
@@ -44,11 +41,7 @@ pub(super) fn forged(index: usize, whole: &SimDisk) -> Image {
     // Neither the copy nor what is copied.
     let inner = frames.len() - 2;
     let (first, second) = (1 + rng.index(inner), 1 + rng.index(inner));
-<<<<<<< HEAD
-    let (what, has) = match index % 5 {
-=======
     let (what, has) = match index % 8 {
->>>>>>> wip/py
         0 => {
             frames.swap(first, second);
             ("frames-swapped", Has::NoGaps)
@@ -67,12 +60,6 @@ pub(super) fn forged(index: usize, whole: &SimDisk) -> Image {
             log.chain_anew();
             ("sections-left-out", Has::Gaps)
         }
-<<<<<<< HEAD
-        _ => {
-            log.raise_base(&disk);
-            ("base-raised", Has::Gaps)
-        }
-=======
         4 => {
             log.raise_base(&disk);
             ("base-raised", Has::Gaps)
@@ -90,14 +77,11 @@ pub(super) fn forged(index: usize, whole: &SimDisk) -> Image {
             log.begin_anew_twice(first);
             ("begun-anew-twice", Has::NoGaps)
         }
->>>>>>> wip/py
     };
     log.write(&disk);
     Image { name: format!("forged-{index}-{what}"), disk, has }
 }
 
-<<<<<<< HEAD
-=======
 /// The store without all but one frame, which is not empty and stands at the begin of the last segment.
 pub(super) fn only_one_frame(whole: &SimDisk) -> SimDisk {
     let disk = SimDisk::from_snapshot(&whole.snapshot());
@@ -111,7 +95,6 @@ pub(super) fn only_one_frame(whole: &SimDisk) -> SimDisk {
     disk
 }
 
->>>>>>> wip/py
 impl Log {
     fn of(disk: &SimDisk) -> Log {
         let store = format_file::decode(&disk.read_file(format!("{DIR}/FORMAT")).unwrap()).unwrap();
@@ -137,8 +120,6 @@ impl Log {
         }
     }
 
-<<<<<<< HEAD
-=======
     /// The second segment has lost its first frames, and the third one goes on where the first one ended.
     fn begin_anew_twice(&mut self, lost: usize) {
         let last = self.segments[0].frames.last().unwrap().clone();
@@ -147,7 +128,6 @@ impl Log {
         third.frames = vec![last];
     }
 
->>>>>>> wip/py
     /// Says in the last segment that nothing before it is needed any more, and takes the segments before it away.
     fn raise_base(&mut self, disk: &SimDisk) {
         let last = self.segments.pop().unwrap();
@@ -196,8 +176,6 @@ impl Loose {
         (bytes, crc)
     }
 
-<<<<<<< HEAD
-=======
     /// Adds one to the number of the first event of every section that does not begin a journal.
     fn skip_a_number(&mut self) {
         let (bytes, mut body) = (&mut &*self.body, Vec::new());
@@ -214,7 +192,6 @@ impl Loose {
         }
     }
 
->>>>>>> wip/py
     /// Puts one event of the store that nobody knows in the place of all that the frame holds, of the same size: all other
     /// frames stay where they are. An empty frame stays empty.
     fn blank(&mut self) {
