@@ -219,15 +219,15 @@ fn a_branch_that_a_branch_spawns_is_polled_at_once() {
         &expect![[r#"
             > start nested_branches
               nested_branches.0 RunStarted nested_branches{}
-              nested_branches.1 Turn of 0: call 1 a
+              nested_branches.1 Turn of 0: await 1 stop, call 2 a
             < start nested_branches: started
-            < begin a{"x":1} of nested_branches, seq 1, attempt 1, key 1
+            < begin a{"x":1} of nested_branches, seq 2, attempt 1, key 1
             > ok a 1
-              nested_branches.2 ActivityCompleted 1: 1
-              nested_branches.3 Turn of 2: call 2 b
-            < begin b{"x":2} of nested_branches, seq 2, attempt 1, key 2
+              nested_branches.2 ActivityCompleted 2: 1
+              nested_branches.3 Turn of 2: call 3 b
+            < begin b{"x":2} of nested_branches, seq 3, attempt 1, key 2
             > ok b 2
-              nested_branches.4 ActivityCompleted 2: 2
+              nested_branches.4 ActivityCompleted 3: 2
               nested_branches.5 Turn of 4: nothing
               nested_branches.6 RunEnded: Completed "1 2"
         "#]],
