@@ -23,7 +23,7 @@ const LONG_POLL: Duration = Duration::from_micros(200);
 
 /// The attempts that have a task.
 pub(crate) struct InFlight {
-    tasks: BTreeMap<(RunNo, Seq), AbortHandle>,
+    tasks: BTreeMap<(RunNo, Seq), (Attempt, AbortHandle)>,
     slow: BTreeSet<Text>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
@@ -56,20 +56,22 @@ impl InFlight {
     }
 
     /// An attempt has reported: its task is over.
-    pub(crate) fn ended(&mut self, run: RunNo, seq: Seq) {
-        self.tasks.remove(&(run, seq));
+    pub(crate) fn ended(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
+        if self.tasks.get(&(run, seq)).is_some_and(|(current, _)| *current == attempt) {
+            self.tasks.remove(&(run, seq));
+        }
     }
 
     /// Drops an attempt where it stands.
     pub(crate) fn stop(&mut self, run: RunNo, seq: Seq) {
-        if let Some(task) = self.tasks.remove(&(run, seq)) {
+        if let Some((_, task)) = self.tasks.remove(&(run, seq)) {
             task.abort();
         }
     }
 
     /// Drops all of them.
     pub(crate) fn stop_all(&mut self) {
-        std::mem::take(&mut self.tasks).into_values().for_each(|task| task.abort());
+        std::mem::take(&mut self.tasks).into_values().for_each(|(_, task)| task.abort());
     }
 
     fn run(&mut self, run: RunNo, seq: Seq, attempt: Attempt, future: AttemptFuture, span: tracing::Span) {
@@ -82,7 +84,7 @@ impl InFlight {
             }
             .instrument(span),
         );
-        self.tasks.insert((run, seq), abort);
+        self.tasks.insert((run, seq), (attempt, abort));
         self.spawn.task(Box::pin(async move {
             let _ = task.await;
         }));

@@ -241,7 +241,7 @@ impl Driver {
                 let _ = reply.send(self.kernel.handle_retry_blocked(run, now, &mut self.hot));
             }
             Message::Attempt { run, seq, attempt, report } => {
-                self.attempts.ended(run, seq);
+                self.attempts.ended(run, seq, attempt);
                 self.report(run, seq, attempt, report, now);
             }
             Message::Loaded { run, journal } => {
