@@ -314,8 +314,8 @@ class Log:
         self.taken, self.places, self.rot, self.missing = {}, {}, [], {}
         self.oldest = 1  # a frame connects to none before this one: the log began anew there
         paths = {int(path.name[:16], 16): path for path in directory.iterdir() if re.fullmatch(r"[0-9a-f]{16}\.seg", path.name)}
-        self.listing = sorted(number for number in paths if number)
-        for segment in self.listing:
+        segments = sorted(number for number in paths if number)
+        for segment in segments:
             last = None
             for frame, unread in frames_of(store, segment, paths[segment].read_bytes()):
                 self.places[segment, frame.offset] = frame
