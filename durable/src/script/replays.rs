@@ -388,8 +388,17 @@ fn first_difference(one: &Recording, other: &Recording) -> Option<[Vec<String>; 
     Some([around(&one), around(&other)])
 }
 
+/// The same programs every time, or those of `DURABLE_SEED`.
 fn runner() -> TestRunner {
-    TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    let rng = match std::env::var("DURABLE_SEED").ok() {
+        Some(text) => {
+            let seed: u64 = text.parse().expect("a number as the seed");
+            let bytes: Vec<u8> = seed.to_le_bytes().repeat(4);
+            TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
+        }
+        None => TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+    };
+    TestRunner::new_with_rng(Config::default(), rng)
 }
 
 /// As many journals as `DURABLE_JOURNALS` says (40 without it), each replayed in 16 fresh threads.
