@@ -13,3 +13,4 @@ mod log_real;
 mod log_rules;
 mod misplaced;
 mod payload;
+mod runtime;

@@ -41,7 +41,10 @@ impl Ledger {
             }
             ["ended", run, value] => {
                 let before = self.acknowledged.insert(run.to_owned(), Some(value.to_owned()));
-                assert!(before.flatten().is_none_or(|before| before == value), "{run} ended twice, with {value} at last");
+                assert!(
+                    before.flatten().is_none_or(|before| before == value),
+                    "{run} ended twice, with {value} at last"
+                );
             }
             ["open", _] | ["still", _] | ["shut", _] => {}
             _ => panic!("`{line}` was not to be expected"),
@@ -77,7 +80,8 @@ fn kill_one(store: &Path, ledger: &Path, rng: &mut Rng) {
 }
 
 fn has_all_ended(ledger: &Path) -> bool {
-    std::fs::read_to_string(ledger).unwrap().lines().filter(|line| line.starts_with("ended ")).count() >= CHAINS as usize
+    std::fs::read_to_string(ledger).unwrap().lines().filter(|line| line.starts_with("ended ")).count()
+        >= CHAINS as usize
 }
 
 #[test]

@@ -15,15 +15,21 @@ fn refused(store: &Path, first: &Probe, opened: std::ops::RangeInclusive<SystemT
     assert_eq!(second.code(), 3, "{}", second.stderr);
     assert_eq!(second.heard, [""; 0]);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let text = format!("error: {} is already open, by process {} on {}, since ", store.display(), first.pid(), host.trim());
+    let text =
+        format!("error: {} is already open, by process {} on {}, since ", store.display(), first.pid(), host.trim());
     assert!(second.stderr.starts_with(&text), "{}", second.stderr);
-    assert!(second.stderr.trim_end().ends_with(" UTC; close it there, or open it for reading only [E0103]"), "{}", second.stderr);
+    assert!(
+        second.stderr.trim_end().ends_with(" UTC; close it there, or open it for reading only [E0103]"),
+        "{}",
+        second.stderr
+    );
 
     let Holder { pid, since, .. } = holder(store);
     assert_eq!(pid, first.pid());
     assert!(opened.contains(&SystemTime::from(since)), "{since:?} is not in {opened:?}");
     let segments = |(name, _): &(String, Vec<u8>)| name.ends_with(".seg") || name == "FORMAT";
-    let kept = |files: Vec<(String, Vec<u8>)>| files.into_iter().filter(segments).map(|(name, _)| name).collect::<Vec<_>>();
+    let kept =
+        |files: Vec<(String, Vec<u8>)>| files.into_iter().filter(segments).map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(kept(bytes_of(store)), kept(before), "whoever is refused leaves no segment behind");
 }
 

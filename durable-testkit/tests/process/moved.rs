@@ -27,7 +27,10 @@ fn all_are_there(store: &Path, acknowledged: &BTreeMap<String, Option<String>>) 
             probe.next_line(std::time::Instant::now() + crate::probe::PATIENCE);
         }
         let ended = probe.ask(&format!("watch {id} {workflow}"), &format!("ended {id} "));
-        assert!(value.as_ref().is_none_or(|value| *value == ended), "{id} ended with {ended}, and {value:?} was acknowledged");
+        assert!(
+            value.as_ref().is_none_or(|value| *value == ended),
+            "{id} ended with {ended}, and {value:?} was acknowledged"
+        );
     }
     assert_eq!(probe.shut_down().code(), 0);
 }

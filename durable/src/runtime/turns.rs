@@ -197,7 +197,8 @@ impl Hot {
             foreign: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let hot = HotRun { context, body: Some(body), branches: FuturesUnordered::new(), waker, span: run_span(started) };
+        let hot =
+            HotRun { context, body: Some(body), branches: FuturesUnordered::new(), waker, span: run_span(started) };
         self.runs.insert(run, hot);
         Ok(())
     }
