@@ -99,7 +99,8 @@ impl<T, E> Run<T, E> {
     }
 
     /// Waits for the run's end and gives what its workflow returned. A run that is blocked is waited for; why it is blocked is
-    /// logged at once.
+    /// logged at once, by `tracing`: a program without a subscriber sees nothing of it. To be told here, use
+    /// [`result_or_blocked`](Self::result_or_blocked).
     ///
     /// # Errors
     /// How the run ended, if not with `Ok`; [`RunError::Store`] when the runtime is shut down or its store fails first.
