@@ -906,6 +906,37 @@ fn a_checkpoint_says_what_the_whole_log_says() {
 }
 
 #[test]
+fn a_checkpoint_takes_no_position() {
+    let disk = SimDisk::new();
+    let node = Node::open(&disk);
+    let runs = many_blocked_runs(&node);
+    node.log.checkpoint(&fold_of(&disk)).unwrap();
+    node.run_until_idle();
+    assert_eq!(node.log.durable(), Position(runs), "who appends counts its groups, and no part of a checkpoint");
+    assert_eq!(node.append(&group([start(900)])), Position(runs + 1));
+    assert_eq!(node.log.durable(), Position(runs), "what is queued is not durable");
+    node.run_until_idle();
+    assert_eq!(node.log.durable(), Position(runs + 1));
+}
+
+#[test]
+fn nobody_is_told_of_a_closed_run_before_its_end_is_durable() {
+    let disk = SimDisk::new();
+    let node = Node::open(&disk);
+    node.run_until_idle();
+    node.append(&group([start(1), end(1, 1, 7)]));
+    let fails =
+        Fault::SyncFails { errno: errno::EIO, leaves: AfterFailedSync::NewContent, reached: Keep::Nothing };
+    node.process.sim.fail(When::Operation(node.process.sim.performed() + 2), fails);
+    let (namespace, id) = ("".into(), "run-1".into());
+    let found = node.process.run(node.log.find_closed(&namespace, &id)).unwrap();
+    assert!(matches!(found, Err(LoadError::Poisoned(StoreError::Sync(_)))), "it was written, and not synced: {found:?}");
+    node.die();
+    disk.power_cut(&Keep::Nothing);
+    assert_eq!(Node::open(&disk).closed_numbers(1), None);
+}
+
+#[test]
 fn events_before_a_checkpoint_are_not_read_again() {
     let disk = SimDisk::new();
     let node = Node::open(&disk);

@@ -125,7 +125,7 @@ impl Log {
         Reader::new(&self.folder, self.store).journal(run, place, None).await
     }
 
-    /// The newest closed run of a workflow id, checked against the log.
+    /// The newest closed run of a workflow id, checked against the log. Waits until its end is durable: whoever asks is told of it.
     ///
     /// # Errors
     /// As [`Log::load`].
@@ -134,11 +134,11 @@ impl Log {
         let hash = search.hash();
         let ends_in = self.shared.queue().ends_in_filling(&hash);
         if let Some(lsn) = ends_in {
-            self.shared.written(lsn).await?;
+            self.shared.synced(lsn).await?;
         }
         let known = self.shared.queue().closed.get(&hash);
         if let closed::Known::At(row) = known {
-            self.shared.written(row.lsn).await?;
+            self.shared.synced(row.lsn).await?;
         }
         let (run, row) = search.find(known).await?;
         if let Some(row) = row {
@@ -155,7 +155,8 @@ impl Log {
         queue.ends_in_filling(&hash).is_some() || queue.closed.get(&hash) != closed::Known::Never
     }
 
-    /// Appends a checkpoint. `tables` are the tables after exactly what was appended so far.
+    /// Appends a checkpoint. `tables` are the tables after exactly what was appended so far. It takes no position: positions count the
+    /// groups of [`Log::append`].
     ///
     /// # Errors
     /// [`AppendError`].

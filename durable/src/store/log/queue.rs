@@ -61,6 +61,8 @@ pub(super) struct Queue {
     pub(super) durable: Position,
     /// The newest frame that is written, durable or not.
     pub(super) written: Lsn,
+    /// The newest frame that is durable.
+    pub(super) synced: Lsn,
     pub(super) runs: Runs,
     pub(super) closed: Closed,
     /// Whether the newest frame has no section: then a reader elsewhere sees all there is.
@@ -106,6 +108,7 @@ impl Queue {
             appended: Position(0),
             durable: Position(0),
             written: begin.last,
+            synced: begin.last,
             runs: begin.runs,
             closed: begin.closed,
             is_idle: begin.is_idle,
@@ -124,6 +127,12 @@ impl Queue {
 
     /// Takes in a group, as a whole or not at all.
     pub(super) fn append(&mut self, group: &Group, at: Timestamp) -> Result<Position, AppendError> {
+        self.take(group, at, self.appended.next())
+    }
+
+    /// Takes in a group that is `position`. What the log appends of itself has no position of its own: positions count the groups that
+    /// it was given, and who gave them counts along.
+    fn take(&mut self, group: &Group, at: Timestamp, position: Position) -> Result<Position, AppendError> {
         self.refuse()?;
         self.check_order(group)?;
         if self.filling.bytes.len() >= BATCH_BYTES_FULL {
@@ -141,7 +150,7 @@ impl Queue {
         }
         group.sections.iter().for_each(|section| self.note(section));
         self.queued_bytes += bytes;
-        self.appended = self.appended.next();
+        self.appended = position;
         self.filling.last = Some(self.appended);
         self.is_idle = false;
         self.wake_writer();
@@ -270,7 +279,7 @@ impl Queue {
         let of = u32::try_from(parts.len()).expect("because tables of 4 PiB do not fit into memory");
         for (part, tables) in (0..of).zip(parts) {
             self.close_batch_if_any();
-            self.append(&checkpoint_group(part, of, tables, at), at)?;
+            self.take(&checkpoint_group(part, of, tables, at), at, self.appended)?;
         }
         self.checkpoint_pending = Some(self.filling.lsn);
         self.checkpoint_bytes = content.len() as u64;
@@ -296,7 +305,7 @@ impl Queue {
 
     /// `Closed` is the last event, an empty frame the last one, and nothing more comes.
     pub(super) fn close(&mut self, at: Timestamp) -> Result<(), AppendError> {
-        self.append(&closed_group(at), at)?;
+        self.take(&closed_group(at), at, self.appended)?;
         self.close_batch();
         self.put_empty(at);
         self.phase = Phase::Closing;
@@ -360,6 +369,7 @@ impl Queue {
         if self.checkpoint_pending.is_some_and(|pending| pending <= lsn) {
             self.checkpoint_pending = None;
         }
+        self.synced = lsn;
         self.durable = last.unwrap_or(self.durable);
         self.wake_waiting();
         last

@@ -77,11 +77,20 @@ impl Shared {
         .await
     }
 
-    /// Waits until a frame is written, durable or not.
+    /// Waits until a frame is written, durable or not: enough for what stays in this process.
     pub(super) async fn written(&self, lsn: Lsn) -> Result<(), LoadError> {
+        self.has_come_to(lsn, |queue| queue.written).await
+    }
+
+    /// Waits until a frame is durable: what leaves the process tells of nothing younger.
+    pub(super) async fn synced(&self, lsn: Lsn) -> Result<(), LoadError> {
+        self.has_come_to(lsn, |queue| queue.synced).await
+    }
+
+    async fn has_come_to(&self, lsn: Lsn, newest: fn(&Queue) -> Lsn) -> Result<(), LoadError> {
         poll_fn(|context| {
             let mut queue = self.queue();
-            if queue.written >= lsn {
+            if newest(&queue) >= lsn {
                 return Poll::Ready(Ok(()));
             }
             if let Some(fault) = queue.gone() {
