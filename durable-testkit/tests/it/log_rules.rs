@@ -622,6 +622,18 @@ fn a_failed_write_is_final() {
 }
 
 #[test]
+fn nobody_waits_for_room_in_a_store_that_stands_still() {
+    let disk = SimDisk::new();
+    let node = Node::open(&disk);
+    node.run_until_idle();
+    node.process.sim.fail(When::Operation(node.process.sim.performed() + 1), Fault::Errno(errno::EIO));
+    node.append(&group([start(1)]));
+    node.run_until_idle();
+    assert!(matches!(node.poison(), Some(StoreError::Write(_))));
+    assert_eq!(node.log.queued_bytes(), 0, "nothing is queued that will be written");
+}
+
+#[test]
 fn a_failed_sync_is_final_and_a_new_open_makes_it_good() {
     for leaves in [AfterFailedSync::NewContent, AfterFailedSync::OldContent] {
         let disk = SimDisk::new();
@@ -925,12 +937,14 @@ fn nobody_is_told_of_a_closed_run_before_its_end_is_durable() {
     let node = Node::open(&disk);
     node.run_until_idle();
     node.append(&group([start(1), end(1, 1, 7)]));
-    let fails =
-        Fault::SyncFails { errno: errno::EIO, leaves: AfterFailedSync::NewContent, reached: Keep::Nothing };
+    let fails = Fault::SyncFails { errno: errno::EIO, leaves: AfterFailedSync::NewContent, reached: Keep::Nothing };
     node.process.sim.fail(When::Operation(node.process.sim.performed() + 2), fails);
     let (namespace, id) = ("".into(), "run-1".into());
     let found = node.process.run(node.log.find_closed(&namespace, &id)).unwrap();
-    assert!(matches!(found, Err(LoadError::Poisoned(StoreError::Sync(_)))), "it was written, and not synced: {found:?}");
+    assert!(
+        matches!(found, Err(LoadError::Poisoned(StoreError::Sync(_)))),
+        "it was written, and not synced: {found:?}"
+    );
     node.die();
     disk.power_cut(&Keep::Nothing);
     assert_eq!(Node::open(&disk).closed_numbers(1), None);

@@ -458,7 +458,8 @@ pub enum Entry {
         /// The signal's name.
         name: Text,
     },
-    /// A receive returned: the signal that was buffered longest under its name is consumed.
+    /// A receive returned: the signal that was buffered longest under its name is consumed. Of number 0: the signal of this turn had a
+    /// message id that was known, and is dropped.
     SignalTaken {
         /// The receive's command.
         seq: Seq,

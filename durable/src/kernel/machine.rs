@@ -23,6 +23,9 @@ pub const ID_LEN_MAX: usize = 255;
 /// How many polls one turn may take before the run is taken for a livelock.
 pub const MAX_POLLS: u32 = 10_000;
 
+/// No command's number: a signal whose message id was known already is taken by it.
+const NOBODY: Seq = Seq(0);
+
 /// One run in memory.
 #[derive(Debug)]
 pub struct Machine {
@@ -405,6 +408,10 @@ impl Machine {
 
     fn receive(&mut self, name: &Text, payload: &Payload, sender: &Sender) {
         if *sender != Sender::Anonymous && !self.seen.insert(sender.clone()) {
+            // It is taken by nobody, so that the tables do not count it among those that wait for a receive.
+            if let Some(entry) = self.compare(Entry::SignalTaken { seq: NOBODY }, Inputs::Checked, None) {
+                self.turn.entries.push(entry);
+            }
             return;
         }
         self.signals.entry(name.clone()).or_default().push_back(payload.clone());

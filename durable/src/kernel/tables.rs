@@ -189,6 +189,12 @@ impl Tables {
 
     fn end(&mut self, run: RunNo) {
         let Some(entry) = self.open.remove(&run) else { return };
+        // A parent that dropped the call owes the child nothing any more.
+        if let Some((parent, seq)) = entry.parent
+            && let Some(parent) = self.open.get_mut(&parent)
+        {
+            parent.dropped.retain(|waiting| waiting.seq != seq);
+        }
         let key = (entry.namespace, entry.id);
         if self.ids.get(&key) == Some(&run) {
             self.ids.remove(&key);

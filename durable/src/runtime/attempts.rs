@@ -55,11 +55,16 @@ impl InFlight {
         None
     }
 
-    /// An attempt has reported: its task is over.
+    /// An attempt has reported: its task is over. One that was given up may report when the next one has its task already.
     pub(crate) fn ended(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
         if self.tasks.get(&(run, seq)).is_some_and(|(current, _)| *current == attempt) {
             self.tasks.remove(&(run, seq));
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Drops an attempt where it stands.

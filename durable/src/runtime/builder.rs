@@ -253,7 +253,7 @@ pub(super) fn assemble(opened: Opened, setting: Setting, seams: Seams, wires: Wi
         codec: setting.codec,
         entropy: Arc::clone(&entropy),
         queued_bytes_max: setting.queued_bytes_max,
-        moved,
+        moved: Arc::clone(&moved),
     });
     let driver = Driver::new(Parts {
         kernel: Kernel::open(config, opened.tables, opened.stop, now),
@@ -268,6 +268,7 @@ pub(super) fn assemble(opened: Opened, setting: Setting, seams: Seams, wires: Wi
         entropy,
         send,
         receive,
+        moved,
     });
     spawn.task(Box::pin(driver.run()));
     Runtime { inner: Arc::new(Inner { shared, definitions: setting.definitions, spawn }) }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kernel::event::Text;
-use crate::registry::{ActivityEntry, Registry, WorkflowEntry};
+use crate::registry::{ActivityEntry, NAME_LEN_MAX, Registry, WorkflowEntry};
 use crate::workflow::context::{Refusal, What};
 
 /// Where definitions are looked up.
@@ -61,7 +61,8 @@ impl Definitions {
             What::Activity { name, definition, register } | What::Workflow { name, definition, register } => {
                 (name, *definition, *register)
             }
-            What::Step { .. } | What::Sleep | What::Receive { .. } => return Ok(()),
+            What::Step { name } | What::Receive { name } => return named(name),
+            What::Sleep => return Ok(()),
         };
         self.meet(register);
         let found = self.find(|registry| match what {
@@ -84,6 +85,20 @@ impl Definitions {
             Unregistered::Missing => None,
             Unregistered::Met(met) => look(&met.lock().unwrap_or_else(PoisonError::into_inner)),
         })
+    }
+}
+
+/// The names that no registry has seen have the same limit.
+fn named(name: &Text) -> Result<(), Refusal> {
+    match name.len() {
+        1..=NAME_LEN_MAX => Ok(()),
+        len => Err(Refusal::Wrong(
+            format!(
+                "a name takes 1 to {NAME_LEN_MAX} bytes, that of a step or a signal here has {len}: {:?}",
+                Text::cut(name.as_str(), 64)
+            )
+            .into(),
+        )),
     }
 }
 

@@ -2,11 +2,17 @@
 //! go into the kernel, groups go to the log, effects whose reason is durable go to the world. It polls no user code but in place,
 //! waits for nothing but its one queue and its one timer, and knows no rule of its own.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::{Either, select};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
@@ -14,10 +20,11 @@ use super::attempts::{self, InFlight};
 use super::definitions::Definitions;
 use super::reader::{Job, Reader};
 use super::request::{Answered, Fit, Message, Refused, Reply, StartRequest};
-use super::turns::Hot;
+use super::turns::{Hot, panic_text};
 use crate::activity::States;
 use crate::kernel::engine::{
-    AttemptOrder, AttemptReport, Caller, Effect, Kernel, Likeness, LoadFailure, Now, SEMANTICS, SendSignal, Start,
+    Answer, AttemptOrder, AttemptReport, Caller, Effect, Kernel, Likeness, LoadFailure, Now, SEMANTICS, SendSignal,
+    Start,
 };
 use crate::kernel::event::{RunStarted, Text};
 use crate::kernel::id::{RunId, RunNo, Seq};
@@ -35,6 +42,15 @@ const LOOK_AT_THE_WALL: Duration = Duration::from_secs(10);
 /// How many messages are taken before the log is fed again.
 const MESSAGES_AT_ONCE: usize = 512;
 
+/// How many journals are being read, or wait for their replay, at once.
+const LOADS_AT_ONCE: usize = 128;
+
+/// How many callers wait for the ends of runs before it is looked who has given up.
+const WATCHING_MIN: usize = 64;
+
+/// How many effects are carried out before messages are looked at: runs that move all the time leave no pause.
+const EFFECTS_AT_ONCE: usize = 512;
+
 /// What a driver is made of.
 pub(crate) struct Parts {
     pub(crate) kernel: Kernel,
@@ -49,6 +65,7 @@ pub(crate) struct Parts {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) send: UnboundedSender<Message>,
     pub(crate) receive: UnboundedReceiver<Message>,
+    pub(crate) moved: Arc<Notify>,
 }
 
 pub(crate) struct Driver {
@@ -65,19 +82,43 @@ pub(crate) struct Driver {
     attempts: InFlight,
     callers: BTreeMap<Caller, Reply>,
     next_caller: u64,
+    /// The callers who wait for a run's end. They may give up.
+    watching: BTreeMap<Caller, RunNo>,
+    /// How many of them there are when it is looked who has given up.
+    watching_most: usize,
     reads: Reader,
+    /// How many journals are being read.
+    loading: usize,
     /// Starts that wait for a start of the same id whose closed runs are being looked up.
     #[allow(clippy::vec_box, reason = "requests come boxed, and leave so")]
     starting: BTreeMap<(Text, Text), Vec<Box<StartRequest>>>,
     stopping: Option<Stopping>,
     failed: Option<Text>,
     written_at: Option<Duration>,
+    /// Rung for those who wait for room in the log.
+    moved: Arc<Notify>,
 }
 
 /// A graceful shutdown that is under way.
 struct Stopping {
     until: Duration,
-    reply: oneshot::Sender<Result<(), Text>>,
+    /// Who asked for it. All are answered when it is done.
+    replies: Vec<oneshot::Sender<Result<(), Text>>>,
+}
+
+/// Why the driver's loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Drained,
+    Killed,
+}
+
+/// Whether everything was carried to the log and to the world that can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pumped {
+    All,
+    /// There is more, which waits for its turn.
+    Some,
 }
 
 /// Whether the driver goes on.
@@ -89,7 +130,8 @@ enum Flow {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Driver {
-        let Parts { kernel, hot, log, definitions, states, codec, build, clock, spawn, entropy, send, receive } = parts;
+        let Parts { kernel, hot, log, definitions, states, codec, build, clock, spawn, entropy, send, receive, moved } =
+            parts;
         let attempts = InFlight::new(Arc::clone(&clock), Arc::clone(&spawn), send.clone());
         let reader = Reader::start(Arc::clone(&log), spawn.as_ref(), send);
         Driver {
@@ -106,51 +148,70 @@ impl Driver {
             attempts,
             callers: BTreeMap::new(),
             next_caller: 0,
+            watching: BTreeMap::new(),
+            watching_most: WATCHING_MIN,
             reads: reader,
+            loading: 0,
             starting: BTreeMap::new(),
             stopping: None,
             failed: None,
             written_at: None,
+            moved,
         }
     }
 
     /// Drives until the runtime is shut down or dropped.
     pub(crate) async fn run(mut self) {
+        match AssertUnwindSafe(self.drive()).catch_unwind().await {
+            Ok(Last::Drained) => self.close().await,
+            Ok(Last::Killed) => self.die(),
+            Err(panic) => self.stand_still(&panic_text(panic.as_ref())).await,
+        }
+    }
+
+    async fn drive(&mut self) -> Last {
         loop {
-            self.pump();
+            let pumped = self.pump();
             if self.has_drained() {
-                return self.close().await;
+                return Last::Drained;
             }
-            let Some(message) = self.next().await else { continue };
-            if self.handle(message) == Flow::Killed {
-                return self.die();
+            if pumped == Pumped::Some {
+                tokio::task::yield_now().await;
+            } else {
+                let Some(message) = self.next().await else { continue };
+                if self.handle(message) == Flow::Killed {
+                    return Last::Killed;
+                }
             }
             for _ in 0..MESSAGES_AT_ONCE {
                 let Ok(message) = self.receive.try_recv() else { break };
                 if self.handle(message) == Flow::Killed {
-                    return self.die();
+                    return Last::Killed;
                 }
             }
         }
     }
 
-    /// Feeds the log and the world until both have everything that the kernel has for them.
-    fn pump(&mut self) {
+    /// Feeds the log and the world until both have everything that the kernel has for them, or for as long as is fair.
+    fn pump(&mut self) -> Pumped {
         let now = self.now();
         self.kernel.handle_timeout(now, &mut self.hot);
-        loop {
+        let mut pumped = Pumped::Some;
+        for _ in 0..EFFECTS_AT_ONCE {
             self.feed_log();
-            while let Some(run) = self.kernel.poll_load() {
-                self.reads.submit(Job::Load(run));
-            }
+            self.feed_reads();
             self.kernel.handle_durable(self.log.durable());
-            let Some(effect) = self.kernel.poll_effect(now) else { break };
+            let Some(effect) = self.kernel.poll_effect(now) else {
+                pumped = Pumped::All;
+                break;
+            };
             self.execute(effect);
         }
         while let Some((run, text)) = self.kernel.poll_warning() {
             self.warn(run, &text);
         }
         self.refuse_if_failed();
+        pumped
     }
 
     fn feed_log(&mut self) {
@@ -165,6 +226,22 @@ impl Driver {
         }
         if self.failed.is_none() && self.log.wants_checkpoint() {
             self.checkpoint();
+        }
+    }
+
+    /// Journals are asked for as they can be replayed, so that not all of them are in memory after an open.
+    fn feed_reads(&mut self) {
+        while self.loading < LOADS_AT_ONCE
+            && let Some(run) = self.kernel.poll_load()
+        {
+            self.loading += 1;
+            self.read(Job::Load(run));
+        }
+    }
+
+    fn read(&mut self, job: Job) {
+        if self.reads.submit(job).is_err() {
+            self.fail("the thread that reads the log is gone: open the store anew [E0315]".into());
         }
     }
 
@@ -225,6 +302,8 @@ impl Driver {
             }
             Message::Watch { run, blocked, reply } => {
                 let Some(caller) = self.reader(reply) else { return Flow::On };
+                self.forget_who_gave_up();
+                self.watching.insert(caller, run);
                 self.kernel.handle_watch(caller, run, blocked);
             }
             Message::Describe { run, reply } => {
@@ -237,14 +316,16 @@ impl Driver {
                 self.kernel.handle_list(caller);
             }
             Message::RetryBlocked { run, reply } => {
-                // A caller that went away does not want to know.
-                let _ = reply.send(self.kernel.handle_retry_blocked(run, now, &mut self.hot));
+                let Some(caller) = self.reader(reply) else { return Flow::On };
+                let runs = self.kernel.handle_retry_blocked(run, now, &mut self.hot);
+                self.kernel.answer(caller, Answer::Retried(runs));
             }
             Message::Attempt { run, seq, attempt, report } => {
                 self.attempts.ended(run, seq, attempt);
                 self.report(run, seq, attempt, report, now);
             }
             Message::Loaded { run, journal } => {
+                self.loading = self.loading.saturating_sub(1);
                 let loaded = match journal {
                     Ok(journal) => self.hot.replay(run, journal),
                     Err(reason) => Err(LoadFailure::Outside(reason)),
@@ -252,10 +333,7 @@ impl Driver {
                 self.kernel.handle_loaded(run, loaded, now, &mut self.hot);
             }
             Message::LogMoved => self.log_moved(),
-            Message::Shutdown { deadline, reply } => {
-                self.stopping = Some(Stopping { until: now.monotonic.saturating_add(deadline), reply });
-                self.kernel.handle_drain(now, &mut self.hot);
-            }
+            Message::Shutdown { deadline, reply } => self.shut_down(now.monotonic.saturating_add(deadline), reply, now),
             Message::Kill => return Flow::Killed,
         }
         Flow::On
@@ -298,6 +376,34 @@ impl Driver {
         caller
     }
 
+    /// Who waits for a run's end may give up; when there are twice as many as were left the last time, it is looked who did.
+    fn forget_who_gave_up(&mut self) {
+        if self.watching.len() < self.watching_most {
+            return;
+        }
+        let callers = &self.callers;
+        let has_left = |caller: &Caller| callers.get(caller).is_none_or(Reply::is_closed);
+        let gone: BTreeSet<Caller> = self.watching.keys().copied().filter(has_left).collect();
+        let runs: BTreeSet<RunNo> = gone.iter().filter_map(|caller| self.watching.remove(caller)).collect();
+        runs.into_iter().for_each(|run| self.kernel.handle_unwatch(run, &gone));
+        self.callers.retain(|caller, _| !gone.contains(caller));
+        self.watching_most = (2 * self.watching.len()).max(WATCHING_MIN);
+    }
+
+    /// A second shutdown waits for the first; the earlier deadline counts.
+    fn shut_down(&mut self, until: Duration, reply: oneshot::Sender<Result<(), Text>>, now: Now) {
+        match &mut self.stopping {
+            Some(stopping) => {
+                stopping.until = stopping.until.min(until);
+                stopping.replies.push(reply);
+            }
+            None => {
+                self.stopping = Some(Stopping { until, replies: vec![reply] });
+                self.kernel.handle_drain(now, &mut self.hot);
+            }
+        }
+    }
+
     fn start(&mut self, request: Box<StartRequest>) {
         if let Some(refused) = self.refusal() {
             let _ = request.reply.send(Answered::Refused(refused));
@@ -314,7 +420,7 @@ impl Driver {
             return self.start_now(*request);
         }
         self.starting.insert(key, Vec::new());
-        self.reads.submit(Job::LookUp(request));
+        self.read(Job::LookUp(request));
     }
 
     fn looked_up(&mut self, request: Box<StartRequest>, found: Result<Option<Box<ClosedRun>>, Text>) {
@@ -395,7 +501,7 @@ impl Driver {
             }
             return;
         }
-        self.reads.submit(Job::Find { namespace, id, reply });
+        self.read(Job::Find { namespace, id, reply });
     }
 
     // Effects.
@@ -407,6 +513,7 @@ impl Driver {
             Effect::StartAttempt(order) => self.begin(*order),
             Effect::StopAttempt { run, seq } => self.attempts.stop(run, seq),
             Effect::Answer(caller, answer) => {
+                self.watching.remove(&caller);
                 if let Some(reply) = self.callers.remove(&caller) {
                     let _ = reply.send(Answered::By(answer));
                 }
@@ -436,9 +543,6 @@ impl Driver {
     }
 
     fn report(&mut self, run: RunNo, seq: Seq, attempt: crate::kernel::id::Attempt, report: AttemptReport, now: Now) {
-        if let AttemptReport::Completed(_) = report {
-            self.hot.forget_step(run, seq);
-        }
         self.kernel.handle_attempt(run, seq, attempt, report, now, &mut self.hot);
     }
 
@@ -462,9 +566,11 @@ impl Driver {
     /// What is not answered when the log stands still never will be: whoever waits for it, or comes to wait, is told so.
     fn refuse_if_failed(&mut self) {
         let Some(reason) = &self.failed else { return };
-        for reply in std::mem::take(&mut self.callers).into_values() {
+        let starting = std::mem::take(&mut self.starting).into_values().flatten().map(|request| request.reply);
+        for reply in std::mem::take(&mut self.callers).into_values().chain(starting) {
             let _ = reply.send(Answered::Refused(Refused::Store(reason.clone())));
         }
+        self.watching.clear();
     }
 
     fn warn(&self, run: RunNo, text: &Text) {
@@ -511,8 +617,36 @@ impl Driver {
                 self.execute(effect);
             }
         }
-        if let Some(stopping) = self.stopping.take() {
-            let _ = stopping.reply.send(closed);
+        self.answer_shutdown(&closed);
+    }
+
+    fn answer_shutdown(&mut self, closed: &Result<(), Text>) {
+        for reply in self.stopping.take().into_iter().flat_map(|stopping| stopping.replies) {
+            let _ = reply.send(closed.clone());
+        }
+    }
+
+    /// The driver itself panicked: what the kernel holds may be half done, and nothing more of it leaves. The store is let go of as if
+    /// the process had died; who waits, and who comes later, is told why.
+    async fn stand_still(mut self, panic: &Text) {
+        let reason =
+            Text::from(format!("the runtime panicked ({panic}): open the store anew, and report this [E0209]"));
+        self.fail(reason.clone());
+        self.refuse_if_failed();
+        self.hot.put_all_away();
+        let _ = self.log.stop().await;
+        self.moved.notify_waiters();
+        self.answer_shutdown(&Err(reason.clone()));
+        while let Some(message) = self.receive.recv().await {
+            match message {
+                Message::Kill => return,
+                Message::Shutdown { reply, .. } => drop(reply.send(Err(reason.clone()))),
+                other => {
+                    if let Some(reply) = other.into_reply() {
+                        let _ = reply.send(Answered::Refused(Refused::Store(reason.clone())));
+                    }
+                }
+            }
         }
     }
 

@@ -29,6 +29,11 @@ pub enum StartError {
         /// How many bytes it has.
         len: usize,
     },
+    /// The namespace is too long.
+    Namespace {
+        /// How many bytes it has.
+        len: usize,
+    },
     /// The input cannot be recorded.
     Input {
         /// Why.
@@ -62,6 +67,9 @@ impl fmt::Display for StartError {
             ),
             StartError::Id { len } => {
                 write!(f, "a workflow id takes 1 to {} bytes, this one has {len} [E0303]", super::ID_LEN_MAX)
+            }
+            StartError::Namespace { len } => {
+                write!(f, "a namespace takes at most {} bytes, this one has {len} [E0303]", super::ID_LEN_MAX)
             }
             StartError::Input { reason } => write!(f, "the input cannot be recorded: {reason} [E0304]"),
             StartError::ShutDown => f.write_str("the runtime was shut down [E0305]"),

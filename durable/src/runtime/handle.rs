@@ -17,7 +17,9 @@ use crate::error::{RunError, Undone, UndoneCall};
 use crate::kernel::engine::{Answer, WhenBlocked};
 use crate::kernel::event::{RunEnded, Sender, Text};
 use crate::kernel::id::{RunId, RunNo, Seq};
+use crate::kernel::machine::ID_LEN_MAX;
 use crate::payload;
+use crate::registry::NAME_LEN_MAX;
 use crate::store::ClosedRun;
 use crate::workflow::Signal;
 use crate::workflow::call::{DecodeEnd, Ended};
@@ -158,7 +160,8 @@ impl<T, E> Run<T, E> {
         self.send(signal, value, Sender::Anonymous).await
     }
 
-    /// As [`signal`](Self::signal), once: the run sees only the first of the signals that are sent to it under one `message` id.
+    /// As [`signal`](Self::signal), once: the run sees only the first of the signals that are sent to it under one `message` id, of at
+    /// most 255 bytes.
     ///
     /// # Errors
     /// As [`signal`](Self::signal).
@@ -168,6 +171,10 @@ impl<T, E> Run<T, E> {
         value: V,
         message: &str,
     ) -> Result<(), SignalError> {
+        if message.len() > ID_LEN_MAX {
+            let reason = format!("a message id takes at most {ID_LEN_MAX} bytes, this one has {}", message.len());
+            return Err(SignalError::Value { reason });
+        }
         self.send(signal, value, Sender::Message(message.into())).await
     }
 
@@ -193,6 +200,10 @@ impl<T, E> Run<T, E> {
 
     async fn send<V: Serialize>(&self, signal: Signal<V>, value: V, sender: Sender) -> Result<(), SignalError> {
         let told = |error: payload::PayloadError| SignalError::Value { reason: error.to_string() };
+        if signal.name().len() > NAME_LEN_MAX {
+            let reason = format!("a signal's name takes at most {NAME_LEN_MAX} bytes");
+            return Err(SignalError::Value { reason });
+        }
         let payload = payload::encode(self.shared.codec, &value).map_err(told)?;
         let name = Text::from(signal.name());
         self.shared.room().await?;

@@ -69,6 +69,8 @@ impl Drop for Inner {
         // The driver may have ended already, and the store with it.
         let _ = self.shared.send.send(Message::Kill);
         let stopped = self.shared.log.stop();
+        // A handle that outlives the runtime may wait for room in the log.
+        self.shared.moved.notify_waiters();
         self.spawn.wait(Box::pin(async move { drop(stopped.await) }));
     }
 }
@@ -166,15 +168,16 @@ impl Runtime {
         }
     }
 
-    /// Replays all blocked runs once more; gives how many there were.
+    /// Replays all blocked runs once more; gives how many there were. When this returns, that is on disk.
     ///
     /// # Errors
-    /// When the runtime was shut down.
+    /// When the runtime was shut down or its store failed.
     pub async fn retry_blocked(&self) -> Result<usize, LookupError> {
-        let (reply, answer) = oneshot::channel();
-        let message = Message::RetryBlocked { run: None, reply };
-        self.inner.shared.send.send(message).map_err(|_| LookupError::ShutDown)?;
-        answer.await.map_err(|_| LookupError::ShutDown)
+        match self.inner.shared.ask(|reply| Message::RetryBlocked { run: None, reply }).await? {
+            Answered::By(Answer::Retried(runs)) => Ok(runs),
+            Answered::Refused(refused) => Err(refused.into()),
+            Answered::By(_) | Answered::Closed(..) => Ok(0),
+        }
     }
 
     /// Shuts the runtime down: no new work is taken, attempts in flight are put aside without losing one (those of at-most-once
@@ -209,7 +212,7 @@ impl<D: Definition> Starting<D> {
         self
     }
 
-    /// The namespace; workflow ids are unique in theirs.
+    /// The namespace, at most 255 bytes; workflow ids are unique in theirs.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into().into();
         self
@@ -225,6 +228,9 @@ impl<D: Definition> Starting<D> {
         };
         if id.as_str().is_empty() || id.as_str().len() > ID_LEN_MAX {
             return Err(StartError::Id { len: id.as_str().len() });
+        }
+        if namespace.as_str().len() > ID_LEN_MAX {
+            return Err(StartError::Namespace { len: namespace.as_str().len() });
         }
         let input = call.payload(shared.codec).map_err(|error| StartError::Input { reason: error.to_string() })?;
         let asked = call.name().clone();
@@ -323,7 +329,7 @@ impl IntoFuture for Shutdown {
             }
             match answer.await {
                 Ok(closed) => closed.map_err(|reason| ShutdownError { reason: reason.to_string() }),
-                // Another shutdown was first.
+                // The store was closed, or the runtime dropped, before this was heard.
                 Err(_) => Ok(()),
             }
         })

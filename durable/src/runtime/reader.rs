@@ -27,6 +27,10 @@ pub(crate) enum Job {
     Find { namespace: Text, id: Text, reply: Reply },
 }
 
+/// The reader is gone.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
 /// The reader's queue.
 #[derive(Clone)]
 pub(crate) struct Reader {
@@ -41,9 +45,12 @@ impl Reader {
         Reader { jobs }
     }
 
-    pub(crate) fn submit(&self, job: Job) {
-        // The reader ends only after its last handle.
-        let _ = self.jobs.send(job);
+    /// Gives it something to read.
+    ///
+    /// # Errors
+    /// It is gone: its thread could not be started, or it panicked. Whoever waits for the job hears nothing of it.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Gone> {
+        self.jobs.send(job).map_err(|_| Gone)
     }
 }
 

@@ -96,7 +96,7 @@ pub(crate) enum Message {
     },
     RetryBlocked {
         run: Option<RunNo>,
-        reply: oneshot::Sender<usize>,
+        reply: Reply,
     },
     Attempt {
         run: RunNo,
@@ -116,6 +116,28 @@ pub(crate) enum Message {
     },
     /// The runtime was dropped: as if the process had died.
     Kill,
+}
+
+impl Message {
+    /// Where the answer goes, if the message is a request.
+    pub(crate) fn into_reply(self) -> Option<Reply> {
+        match self {
+            Message::Start(request) | Message::LookedUp(request, _) => Some(request.reply),
+            Message::Signal { reply, .. }
+            | Message::Cancel { reply, .. }
+            | Message::Terminate { reply, .. }
+            | Message::Watch { reply, .. }
+            | Message::Describe { reply, .. }
+            | Message::Find { reply, .. }
+            | Message::RetryBlocked { reply, .. }
+            | Message::List { reply } => Some(reply),
+            Message::Attempt { .. }
+            | Message::Loaded { .. }
+            | Message::LogMoved
+            | Message::Shutdown { .. }
+            | Message::Kill => None,
+        }
+    }
 }
 
 impl fmt::Debug for Message {

@@ -62,6 +62,7 @@ impl Turns for Hot {
         {
             return failure.into();
         }
+        self.forget_answered(run, event);
         self.deliver(run, no, at, event, None)
     }
 
@@ -73,7 +74,7 @@ impl Turns for Hot {
 
     fn ended(&mut self, run: RunNo) {
         self.put_away(run);
-        self.steps.remove(&run);
+        self.steps.remove(&run).into_iter().flatten().for_each(drop_caught);
     }
 }
 
@@ -89,10 +90,23 @@ impl Hot {
         self.steps.get(&run)?.get(&seq).cloned()
     }
 
-    /// A step has its result: its closure is not needed any more.
-    pub(crate) fn forget_step(&mut self, run: RunNo, seq: Seq) {
-        if let Some(steps) = self.steps.get_mut(&run) {
-            steps.remove(&seq);
+    /// A step that the journal has answered, or that the code has dropped, begins no attempt any more: its closure is not needed. A
+    /// report alone says nothing: it may come from an attempt that was given up, and the next one needs the closure.
+    fn forget_step(&mut self, run: RunNo, seq: Seq) {
+        if let Some(step) = self.steps.get_mut(&run).and_then(|steps| steps.remove(&seq)) {
+            drop_caught(step);
+        }
+    }
+
+    fn forget_answered(&mut self, run: RunNo, event: &Event) {
+        settled(event).into_iter().for_each(|seq| self.forget_step(run, seq));
+    }
+
+    fn forget_dropped(&mut self, run: RunNo, done: &TurnDone) {
+        for entry in &done.entries {
+            if let Entry::CommandDropped { seq } = entry {
+                self.forget_step(run, *seq);
+            }
         }
     }
 
@@ -148,6 +162,7 @@ impl Hot {
                     settled(&event).into_iter().for_each(|seq| {
                         asked.remove(&seq);
                     });
+                    self.forget_answered(run, &event);
                     waiting.insert(no, (at, event));
                 }
                 _ => {}
@@ -184,8 +199,8 @@ impl Hot {
         let Some(entry) = self.definitions.workflow(started.workflow.as_str(), started.version) else {
             return Err(LoadFailure::Outside(missing_workflow(&self.definitions, started)));
         };
-        let body = entry
-            .body(&started.input, self.codec)
+        let body = catch_unwind(AssertUnwindSafe(|| entry.body(&started.input, self.codec)))
+            .unwrap_or_else(|panic| Err(format!("reading the recorded input panicked: {}", panic_text(panic.as_ref()))))
             .map_err(|reason| LoadFailure::Fault(Fault::Undecodable(reason.into()).to_string().into()))?;
         let machine = Machine::new(started, self.build.clone());
         let context = RunContext::new(machine, Arc::clone(&self.check), self.codec);
@@ -220,6 +235,9 @@ impl Hot {
         let end = hot.end_turn(driven);
         if !steps.is_empty() {
             self.steps.entry(run).or_default().extend(steps);
+        }
+        if let TurnEnd::Quiet(done) = &end {
+            self.forget_dropped(run, done);
         }
         end
     }

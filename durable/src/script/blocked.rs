@@ -419,3 +419,37 @@ fn a_blocked_run_is_looked_at_once_by_each_build() {
         "#]],
     );
 }
+
+#[test]
+fn a_call_of_a_blocked_run_may_have_run_though_a_clean_stop_came_after_the_crash() {
+    check(
+        &builds(),
+        "start panics_first | signal panics_first go 1 | crash | close | open mended | ok a 5",
+        &expect![[r#"
+            > start panics_first
+              panics_first.0 RunStarted panics_first{}
+              panics_first.1 Turn of 0: await 2 go, call 1 a
+            < start panics_first: started
+            < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
+            > signal panics_first go 1
+              panics_first.2 SignalReceived go: 1
+              panics_first.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            < signal panics_first go: done
+              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+            > crash
+            > close
+              panics_first.4 AttemptParked 1, attempt 1
+            > open mended
+              panics_first.5 RunUnblocked in mended: another build opened the store
+              panics_first is loaded
+              panics_first.6 BuildChanged mended
+              panics_first.7 Turn of 2: take 2
+              panics_first.8 AttemptStarted 1, attempt 1
+            < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
+            > ok a 5
+              panics_first.9 ActivityCompleted 1: 5
+              panics_first.10 Turn of 9: nothing
+              panics_first.11 RunEnded: Completed 6
+        "#]],
+    );
+}

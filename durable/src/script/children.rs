@@ -4,6 +4,7 @@ use expect_test::expect;
 
 use super::check;
 use super::flows::app;
+use super::world::World;
 
 #[test]
 fn a_parent_gets_its_child_s_result() {
@@ -219,4 +220,13 @@ fn a_terminated_child_ends_its_parent_s_call() {
             < terminate parent/1: done
         "#]],
     );
+}
+
+#[test]
+fn a_child_that_was_dropped_and_has_ended_is_forgotten() {
+    let mut world = World::new();
+    world.open(&app());
+    world.start("start_and_drop", "p");
+    let parent = world.run("p");
+    assert_eq!(world.kernel().tables().open[&parent].dropped, [], "its cancelled child has ended");
 }

@@ -476,14 +476,16 @@ fn an_added_step_is_a_mismatch_and_the_old_build_goes_on() {
             > kill
             > open added
             > close
+              steps.5 AttemptParked 2, attempt 1
             > open
-              steps.5 RunUnblocked in b1: another build opened the store
+              steps.6 RunUnblocked in b1: another build opened the store
               steps is loaded
+              steps.7 AttemptStarted 2, attempt 1
             < begin b{"x":2} of steps, seq 2, attempt 1, key 2
             > ok b 2
-              steps.6 ActivityCompleted 2: 2
-              steps.7 Turn of 6: nothing
-              steps.8 RunEnded: Completed 3
+              steps.8 ActivityCompleted 2: 2
+              steps.9 Turn of 8: nothing
+              steps.10 RunEnded: Completed 3
         "#]],
     );
 }

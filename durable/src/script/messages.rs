@@ -4,6 +4,8 @@ use expect_test::expect;
 
 use super::check;
 use super::flows::app;
+use super::world::World;
+use crate::kernel::event::Sender;
 
 #[test]
 fn signals_are_received_in_their_order() {
@@ -76,14 +78,14 @@ fn a_message_id_is_applied_once() {
             < signal receive go: done
             > signal receive go 4 by m1
               receive.4 SignalReceived go: 4 by m1
-              receive.5 Turn of 4: nothing
+              receive.5 Turn of 4: take 0
             < signal receive go: done
             > crash
             > signal receive go 4 by m1
               receive.6 SignalReceived go: 4 by m1
               receive is loaded
             < signal receive go: done
-              receive.7 Turn of 6: nothing
+              receive.7 Turn of 6: take 0
             > signal receive go 2 by m2
               receive.8 SignalReceived go: 2 by m2
               receive.9 Turn of 8: take 2
@@ -258,4 +260,19 @@ fn of_two_cancels_the_first_ends_the_run() {
               wait_or_nap.5 RunEnded: Cancelled nothing
         "#]],
     );
+}
+
+#[test]
+fn a_signal_whose_message_id_is_known_is_not_counted_as_buffered() {
+    let mut world = World::new();
+    world.open(&app());
+    world.start("receive", "r");
+    let run = world.run("r");
+    let four = || crate::payload::encode(crate::payload::PayloadCodec::Json, &4_u32).unwrap();
+    (0..5).for_each(|_| world.signal("r", "go", four(), Sender::Message("m1".into())));
+    assert_eq!(world.kernel().tables().open[&run].signals, 0, "one was taken, the others were known");
+    let build = world.kill();
+    world.open(&build);
+    world.signal("r", "go", four(), Sender::Message("m2".into()));
+    assert!(world.ends.contains_key(&run), "and it replays");
 }

@@ -12,6 +12,7 @@ mod children;
 mod code_changes;
 mod drops;
 mod flows;
+mod groups;
 mod messages;
 mod ordering;
 mod program;

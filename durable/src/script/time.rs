@@ -251,3 +251,29 @@ fn a_run_timeout_passes_while_nobody_runs() {
         "#]],
     );
 }
+
+#[test]
+fn a_retry_comes_due_though_the_clock_was_set_back_and_the_run_is_away() {
+    check(
+        &[app()],
+        "start branches | fail a#1 down | ok a#2 5 | clock back 5h | advance 1s",
+        &expect![[r#"
+            > start branches
+              branches.0 RunStarted branches{}
+              branches.1 Turn of 0: call 1 a, call 2 a
+            < start branches: started
+            < begin a{"x":1} of branches, seq 1, attempt 1, key 1
+            < begin a{"x":100} of branches, seq 2, attempt 1, key 2
+            > fail a#1 down
+              branches.2 AttemptFailed 1, attempt 1: `down`, next at 1s
+            > ok a#2 5
+              branches.3 ActivityCompleted 2: 5
+              branches.4 Turn of 3: call 3 b
+            < begin b{"x":101} of branches, seq 3, attempt 1, key 3
+            > clock back 5h
+            > advance 1s
+              branches.5 AttemptStarted 1, attempt 2
+            < begin a{"x":1} of branches, seq 1, attempt 2, key 1
+        "#]],
+    );
+}

@@ -465,7 +465,7 @@ impl World {
                 format!("{:?} {}", ended.how, shown::value(&ended.result))
             }
             Answer::Blocked(_) => "blocked".to_owned(),
-            Answer::Described(..) | Answer::Listed(_) => "described".to_owned(),
+            Answer::Described(..) | Answer::Listed(_) | Answer::Retried(_) => "described".to_owned(),
         };
         self.say(&format!("< {}: {line}", asked.what));
     }

@@ -328,12 +328,13 @@ impl Kernel {
         if self.draining.is_some() {
             return;
         }
-        if withheld {
+        let is_away = call.issued.is_none();
+        if withheld || is_away {
+            // Its timer is used up: from here on the run's load begins it, whatever the clock says then.
             call.phase = Phase::Withheld(attempt);
-            return;
-        }
-        if call.issued.is_none() {
-            return self.wake(run);
+            return if is_away && !withheld {
+                self.wake(run)
+            };
         }
         self.order_recorded(run, seq, attempt);
     }
@@ -384,8 +385,24 @@ impl Kernel {
         let calls: Vec<(RunNo, Seq)> = self.calls.open.keys().copied().collect();
         for (run, seq) in calls {
             self.park(run, seq, now);
+            self.seal_if_full();
         }
+        self.park_left(now);
         self.settle(now, turns);
+    }
+
+    /// Calls that the process before this one may have begun, of runs that were not taken up since (a blocked one, say): the next
+    /// process finds a clean stop and could not know.
+    fn park_left(&mut self, now: Now) {
+        let left: Vec<(RunNo, Seq)> = self.calls.from_before.iter().copied().collect();
+        for (run, seq) in left {
+            let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
+            let Some(Waiting { what: WaitingFor::Activity { state, binding, .. }, .. }) = waits else { continue };
+            if *state == AttemptState::Scheduled && self.calls.may_have_begun(run, seq, state, binding) {
+                self.append(run, Event::AttemptParked { seq, attempt: Attempt(1) }, now);
+                self.seal_if_full();
+            }
+        }
     }
 
     /// The drain's deadline: at-most-once attempts that still run are interrupted.

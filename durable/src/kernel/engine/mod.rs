@@ -37,6 +37,9 @@ pub const MAX_TURN_BYTES: usize = 5 << 20;
 /// Above this a group takes no further turn: the turns of what it delivers follow in groups of their own.
 const TURNS_UP_TO_BYTES: usize = 2 << 20;
 
+/// How many timers are worked off before the shell looks at something else.
+const DUE_AT_ONCE: usize = 1024;
+
 /// What the kernel has to know of its process.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -151,6 +154,8 @@ pub enum Answer {
     Described(RunNo, Box<RunEntry>, Option<Text>),
     /// Open runs, in order of their short numbers.
     Listed(Vec<(RunNo, RunEntry, Option<Text>)>),
+    /// So many blocked runs are replayed once more.
+    Retried(usize),
 }
 
 /// A run that the shell has replayed from its journal.
@@ -198,8 +203,8 @@ pub struct Kernel {
     recent: Recent,
     group: Group,
     group_bytes: usize,
-    work: VecDeque<(RunNo, Event)>,
-    /// Events of this group whose turns follow in groups of their own.
+    work: Work,
+    /// Events, most of them of groups before this one, whose turns follow in groups of their own.
     later: VecDeque<(RunNo, (EventNo, Timestamp, Event))>,
     groups: VecDeque<Group>,
     loads: VecDeque<RunNo>,
@@ -260,6 +265,26 @@ impl Recent {
     }
 }
 
+/// Events that are about to be delivered, in one group with what set them in motion.
+#[derive(Debug, Default)]
+struct Work {
+    events: VecDeque<(RunNo, Event)>,
+    bytes: usize,
+}
+
+impl Work {
+    fn push_back(&mut self, work: (RunNo, Event)) {
+        self.bytes += work.1.bytes();
+        self.events.push_back(work);
+    }
+
+    fn pop_front(&mut self) -> Option<(RunNo, Event)> {
+        let work = self.events.pop_front()?;
+        self.bytes -= work.1.bytes();
+        Some(work)
+    }
+}
+
 /// Effects that wait for the log.
 #[derive(Debug, Default)]
 struct Held {
@@ -285,7 +310,7 @@ impl Kernel {
             recent: Recent::default(),
             group: Group::default(),
             group_bytes: 0,
-            work: VecDeque::new(),
+            work: Work::default(),
             later: VecDeque::new(),
             groups: VecDeque::new(),
             loads: VecDeque::new(),
@@ -304,7 +329,10 @@ impl Kernel {
         };
         kernel.append_for_store(opened, now);
         let runs: Vec<RunNo> = kernel.tables.open.keys().copied().collect();
-        runs.into_iter().for_each(|run| kernel.take_up(run, now));
+        for run in runs {
+            kernel.take_up(run, now);
+            kernel.seal_if_full();
+        }
         kernel.seal();
         kernel
     }
@@ -346,7 +374,7 @@ impl Kernel {
     /// When the monotonic clock has to be looked at again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.timers.next()
+        if self.later.is_empty() { self.timers.next() } else { Some(Duration::ZERO) }
     }
 
     /// Something that operators should know, once each.
@@ -395,23 +423,49 @@ impl Kernel {
         self.group.sections.push(Section { run: RunNo(0), first: EventNo(0), at: now.wall, events: vec![event] });
     }
 
+    /// Answers a caller when everything that was made so far is durable.
+    pub fn answer(&mut self, caller: Caller, answer: Answer) {
+        self.hold(Effect::Answer(caller, answer));
+        self.held.seal();
+    }
+
     fn hold(&mut self, effect: Effect) {
         self.held.fresh.push(effect);
     }
 
     /// Works off what the fact at hand set in motion, and closes its group.
     fn settle(&mut self, now: Now, turns: &mut dyn Turns) {
-        loop {
-            while let Some((run, event)) = self.work.pop_front() {
-                self.deliver(run, event, now, turns);
-            }
-            self.pass_slots_on(now);
-            self.seal();
+        while let Some((run, event)) = self.work.pop_front() {
+            self.deliver(run, event, now, turns);
+        }
+        self.pass_slots_on(now);
+        self.seal();
+    }
+
+    /// Gives the turns that were put off, each in a group of its own; those that are put off meanwhile come next time, so that a run
+    /// whose children end at once does not keep the kernel for itself.
+    fn catch_up(&mut self, now: Now, turns: &mut dyn Turns) {
+        for _ in 0..self.later.len() {
             let Some((run, delivered)) = self.later.pop_front() else { return };
-            if self.is_hot(run) {
+            // A run that was blocked and loaded meanwhile has had this turn.
+            let next = self.tables.open.get(&run).and_then(|entry| entry.unturned.first());
+            if self.is_hot(run) && next == Some(&delivered.0) {
                 self.turn(run, delivered, now, turns);
                 self.release_withheld(run);
+                self.settle(now, turns);
             }
+        }
+    }
+
+    /// Whether the group at hand, with what it is about to deliver, takes no further turn.
+    fn is_full(&self) -> bool {
+        self.group_bytes + self.work.bytes > TURNS_UP_TO_BYTES
+    }
+
+    /// Between facts that have nothing to do with each other: no number of them makes a group too large.
+    fn seal_if_full(&mut self) {
+        if self.is_full() {
+            self.seal();
         }
     }
 

@@ -1,11 +1,11 @@
 //! Runs: their start, their turns, their end, and everything that is sent to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::timers::Due;
 use super::{
-    Answer, Caller, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Memory, Now, Replayed, Residence,
-    SEMANTICS, SendSignal, Start, TURNS_UP_TO_BYTES, TurnEnd, Turns, Watcher, WhenBlocked,
+    Answer, Caller, DUE_AT_ONCE, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Memory, Now, Replayed,
+    Residence, SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
 use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text};
@@ -81,10 +81,10 @@ impl Kernel {
         self.held.seal();
     }
 
-    /// The caller is gone.
-    pub fn handle_unwatch(&mut self, caller: Caller, run: RunNo) {
+    /// These callers are gone; some of them waited for this run's end.
+    pub fn handle_unwatch(&mut self, run: RunNo, gone: &BTreeSet<Caller>) {
         if let Some(watchers) = self.watchers.get_mut(&run) {
-            watchers.retain(|watcher| watcher.caller != caller);
+            watchers.retain(|watcher| !gone.contains(&watcher.caller));
         }
     }
 
@@ -105,9 +105,12 @@ impl Kernel {
         self.held.seal();
     }
 
-    /// The clock moved.
+    /// The clock moved. What is due is worked off as far as is fair: a run that arms a timer which is due at once comes next time. So
+    /// do the turns that were put off.
     pub fn handle_timeout(&mut self, now: Now, turns: &mut dyn Turns) {
-        while let Some((run, due)) = self.timers.take_due(now) {
+        self.catch_up(now, turns);
+        for _ in 0..DUE_AT_ONCE {
+            let Some((run, due)) = self.timers.take_due(now) else { return };
             match due {
                 Due::Timer(seq) => self.timer_fired(run, seq, now),
                 Due::Retry(seq) => self.retry_due(run, seq),
@@ -127,10 +130,10 @@ impl Kernel {
         now: Now,
         turns: &mut dyn Turns,
     ) {
-        let Some(Memory::Loading(tail)) = self.memory.remove(&run) else { return turns.put_away(run) };
         if !self.tables.open.contains_key(&run) {
-            return turns.put_away(run);
+            return turns.ended(run);
         }
+        let Some(Memory::Loading(tail)) = self.memory.remove(&run) else { return turns.put_away(run) };
         match loaded {
             Ok(replayed) => {
                 self.memory.insert(run, Memory::Hot);
@@ -149,6 +152,7 @@ impl Kernel {
         let blocked: Vec<RunNo> = runs.into_iter().filter(|run| self.is_blocked(*run)).collect();
         for run in &blocked {
             self.unblock(*run, "asked for".into(), now);
+            self.seal_if_full();
         }
         self.settle(now, turns);
         blocked.len()
@@ -184,8 +188,9 @@ impl Kernel {
         if self.tables.open.get(&run).is_some_and(|entry| entry.blocked.is_some()) {
             return;
         }
+        let put_off = behind || self.is_full();
         match self.memory.get_mut(&run) {
-            Some(Memory::Hot) if behind || self.group_bytes > TURNS_UP_TO_BYTES => {
+            Some(Memory::Hot) if put_off => {
                 self.later.push_back((run, (no, at, event)));
             }
             Some(Memory::Hot) => return self.turn(run, (no, at, event), now, turns),
@@ -506,7 +511,11 @@ impl Kernel {
             if !self.is_hot(run) {
                 break;
             }
-            self.turn(run, delivered, now, turns);
+            // Nothing is sealed in this loop: what is full stays full, and the order stays.
+            match self.is_full() {
+                true => self.later.push_back((run, delivered)),
+                false => self.turn(run, delivered, now, turns),
+            }
         }
         self.release_withheld(run);
         if self.is_hot(run) {

@@ -1,7 +1,7 @@
 //! What was appended and is not durable yet, and who waits for it: the state that the log's handles and its writer share.
 //! Nothing here touches the disk; all of it runs under one mutex and never waits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 
 use super::batch::{Batch, Filling};
@@ -167,10 +167,12 @@ impl Queue {
 
     /// Every section goes on where its run's journal ends, be it in this very group.
     fn check_order(&self, group: &Group) -> Result<(), AppendError> {
-        for (index, section) in group.sections.iter().enumerate().filter(|(_, section)| section.run != RunNo(0)) {
-            let before = group.sections.iter().take(index).rev().find(|before| before.run == section.run);
+        let mut ends = BTreeMap::new();
+        for section in group.sections.iter().filter(|section| section.run != RunNo(0)) {
+            // Most groups have one section, and need no map.
+            let before = if group.sections.len() > 1 { ends.insert(section.run, end_of(section)) } else { None };
             let expected = match (before, self.runs.get(&section.run)) {
-                (Some(before), _) => end_of(before),
+                (Some(before), _) => before,
                 (None, Some(run)) if run.is_ended => EventNo(u64::MAX),
                 (None, Some(run)) => run.next,
                 (None, None) => EventNo(0),
@@ -379,6 +381,8 @@ impl Queue {
     pub(super) fn poison(&mut self, cause: StoreError) {
         self.fault.get_or_insert(cause);
         self.closed_batches.clear();
+        // Nothing waits to be written any more: who waits for room has to hear that the store stands still.
+        self.queued_bytes = 0;
         self.wake_all();
     }
 

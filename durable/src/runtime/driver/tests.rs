@@ -1,0 +1,280 @@
+//! The driver held by hand: a clock that is moved, tasks that are kept and not run, a store in memory. What it is told, and when, is
+//! up to the test.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::kernel::engine::{Answer, Config, Residence, Stop, WhenBlocked};
+use crate::kernel::id::{Attempt, Timestamp};
+use crate::kernel::tables::Tables;
+use crate::prelude::*;
+use crate::registry::Registry;
+use crate::runtime::real::SystemEntropy;
+use crate::seams::Task;
+use crate::store::plain::PlainStore;
+use crate::workflow::call::StartCall;
+
+/// A clock that stands still until it is moved.
+#[derive(Debug, Default)]
+struct Hand(Mutex<Duration>);
+
+impl Clock for Hand {
+    fn wall(&self) -> Timestamp {
+        Timestamp(1_767_225_600_000_000).after(self.monotonic())
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep_until(&self, _: Duration) -> Task {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Keeps tasks, and runs none.
+#[derive(Debug, Default)]
+struct Kept;
+
+impl Spawn for Kept {
+    fn task(&self, task: Task) {
+        std::mem::forget(task);
+    }
+
+    fn blocking(&self, _: &str, task: Task) {
+        std::mem::forget(task);
+    }
+
+    fn wait(&self, _: Task) {}
+}
+
+fn start_of(call: StartCall) -> Message {
+    let (reply, _) = oneshot::channel();
+    let input = call.payload(PayloadCodec::default()).unwrap();
+    Message::Start(Box::new(StartRequest { namespace: Text::default(), id: "x".into(), call, input, reply }))
+}
+
+struct Bench {
+    driver: Driver,
+    send: UnboundedSender<Message>,
+    clock: Arc<Hand>,
+}
+
+impl Bench {
+    fn new(registry: Registry) -> Bench {
+        let clock = Arc::new(Hand::default());
+        let (send, receive) = tokio::sync::mpsc::unbounded_channel();
+        let config = Config {
+            build: "b1".into(),
+            pid: 1,
+            host: "host".into(),
+            attempts: 10,
+            residence: Residence::Stay,
+            seed: 7,
+        };
+        let (definitions, codec) = (Arc::new(Definitions::of(registry)), PayloadCodec::default());
+        let now = Now { wall: clock.wall(), monotonic: Duration::ZERO };
+        let driver = Driver::new(Parts {
+            kernel: Kernel::open(config, Tables::default(), Stop::Clean, now),
+            hot: Hot::new(Arc::clone(&definitions), codec, "b1".into()),
+            log: Arc::new(PlainStore::new(Arc::new(|| {}))),
+            definitions,
+            states: States::default(),
+            codec,
+            build: "b1".into(),
+            clock: Arc::<Hand>::clone(&clock),
+            spawn: Arc::new(Kept),
+            entropy: Arc::new(SystemEntropy),
+            send: send.clone(),
+            receive,
+            moved: Arc::default(),
+        });
+        Bench { driver, send, clock }
+    }
+
+    fn start(&mut self, call: StartCall) {
+        self.handle(start_of(call));
+    }
+
+    fn handle(&mut self, message: Message) {
+        self.driver.handle(message);
+        self.driver.pump();
+    }
+
+    fn advance(&mut self, span: Duration) {
+        *self.clock.0.lock().unwrap() += span;
+        self.driver.pump();
+    }
+}
+
+static BEGUN: AtomicU32 = AtomicU32::new(0);
+
+/// A step whose attempts never end by themselves.
+#[workflow]
+async fn patient() -> durable::Result<u32> {
+    let step = crate::step("wait", || {
+        BEGUN.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<Result<u32, String>>()
+    });
+    Ok(step.start_to_close(Duration::from_secs(10)).retry(crate::retry::fixed("1s").jitter(0.0)).await?)
+}
+
+#[test]
+fn a_report_of_an_attempt_that_was_given_up_takes_nothing_from_the_next_one() {
+    let mut bench = Bench::new(Registry::of((patient,)));
+    bench.start(patient().into_start());
+    assert_eq!(BEGUN.load(Ordering::Relaxed), 1);
+    bench.advance(Duration::from_secs(10));
+    // It ended in the moment in which it was given up.
+    let late = || Message::Attempt {
+        run: RunNo(1),
+        seq: Seq(1),
+        attempt: Attempt(1),
+        report: AttemptReport::Completed(crate::payload::encode(PayloadCodec::default(), &1).unwrap()),
+    };
+    bench.handle(late());
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(BEGUN.load(Ordering::Relaxed), 2, "the closure is there for the second attempt");
+    bench.handle(late());
+    assert_eq!(bench.driver.attempts.running(), 1, "and the second attempt can still be stopped");
+}
+
+#[activity]
+async fn quick() -> Result<u32, String> {
+    Ok(1)
+}
+
+#[workflow]
+async fn noop() -> Result<u32, String> {
+    Ok(1)
+}
+
+/// It never waits for anything but what is there at once.
+#[workflow]
+async fn restless(of: String) -> Result<u32, String> {
+    loop {
+        match of.as_str() {
+            "calls" => drop(quick().await),
+            "timers" => crate::sleep(Duration::ZERO).await,
+            _ => drop(noop().await),
+        }
+    }
+}
+
+#[test]
+fn a_run_that_never_pauses_does_not_keep_the_driver_for_itself() {
+    for of in ["calls", "timers", "children"] {
+        let mut bench = Bench::new(Registry::of((quick, noop, restless)));
+        bench.start(restless(of.to_owned()).into_start());
+        assert_eq!(bench.driver.pump(), if of == "calls" { Pumped::Some } else { Pumped::All }, "{of}");
+        let more = bench.driver.kernel.poll_timeout() == Some(Duration::ZERO);
+        assert_eq!(more, of != "calls", "{of}: it goes on when others had their turn");
+        let (reply, mut answer) = oneshot::channel();
+        bench.handle(Message::Cancel { run: RunNo(1), reason: "enough".into(), reply });
+        while bench.driver.kernel.tables().open.contains_key(&RunNo(1)) {
+            bench.driver.pump();
+        }
+        assert!(matches!(answer.try_recv(), Ok(Answered::By(Answer::Done))), "{of}");
+    }
+}
+
+#[workflow]
+async fn idle() -> Result<u32, String> {
+    crate::sleep(Duration::from_secs(3600)).await;
+    Ok(1)
+}
+
+/// A value that can be written once.
+#[derive(serde::Deserialize)]
+struct Fragile;
+
+impl serde::Serialize for Fragile {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        static WRITTEN: AtomicU32 = AtomicU32::new(0);
+        assert_eq!(WRITTEN.fetch_add(1, Ordering::Relaxed), 0, "written twice");
+        serializer.serialize_unit()
+    }
+}
+
+#[workflow]
+async fn handles(fragile: Fragile) -> Result<u32, String> {
+    drop(fragile);
+    Ok(1)
+}
+
+#[tokio::test]
+async fn who_waits_for_a_driver_that_panicked_is_told() {
+    // The one time: the next one is the driver's.
+    drop(crate::payload::encode(PayloadCodec::default(), &Fragile));
+    let bench = Bench::new(Registry::of((handles, idle)));
+    let send = bench.send.clone();
+    let (reply, waits) = oneshot::channel();
+    send.send(start_of(idle().into_start())).unwrap();
+    send.send(Message::Watch { run: RunNo(1), blocked: WhenBlocked::Wait, reply }).unwrap();
+    let (log, driving) = (Arc::clone(&bench.driver.log), tokio::spawn(bench.driver.run()));
+    send.send(Message::Start(Box::new(StartRequest {
+        namespace: Text::default(),
+        id: "y".into(),
+        input: crate::payload::encode(PayloadCodec::default(), &1).unwrap(),
+        call: handles(Fragile).into_start(),
+        reply: oneshot::channel().0,
+    })))
+    .unwrap();
+    let told = |answered| matches!(answered, Ok(Answered::Refused(Refused::Store(reason))) if reason.as_str().contains("written twice"));
+    assert!(told(waits.await), "who waited");
+    let (reply, comes_later) = oneshot::channel();
+    send.send(Message::Describe { run: RunNo(1), reply }).unwrap();
+    assert!(told(comes_later.await), "who comes later");
+    let (reply, shutdown) = oneshot::channel();
+    send.send(Message::Shutdown { deadline: Duration::ZERO, reply }).unwrap();
+    assert!(shutdown.await.unwrap().is_err(), "nothing was closed");
+    let group = crate::kernel::event::Group::default();
+    assert!(log.append(&group).is_err(), "the store is let go of");
+    send.send(Message::Kill).unwrap();
+    driving.await.unwrap();
+}
+
+#[test]
+fn who_gave_up_waiting_for_a_run_is_forgotten() {
+    let mut bench = Bench::new(Registry::of((idle,)));
+    bench.start(idle().into_start());
+    let (reply, mut stays) = oneshot::channel();
+    bench.handle(Message::Watch { run: RunNo(1), blocked: WhenBlocked::Wait, reply });
+    for _ in 0..1000 {
+        let (reply, _) = oneshot::channel();
+        bench.handle(Message::Watch { run: RunNo(1), blocked: WhenBlocked::Wait, reply });
+    }
+    assert!(bench.driver.callers.len() <= WATCHING_MIN, "{} callers are kept", bench.driver.callers.len());
+    let (reply, _) = oneshot::channel();
+    bench.handle(Message::Terminate { run: RunNo(1), reason: "enough".into(), reply });
+    assert!(matches!(stays.try_recv(), Ok(Answered::By(Answer::Ended(_)))), "who stayed is told");
+    assert!(bench.driver.callers.is_empty() && bench.driver.watching.is_empty());
+}
+
+#[activity(at_most_once)]
+async fn stubborn() -> Result<u32, String> {
+    std::future::pending().await
+}
+
+#[workflow]
+async fn calls_stubborn() -> durable::Result<u32> {
+    Ok(stubborn().await?)
+}
+
+#[test]
+fn a_second_shutdown_waits_as_the_first_does() {
+    let mut bench = Bench::new(Registry::of((stubborn, calls_stubborn)));
+    bench.start(calls_stubborn().into_start());
+    let (reply, mut first) = oneshot::channel();
+    bench.handle(Message::Shutdown { deadline: Duration::from_secs(30), reply });
+    let (reply, mut second) = oneshot::channel();
+    bench.handle(Message::Shutdown { deadline: Duration::from_secs(90), reply });
+    assert!(!bench.driver.has_drained());
+    let waits = Err(oneshot::error::TryRecvError::Empty);
+    assert_eq!((first.try_recv(), second.try_recv()), (waits.clone(), waits));
+    bench.advance(Duration::from_secs(30));
+    assert!(bench.driver.has_drained(), "the earlier deadline counts");
+}
