@@ -46,6 +46,22 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
+/// Steps that put a store's directory together: most of them journals and whole frames.
+fn steps() -> impl Strategy<Value = Vec<u8>> {
+    let step = prop_oneof![
+        1 => (Just(0u8), bytes()),
+        1 => (Just(1u8), bytes()),
+        1 => (Just(2u8), bytes()),
+        6 => (Just(4u8), bytes()),
+        1 => (Just(6u8), bytes()),
+        2 => (Just(7u8), vec(any::<u8>(), 4)),
+    ];
+    vec(step, 0..12).prop_map(|steps| {
+        let step = |(what, content): (u8, Vec<u8>)| [vec![what, content.len() as u8], content].concat();
+        steps.into_iter().flat_map(step).collect()
+    })
+}
+
 proptest! {
     #[test]
     fn decode_event(arbitrary in bytes(), known in events()) {
@@ -80,5 +96,16 @@ proptest! {
     #[test]
     fn digest(json in json()) {
         bodies::digest(json.as_bytes());
+    }
+}
+
+proptest! {
+    // Each case opens four stores.
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn recover(arbitrary in bytes(), steps in steps()) {
+        bodies::recover(&arbitrary);
+        bodies::recover(&steps);
     }
 }

@@ -9,6 +9,8 @@ mod log_bad_input;
 mod log_crash;
 mod log_fixture;
 #[cfg(unix)]
+mod log_index;
+mod log_loads;
 mod log_real;
 mod log_rules;
 mod misplaced;

@@ -25,7 +25,7 @@ use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
 use crate::seams::Seams;
 use crate::store::disk::Disk;
-use crate::store::log::{self, Log, Options, Recovered, Writer};
+use crate::store::log::{self, IndexAt, Log, Options, Recovered, Writer};
 use crate::store::real::RealDisk;
 use crate::store::{Listener, Store};
 
@@ -168,7 +168,11 @@ impl Builder {
     async fn open_in(self, world: World) -> Result<Runtime, OpenError> {
         let World { seams, disk } = world;
         let wires = Wires::new();
-        let options = Options::new(self.dir, log::rung_by(wires.listener()));
+        let index = match self.world {
+            None => IndexAt::Folder(self.dir.join("index")),
+            Some(_) => IndexAt::Memory,
+        };
+        let options = Options { index, ..Options::new(self.dir, log::rung_by(wires.listener())) };
         let (log, writer, recovered) = open_log(disk, seams.clone(), options).await?;
         seams.spawn.blocking("durable-log", Box::pin(writer.run()));
         warn_of_abort();

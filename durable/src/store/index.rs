@@ -1,5 +1,6 @@
-//! The index: where the last frame of each closed run lies, by the hash of its id. It is a cache in sled that may be
-//! deleted at any time, and the only file that names sled.
+//! The index: where the last frame of each closed run lies, by the hash of its id and by its number, so that an id that is
+//! used again has a row for each of its runs. It is a cache in sled that may be deleted at any time, and the only file that
+//! names sled.
 //!
 //! Nothing here is ever asked for correctness: the log checks every place that it is given against the frame there, and
 //! a missing row costs time only. So no failure leaves this file. sled is touched by one thread of its own, under
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::Hasher;
 use std::io;
+use std::ops::Bound;
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -31,6 +33,10 @@ const VALUE_BYTES_MAX: usize = 64 << 10;
 const ROWS_MAX: usize = 1 << 20;
 /// The rows that are written before the thread looks for a question again.
 const ROWS_AT_ONCE: usize = 256;
+/// The rows that are summed up before the thread looks for a question again.
+const SUMMED_AT_ONCE: usize = 4096;
+/// The first byte of a value: which numbers follow.
+const ROW_VERSION: u8 = 1;
 /// How long a question waits for an answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// How long an opening, a scan of all rows or the end may take.
@@ -47,6 +53,17 @@ const UNCLEAN_MAX: u32 = 3;
 
 /// The hash of a run's namespace and id.
 pub type Key = [u8; 16];
+
+/// What sled has as a row's key: the hash, and the run's number, so that the newest run of an id comes last.
+type RowKey = [u8; 24];
+
+fn row_key(key: Key, run: RunNo) -> RowKey {
+    let mut bytes = [0; 24];
+    let (hash, number) = bytes.split_at_mut(16);
+    hash.copy_from_slice(&key);
+    number.copy_from_slice(&run.0.to_be_bytes());
+    bytes
+}
 
 /// Where a closed run's last frame lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,59 +82,95 @@ pub struct ClosedPlace {
 
 impl ClosedPlace {
     fn encode(&self) -> Vec<u8> {
-        let numbers = [self.run.0, self.segment, self.offset, self.lsn];
-        numbers.iter().flat_map(|number| number.to_le_bytes()).chain(self.crc.to_le_bytes()).collect()
+        let mut out = vec![ROW_VERSION];
+        [self.segment, self.offset, self.lsn].iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        out.extend_from_slice(&self.crc.to_le_bytes());
+        out
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() > VALUE_BYTES_MAX {
+    fn decode(key: &[u8], value: &[u8]) -> Option<Self> {
+        if value.len() > VALUE_BYTES_MAX {
             return None;
         }
-        let (run, rest) = bytes.split_first_chunk()?;
+        let (_, run) = key.split_last_chunk()?;
+        let (version, rest) = value.split_first()?;
         let (segment, rest) = rest.split_first_chunk()?;
         let (offset, rest) = rest.split_first_chunk()?;
         let (lsn, rest) = rest.split_first_chunk()?;
         let crc = u32::from_le_bytes(rest.try_into().ok()?);
-        let [run, segment, offset, lsn] = [run, segment, offset, lsn].map(|number| u64::from_le_bytes(*number));
-        Some(Self { run: RunNo(run), segment, offset, lsn, crc })
+        let [segment, offset, lsn] = [segment, offset, lsn].map(|number| u64::from_le_bytes(*number));
+        let place = Self { run: RunNo(u64::from_be_bytes(*run)), segment, offset, lsn, crc };
+        (*version == ROW_VERSION && key.len() == size_of::<RowKey>()).then_some(place)
     }
 }
 
-/// A row's share in the order-free hash of all rows, which is the wrapping sum of the shares.
+/// A row's share in the order-free hash of all rows, which is the wrapping sum of the shares. The CRC has none: it is not
+/// known yet when a checkpoint has to say what the index holds.
 #[must_use]
 pub fn row_hash(key: Key, place: &ClosedPlace) -> u64 {
-    share(&key, &place.encode())
+    let mut hasher = hasher();
+    hasher.write(&row_key(key, place.run));
+    [place.segment, place.offset, place.lsn].into_iter().for_each(|number| hasher.write_u64(number));
+    hasher.finish()
 }
 
-fn share(key: &[u8], value: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(0x6475_7261_626c_6521, 0x696e_6465_7820_3031);
-    hasher.write(key);
-    hasher.write(value);
-    hasher.finish()
+fn hasher() -> SipHasher13 {
+    SipHasher13::new_with_keys(0x6475_7261_626c_6521, 0x696e_6465_7820_3031)
 }
 
 /// How many rows there are and their order-free hash.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Sum {
-    count: u64,
-    hash: u64,
+pub struct Sum {
+    /// How many.
+    pub count: u64,
+    /// The wrapping sum of their [`row_hash`]es.
+    pub hash: u64,
 }
 
 impl Sum {
+    /// With one row more.
+    #[must_use]
+    pub fn with(self, key: Key, place: &ClosedPlace) -> Self {
+        self.and(row_hash(key, place))
+    }
+
+    /// With one row, which was counted, at another place.
+    #[must_use]
+    pub fn moved(self, key: Key, from: &ClosedPlace, to: &ClosedPlace) -> Self {
+        let hash = self.hash.wrapping_sub(row_hash(key, from)).wrapping_add(row_hash(key, to));
+        Self { hash, ..self }
+    }
+
     fn and(self, share: u64) -> Self {
         Self { count: self.count.saturating_add(1), hash: self.hash.wrapping_add(share) }
     }
+
+    /// With a row as sled has it. One that is none of ours counts too, so that it is noticed; one of a later frame does not.
+    fn with_raw(self, key: &[u8], value: &[u8], up_to: u64) -> Self {
+        let place = ClosedPlace::decode(key, value);
+        match place.zip(key.first_chunk()) {
+            Some((place, _)) if place.lsn > up_to => self,
+            Some((place, key)) => self.with(*key, &place),
+            None => self.and(1),
+        }
+    }
+}
+
+type Rows = BTreeMap<RowKey, ClosedPlace>;
+
+fn newest(rows: &Rows, key: Key) -> Option<ClosedPlace> {
+    rows.range(row_key(key, RunNo(0))..=row_key(key, RunNo(u64::MAX))).next_back().map(|(_, place)| *place)
 }
 
 /// The rows in memory, and whether sled answers.
 #[derive(Debug, Default)]
 struct Shared {
-    rows: Mutex<BTreeMap<Key, ClosedPlace>>,
+    rows: Mutex<Rows>,
     serving: AtomicBool,
 }
 
 impl Shared {
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<Key, ClosedPlace>> {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,7 +189,8 @@ impl Shared {
 enum Request {
     Rows,
     Get(Key, SyncSender<Option<ClosedPlace>>),
-    Sum(SyncSender<Sum>),
+    Sum { up_to: u64, answer: SyncSender<Sum> },
+    Settle(SyncSender<()>),
     Clear(SyncSender<()>),
     Close(SyncSender<()>),
 }
@@ -160,11 +214,13 @@ impl Index {
     /// be done the index lives in memory. Blocks the thread.
     #[must_use]
     pub fn open(path: &Path) -> Self {
+        // The working directory may change while the index is open.
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let shared = Arc::new(Shared { serving: AtomicBool::new(true), ..Shared::default() });
         let (requests, received) = channel();
         let index = Self { shared: Arc::clone(&shared), requests: Some(requests), path: path.to_owned() };
         let (opened, is_open) = sync_channel(1);
-        let worker = Worker { path: path.to_owned(), shared, unwritten: 0 };
+        let worker = Worker { path: path.to_owned(), shared, unwritten: 0, summing: None };
         let thread = std::thread::Builder::new().name("durable-index".to_owned());
         if thread.spawn(move || worker.run(&received, &opened)).is_err() || is_open.recv_timeout(SCAN_WAIT).is_err() {
             index.give_up("it could not be opened");
@@ -172,10 +228,11 @@ impl Index {
         index
     }
 
-    /// The place of a closed run, if the index knows it. Blocks the thread, a few microseconds as a rule.
+    /// The place of the newest closed run of an id that the index knows. Blocks the thread, a few microseconds as a rule.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<ClosedPlace> {
-        let waiting = self.shared.rows().get(&key).copied();
+        let waiting = newest(&self.shared.rows(), key);
+        // What waits is newer than what is written: a row is put when its run has closed.
         waiting.or_else(|| self.ask(ANSWER_WAIT, |answer| Request::Get(key, answer))?)
     }
 
@@ -183,6 +240,7 @@ impl Index {
     pub fn put(&self, rows: impl IntoIterator<Item = (Key, ClosedPlace)>) {
         let mut waiting = self.shared.rows();
         for (key, place) in rows {
+            let key = row_key(key, place.run);
             if waiting.len() < ROWS_MAX || waiting.contains_key(&key) {
                 waiting.insert(key, place);
             }
@@ -191,23 +249,35 @@ impl Index {
         self.tell(Request::Rows);
     }
 
-    /// Whether the index holds exactly the rows of which there are `count` and whose [`row_hash`]es sum up to `hash`.
-    /// Reads all rows and blocks the thread.
+    /// Whether the index holds, of the frames up to that LSN, exactly the rows that this is the sum of. Questions are
+    /// answered meanwhile. Reads all rows and blocks the thread.
     #[must_use]
-    pub fn verify(&self, count: u64, hash: u64) -> bool {
-        let whole = self.sum() == Some(Sum { count, hash });
+    pub fn verify(&self, expected: Sum, up_to: u64) -> bool {
+        let whole = self.sum(up_to) == Some(expected);
         if whole && self.shared.is_serving() {
             mark_unclean(&self.path, 1);
         }
         whole
     }
 
-    fn sum(&self) -> Option<Sum> {
+    fn sum(&self, up_to: u64) -> Option<Sum> {
         if self.shared.is_serving() {
-            return self.ask(SCAN_WAIT, Request::Sum);
+            return self.ask(SCAN_WAIT, |answer| Request::Sum { up_to, answer });
         }
         let rows = self.shared.rows();
-        Some(rows.iter().fold(Sum::default(), |sum, (key, place)| sum.and(row_hash(*key, place))))
+        let counted = rows.iter().filter(|(_, place)| place.lsn <= up_to);
+        Some(counted.fold(Sum::default(), |sum, (key, place)| sum.with_raw(key, &place.encode(), up_to)))
+    }
+
+    /// Waits until the rows that wait are with sled. Blocks the thread.
+    pub fn settle(&self) {
+        let _in_memory: Option<()> = self.ask(SCAN_WAIT, Request::Settle);
+    }
+
+    /// Whether rows are kept in more than memory.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.shared.is_serving()
     }
 
     /// Forgets all rows. Blocks the thread.
@@ -354,6 +424,17 @@ struct Worker {
     path: PathBuf,
     shared: Arc<Shared>,
     unwritten: usize,
+    summing: Option<Summing>,
+}
+
+/// A sum of all rows that is under way. Nothing is written meanwhile.
+#[derive(Debug)]
+struct Summing {
+    up_to: u64,
+    sum: Sum,
+    /// The last row that is counted.
+    after: Option<sled::IVec>,
+    answer: SyncSender<Sum>,
 }
 
 impl Worker {
@@ -381,7 +462,7 @@ impl Worker {
     fn serve(&mut self, db: &mut sled::Db, requests: &Receiver<Request>) -> Result<Option<SyncSender<()>>, Unusable> {
         loop {
             let request = match requests.try_recv() {
-                Err(TryRecvError::Empty) if self.write_some(db)? => continue,
+                Err(TryRecvError::Empty) if self.sum_some(db)? || self.write_some(db)? => continue,
                 Err(TryRecvError::Empty) => requests.recv_timeout(IDLE),
                 Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
                 Ok(request) => Ok(request),
@@ -403,13 +484,17 @@ impl Worker {
         match request {
             Request::Rows => {}
             Request::Get(key, answer) => {
-                let value = guarded(|| db.get(key))?;
-                let _gone = answer.send(value.and_then(|value| ClosedPlace::decode(&value)));
+                let range = row_key(key, RunNo(0))..=row_key(key, RunNo(u64::MAX));
+                let last = guarded(|| db.range(range).next_back().transpose())?;
+                let _gone = answer.send(last.and_then(|(key, value)| ClosedPlace::decode(&key, &value)));
             }
-            Request::Sum(answer) => {
+            Request::Sum { up_to, answer } => {
                 while self.write_some(db)? {}
-                let rows = || db.iter().try_fold(Sum::default(), |sum, row| row.map(|(k, v)| sum.and(share(&k, &v))));
-                let _gone = answer.send(guarded(rows)?);
+                self.summing = Some(Summing { up_to, sum: Sum::default(), after: None, answer });
+            }
+            Request::Settle(answer) => {
+                while self.write_some(db)? {}
+                let _gone = answer.send(());
             }
             Request::Clear(answer) => {
                 let old = std::mem::replace(db, self.rebuilt()?);
@@ -419,6 +504,24 @@ impl Worker {
             Request::Close(closing) => return Ok(Next::Close(closing)),
         }
         Ok(Next::GoOn)
+    }
+
+    /// Goes on with a sum; false if none is under way.
+    fn sum_some(&mut self, db: &sled::Db) -> Result<bool, Unusable> {
+        let Some(mut summing) = self.summing.take() else { return Ok(false) };
+        let from = summing.after.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (from, Bound::<sled::IVec>::Unbounded);
+        let some: Vec<_> = guarded(|| db.range(range).take(SUMMED_AT_ONCE).collect())?;
+        for (key, value) in &some {
+            summing.sum = summing.sum.with_raw(key, value, summing.up_to);
+        }
+        if some.len() < SUMMED_AT_ONCE {
+            let _gone = summing.answer.send(summing.sum);
+        } else {
+            summing.after = some.into_iter().next_back().map(|(key, _)| key);
+            self.summing = Some(summing);
+        }
+        Ok(true)
     }
 
     /// Writes some of the rows that wait; false if none did.
@@ -498,12 +601,12 @@ mod tests {
         numbers.map(|number| (key(number), place(number))).collect()
     }
 
-    fn hash(numbers: std::ops::Range<u64>) -> u64 {
-        numbers.fold(0, |hash, number| hash.wrapping_add(row_hash(key(number), &place(number))))
+    fn sum(numbers: std::ops::Range<u64>) -> Sum {
+        numbers.fold(Sum::default(), |sum, number| sum.with(key(number), &place(number)))
     }
 
     fn holds(index: &Index, numbers: std::ops::Range<u64>) -> bool {
-        index.verify(numbers.end - numbers.start, hash(numbers))
+        index.verify(sum(numbers), u64::MAX)
     }
 
     fn serves(index: &Index) -> bool {
@@ -572,7 +675,8 @@ mod tests {
         assert!(serves(&index));
         assert_eq!(index.get(key(1234)), Some(place(1234)));
         assert!(holds(&index, 0..3000));
-        assert!(!index.verify(2999, hash(0..3000)) && !index.verify(3000, hash(1..3001)));
+        assert!(!holds(&index, 1..3001));
+        assert!(!index.verify(Sum { count: 2999, ..sum(0..3000) }, u64::MAX));
     }
 
     #[test]
@@ -759,10 +863,42 @@ mod tests {
 
     #[test]
     fn a_place_is_read_back_and_other_bytes_are_none() {
-        let bytes = place(77).encode();
-        assert_eq!(ClosedPlace::decode(&bytes), Some(place(77)));
-        assert!((0..bytes.len()).all(|len| ClosedPlace::decode(&bytes[..len]).is_none()));
-        assert_eq!(ClosedPlace::decode(&[0; 37]), None);
-        assert_eq!(ClosedPlace::decode(&vec![0; VALUE_BYTES_MAX + 1]), None);
+        let (key, bytes) = (row_key(key(77), RunNo(77)), place(77).encode());
+        assert_eq!(ClosedPlace::decode(&key, &bytes), Some(place(77)));
+        assert!((0..bytes.len()).all(|len| ClosedPlace::decode(&key, &bytes[..len]).is_none()));
+        assert!((0..key.len()).all(|len| ClosedPlace::decode(&key[..len], &bytes).is_none()));
+        assert_eq!(ClosedPlace::decode(&key, &[0; 29]), None, "a row of another version");
+        assert_eq!(ClosedPlace::decode(&key, &vec![1; VALUE_BYTES_MAX + 1]), None);
+    }
+    #[test]
+    fn of_an_id_that_is_used_again_the_newest_run_is_found() {
+        let temp = tempfile::tempdir().unwrap();
+        for index in [Index::in_memory(), Index::open(&temp.path().join("index"))] {
+            let again = |run| (key(1), ClosedPlace { run: RunNo(run), ..place(run) });
+            index.put([again(1), again(256), again(7)]);
+            assert_eq!(index.get(key(1)).map(|found| found.run), Some(RunNo(256)));
+            let all = [1, 256, 7].into_iter().fold(Sum::default(), |sum, run| sum.with(key(1), &again(run).1));
+            assert!(index.verify(all, u64::MAX), "each run has a row");
+            assert_eq!(index.get(key(1)).map(|found| found.run), Some(RunNo(256)), "also when all are written");
+            index.close();
+        }
+    }
+
+    #[test]
+    fn rows_of_later_frames_are_not_what_is_verified() {
+        let temp = tempfile::tempdir().unwrap();
+        for index in [Index::in_memory(), Index::open(&temp.path().join("index"))] {
+            index.put(rows(0..9000));
+            assert!(index.verify(sum(0..5001), 5000));
+            assert!(!index.verify(sum(0..5001), 5001));
+            index.close();
+        }
+    }
+
+    #[test]
+    fn a_row_that_moves_is_counted_once() {
+        let to = ClosedPlace { segment: 99, ..place(3) };
+        let moved = sum(0..5).moved(key(3), &place(3), &to);
+        assert_eq!(moved, sum(0..3).with(key(3), &to).with(key(4), &place(4)));
     }
 }

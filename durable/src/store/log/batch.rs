@@ -48,7 +48,7 @@ impl Filling {
         let berth = layout.take(self.bytes.len());
         // The cell is set once: a batch that fills is closed once, and nobody else sets it.
         let _is_first = self.cell.set(berth.place);
-        Batch { lsn: self.lsn, at: self.at, bytes: self.bytes, berth, last: self.last }
+        Batch { lsn: self.lsn, at: self.at, bytes: self.bytes, berth, ended: self.ended, last: self.last }
     }
 }
 
@@ -60,6 +60,8 @@ pub(super) struct Batch {
     /// The frame, its header still empty.
     pub(super) bytes: Vec<u8>,
     pub(super) berth: Berth,
+    /// The runs that end in it.
+    pub(super) ended: Vec<(IdHash, RunNo)>,
     /// The last group in it; none if it has no group.
     pub(super) last: Option<Position>,
 }

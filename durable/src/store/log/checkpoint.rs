@@ -3,38 +3,35 @@
 //! reading what else the frames hold.
 //!
 //! ```text
-//! version u8 = 1 | closed runs' filter: length LEB, bytes
+//! version u8 = 2 | what is known of closed runs
 //! open runs: count LEB, each: number LEB, segment LEB, offset/8 LEB, names | tables, to the end
 //! ```
 
+use super::closed::Closed;
 use super::runs::{self, Run, Runs, Tail};
 use crate::codec::frame::{Lsn, Place, SegmentNo, StoreId};
 use crate::codec::names::Names;
 use crate::codec::{DecodeError, leb, tables};
 use crate::kernel::id::RunNo;
 use crate::kernel::tables::Tables;
-use crate::store::filter::Filter;
 
 /// The longest part.
 pub(super) const PART_BYTES_MAX: usize = 1 << 20;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a checkpoint holds.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) tables: Tables,
     pub(super) runs: Runs,
-    pub(super) filter: Filter,
+    pub(super) closed: Closed,
 }
 
 /// The whole content. Every run's tail has its place: the batch that fills was closed before.
-pub(super) fn encode(tables: &Tables, runs: &Runs, filter: &Filter) -> Vec<u8> {
+pub(super) fn encode(tables: &Tables, runs: &Runs, closed: &Closed) -> Vec<u8> {
     let mut out = vec![VERSION];
-    let mut bits = Vec::new();
-    filter.encode(&mut bits);
-    leb::put(bits.len() as u64, &mut out);
-    out.append(&mut bits);
+    closed.encode(&mut out);
     let open = || runs.iter().filter(|(_, run)| !run.is_ended);
     leb::put(open().count() as u64, &mut out);
     for (no, run) in open() {
@@ -55,9 +52,7 @@ pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, Decode
         VERSION => {}
         found => return Err(DecodeError::Choice { of: "version of a checkpoint", found: found.into() }),
     }
-    let len = leb::take_len(bytes)?;
-    let filter =
-        Filter::decode(leb::take_bytes(bytes, len)?).ok_or(DecodeError::Value { rule: "a filter is whole" })?;
+    let closed = Closed::decode(bytes)?;
     let mut places = Vec::new();
     for _ in 0..leb::take(bytes)? {
         places.push(take_run(bytes)?);
@@ -74,7 +69,7 @@ pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, Decode
     if runs.len() != tables.open.len() {
         return Err(DecodeError::Value { rule: "every run in the tables has a place" });
     }
-    Ok(Content { tables, runs, filter })
+    Ok(Content { tables, runs, closed })
 }
 
 fn take_run(bytes: &mut &[u8]) -> Result<(RunNo, Place, Names), DecodeError> {

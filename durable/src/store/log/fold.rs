@@ -1,14 +1,14 @@
 //! The fold of the log's frames into the tables and into what the store knows of each run. Frames go in, in the order of
 //! the log. It reads events and never decides which frames count.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoint::Content;
 use super::closed::{Closed, ClosedPlace};
 use super::runs::{self, Run, Runs, Tail};
 use crate::codec::DecodeError;
 use crate::codec::event;
-use crate::codec::frame::{Frame, Lsn, Place, StoreId};
+use crate::codec::frame::{Frame, Place, StoreId};
 use crate::codec::names::Names;
 use crate::codec::section::Head;
 use crate::kernel::event::{Event, RunStarted};
@@ -47,6 +47,8 @@ pub(super) struct Fold {
     pub(super) tables: Tables,
     pub(super) runs: Runs,
     pub(super) closed: Closed,
+    /// The runs that closed where the fold saw it, by their ids.
+    pub(super) rows: BTreeMap<(runs::IdHash, RunNo), ClosedPlace>,
     /// Whether `Closed` is the last event; also if there is none at all.
     pub(super) is_clean: bool,
     /// Runs whose journals are not whole.
@@ -62,6 +64,7 @@ impl Fold {
             tables: Tables::default(),
             runs: Runs::new(),
             closed: Closed::default(),
+            rows: BTreeMap::new(),
             is_clean: true,
             broken: BTreeSet::new(),
         }
@@ -71,7 +74,7 @@ impl Fold {
     pub(super) fn begin_at(&mut self, content: Content) {
         self.tables = content.tables;
         self.runs = content.runs;
-        self.closed = Closed::before(content.filter);
+        self.closed = content.closed;
         self.is_clean = false;
     }
 
@@ -86,7 +89,7 @@ impl Fold {
             } else if head.run == RunNo(0) {
                 self.store_events(&head, bytes)?;
             } else {
-                self.section(&head, bytes, place, frame.header.lsn)?;
+                self.section(&head, bytes, place, frame)?;
             }
             sections += 1;
         }
@@ -101,7 +104,7 @@ impl Fold {
         Ok(())
     }
 
-    fn section(&mut self, head: &Head, bytes: &mut &[u8], place: Place, lsn: Lsn) -> Result<(), Refused> {
+    fn section(&mut self, head: &Head, bytes: &mut &[u8], place: Place, frame: &Frame<'_>) -> Result<(), Refused> {
         let events = head.raw_events(bytes)?;
         self.is_clean = false;
         if self.broken.contains(&head.run) {
@@ -111,8 +114,8 @@ impl Fold {
             let mut none = Names::new();
             let names = self.runs.get_mut(&head.run).map_or(&mut none, |run| &mut run.names);
             let taken = match event::decode_raw(&raw, head.at, names) {
-                Ok(Some(event)) => self.event(head, no, &event, place, lsn),
-                Ok(None) => self.skipped(head.run, no, Tail::At(place, lsn)),
+                Ok(Some(event)) => self.event(head, no, &event, place, frame),
+                Ok(None) => self.skipped(head.run, no, Tail::At(place, frame.header.lsn)),
                 Err(error) => Err(Refused::Undecodable(error)),
             };
             match (taken, self.gaps) {
@@ -127,16 +130,26 @@ impl Fold {
         Ok(())
     }
 
-    fn event(&mut self, head: &Head, no: EventNo, event: &Event, place: Place, lsn: Lsn) -> Result<(), Refused> {
+    fn event(
+        &mut self,
+        head: &Head,
+        no: EventNo,
+        event: &Event,
+        place: Place,
+        frame: &Frame<'_>,
+    ) -> Result<(), Refused> {
         self.tables.apply(head.run, no, head.at, event).map_err(Refused::Gap)?;
         if let Event::RunStarted(started) = event {
             self.runs.insert(head.run, Run::new(self.id(started)));
         }
         let Some(run) = self.runs.get_mut(&head.run) else { return Err(gap(head.run, EventNo(0), no)) };
         run.next = no.next();
+        let lsn = frame.header.lsn;
         run.tail = Tail::At(place, lsn);
         if let Event::RunEnded(_) = event {
-            self.closed.put(run.id, ClosedPlace { run: head.run, place, lsn });
+            let closed = ClosedPlace { run: head.run, place, lsn, crc: Some(frame.crc) };
+            self.closed.put(run.id, &closed);
+            self.rows.insert((run.id, head.run), closed);
             self.runs.remove(&head.run);
         }
         Ok(())
@@ -165,6 +178,26 @@ impl Fold {
                 self.tables.ids.remove(&id);
             }
         }
+    }
+
+    /// A frame was copied: what led to it leads to the copy.
+    pub(super) fn moved(&mut self, from: Place, to: Place) {
+        for run in self.runs.values_mut() {
+            match run.tail {
+                Tail::At(place, lsn) if place == from => run.tail = Tail::At(to, lsn),
+                Tail::At(..) | Tail::Filling { .. } | Tail::None => {}
+            }
+        }
+        for ((id, _), row) in self.rows.iter_mut().filter(|(_, row)| row.place == from) {
+            let moved = ClosedPlace { place: to, ..*row };
+            self.closed.moved(*id, row, &moved);
+            *row = moved;
+        }
+    }
+
+    /// The newest of the runs of an id that closed where the fold saw it.
+    pub(super) fn newest(&self, id: runs::IdHash) -> Option<ClosedPlace> {
+        self.rows.range((id, RunNo(0))..=(id, RunNo(u64::MAX))).next_back().map(|(_, row)| *row)
     }
 
     fn id(&self, started: &RunStarted) -> runs::IdHash {

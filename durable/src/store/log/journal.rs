@@ -1,8 +1,11 @@
 //! Loads one run's journal: from the frame that holds its newest events backwards, frame by frame, each of which says where
-//! the one before it stands. A gap is an error, never a shorter journal; every frame is checked anew.
+//! the one before it stands. A gap is an error, never a shorter journal; every frame is checked when it is read, and only
+//! whole ones are kept for the next journal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::cache::{self, Checked, Found, FrameCache};
 use super::error::LoadError;
 use super::files::{Folder, Handle};
 use crate::codec::event;
@@ -23,20 +26,22 @@ pub type JournalEvent = (EventNo, Timestamp, Event);
 /// Reads frames by their places.
 pub(super) struct Reader<'a> {
     folder: &'a Folder,
+    frames: &'a FrameCache,
     store: StoreId,
     open: BTreeMap<SegmentNo, Handle>,
 }
 
-/// A section of the run: its head, and its events as they are written.
+/// A section of the run: its head, and where its events begin.
 struct Piece {
     place: Place,
     head: Head,
-    events: Vec<u8>,
+    frame: Arc<Checked>,
+    events_at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(folder: &'a Folder, store: StoreId) -> Reader<'a> {
-        Reader { folder, store, open: BTreeMap::new() }
+    pub(super) fn new(folder: &'a Folder, frames: &'a FrameCache, store: StoreId) -> Reader<'a> {
+        Reader { folder, frames, store, open: BTreeMap::new() }
     }
 
     /// The journal whose newest events stand at `from`, up to event `up_to`, which is not in it; up to the last event in
@@ -50,8 +55,8 @@ impl<'a> Reader<'a> {
         let mut pieces = Vec::new();
         let mut next = Some((from, up_to));
         while let Some((place, end)) = next {
-            let bytes = self.frame(run, place).await?;
-            let mut part = self.pieces(run, place, &bytes, end)?;
+            let frame = self.frame(run, place).await?;
+            let mut part = pieces_of(run, place, &frame, end)?;
             next = before(run, place, &part)?;
             part.reverse();
             pieces.append(&mut part);
@@ -60,8 +65,23 @@ impl<'a> Reader<'a> {
         decode(run, &pieces)
     }
 
-    /// The bytes of the frame at `place`, which is readable.
-    async fn frame(&mut self, run: RunNo, place: Place) -> Result<Vec<u8>, LoadError> {
+    /// The frame at `place`, which is readable.
+    pub(super) async fn frame(&mut self, run: RunNo, place: Place) -> Result<Arc<Checked>, LoadError> {
+        let reading = match self.frames.get(place).await {
+            Found::Frame(frame) => return Ok(frame),
+            Found::ToRead(reading) => reading,
+        };
+        let bytes = self.bytes(run, place).await?;
+        let gist = match frame::decode(&bytes, self.store, place) {
+            Ok(frame) => cache::gist(&frame),
+            Err(_) => return Err(LoadError::unreadable(run, place)),
+        };
+        let checked = Checked::new(bytes, gist).map_err(|error| LoadError::undecodable(run, place, error))?;
+        Ok(reading.keep(checked))
+    }
+
+    /// So many bytes as the frame at `place` says that it has, or a few more.
+    async fn bytes(&mut self, run: RunNo, place: Place) -> Result<Vec<u8>, LoadError> {
         let handle = self.segment(run, place).await?;
         let mut bytes = handle.read(place.offset, FIRST_READ_BYTES).await?;
         let announced = frame::announced(&bytes).ok_or_else(|| LoadError::unreadable(run, place))?;
@@ -73,10 +93,7 @@ impl<'a> Reader<'a> {
             }
             bytes.extend(handle.read(place.offset + bytes.len() as u64, missing).await?);
         }
-        match frame::decode(&bytes, self.store, place) {
-            Ok(_) => Ok(bytes),
-            Err(_) => Err(LoadError::unreadable(run, place)),
-        }
+        Ok(bytes)
     }
 
     async fn segment(&mut self, run: RunNo, place: Place) -> Result<&Handle, LoadError> {
@@ -90,31 +107,25 @@ impl<'a> Reader<'a> {
         }
         Ok(self.open.get(&place.segment).expect("because it was put there"))
     }
+}
 
-    /// The run's sections in a frame, up to event `end`, which must be where they end.
-    fn pieces(&self, run: RunNo, place: Place, bytes: &[u8], end: Option<EventNo>) -> Result<Vec<Piece>, LoadError> {
-        let frame = frame::decode(bytes, self.store, place).map_err(|_| LoadError::unreadable(run, place))?;
-        let rest = &mut &*frame.body;
-        let mut pieces: Vec<Piece> = Vec::new();
-        while !rest.is_empty() {
-            let undecodable = |error| LoadError::undecodable(run, place, error);
-            let head = Head::decode(rest, frame.header.at).map_err(undecodable)?;
-            let events = *rest;
-            head.skip_events(rest).map_err(undecodable)?;
-            if head.run != run || end.is_some_and(|end| head.first >= end) {
-                continue;
-            }
-            if pieces.last().is_some_and(|last| last.end() != head.first) {
-                return Err(LoadError::gap(run, head.first, place));
-            }
-            let events = events.get(..events.len() - rest.len()).unwrap_or_default().to_vec();
-            pieces.push(Piece { place, head, events });
+/// The run's sections in a frame, up to event `end`, which must be where they end.
+fn pieces_of(run: RunNo, place: Place, frame: &Arc<Checked>, end: Option<EventNo>) -> Result<Vec<Piece>, LoadError> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for section in frame.sections(run) {
+        let (head, events_at) = section.map_err(|error| LoadError::undecodable(run, place, error))?;
+        if end.is_some_and(|end| head.first >= end) {
+            continue;
         }
-        match (pieces.last().map(Piece::end), end) {
-            (Some(found), Some(end)) if found == end => Ok(pieces),
-            (Some(_), None) => Ok(pieces),
-            (_, end) => Err(LoadError::gap(run, end.unwrap_or_default(), place)),
+        if pieces.last().is_some_and(|last| last.end() != head.first) {
+            return Err(LoadError::gap(run, head.first, place));
         }
+        pieces.push(Piece { place, head, frame: Arc::clone(frame), events_at });
+    }
+    match (pieces.last().map(Piece::end), end) {
+        (Some(found), Some(end)) if found == end => Ok(pieces),
+        (Some(_), None) => Ok(pieces),
+        (_, end) => Err(LoadError::gap(run, end.unwrap_or_default(), place)),
     }
 }
 
@@ -141,7 +152,7 @@ fn decode(run: RunNo, pieces: &[Piece]) -> Result<Vec<JournalEvent>, LoadError> 
     let mut names = Names::new();
     let mut journal = Vec::new();
     for piece in pieces {
-        let bytes = &mut &*piece.events;
+        let bytes = &mut piece.frame.from(piece.events_at);
         let numbers = piece.head.first.0..piece.end().0;
         for no in numbers.map(EventNo) {
             let event = event::decode(bytes, piece.head.at, &mut names);

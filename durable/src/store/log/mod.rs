@@ -3,10 +3,12 @@
 //! [`open`] recovers what earlier opens wrote. The log knows where journals are and never what their events mean.
 
 mod batch;
+mod cache;
 mod chain;
 mod checkpoint;
 mod closed;
 mod damage;
+mod ends;
 mod error;
 mod files;
 mod find;
@@ -18,6 +20,7 @@ mod open;
 mod place;
 mod queue;
 mod read_only;
+mod rebuild;
 mod recover;
 mod reserve;
 mod runs;
@@ -33,7 +36,7 @@ use std::sync::Arc;
 pub use error::{AppendError, DiskFault, Holder, LoadError, OpenError, Rot, RotKind, StoreError};
 pub use find::ClosedRun;
 pub use journal::JournalEvent;
-pub use open::{Options, open};
+pub use open::{IndexAt, Options, open};
 pub use place::SegmentSizes;
 pub use queue::GROUP_BYTES_MAX;
 pub use read_only::{ReadOnly, open_read_only};
@@ -46,6 +49,9 @@ use crate::kernel::event::{Group, Text};
 use crate::kernel::id::{Position, RunNo, Timestamp};
 use crate::kernel::tables::Tables;
 use crate::seams::Clock;
+use crate::store::index::Index;
+use cache::FrameCache;
+use closed::Known;
 use files::Folder;
 use find::Search;
 use journal::Reader;
@@ -69,6 +75,8 @@ pub struct Recovered {
 pub struct Log {
     shared: Arc<Shared>,
     folder: Arc<Folder>,
+    frames: Arc<FrameCache>,
+    index: Index,
     store: StoreId,
     clock: Arc<dyn Clock>,
 }
@@ -113,7 +121,7 @@ impl Log {
             let (cell, lsn, next) = tail.ok_or(LoadError::NotOpen { run })?;
             log.shared.written(lsn).await?;
             let place = cell.get().expect("because a batch has its place before it is written");
-            Reader::new(&log.folder, log.store).journal(run, *place, Some(next)).await
+            Reader::new(&log.folder, &log.frames, log.store).journal(run, *place, Some(next)).await
         }
     }
 
@@ -122,7 +130,7 @@ impl Log {
     /// # Errors
     /// As [`Log::load`].
     pub async fn load_at(&self, place: Place, run: RunNo) -> Result<Vec<JournalEvent>, LoadError> {
-        Reader::new(&self.folder, self.store).journal(run, place, None).await
+        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, None).await
     }
 
     /// The newest closed run of a workflow id, checked against the log. Waits until its end is durable: whoever asks is told of it.
@@ -130,21 +138,35 @@ impl Log {
     /// # Errors
     /// As [`Log::load`].
     pub async fn find_closed(&self, namespace: &Text, id: &Text) -> Result<Option<ClosedRun>, LoadError> {
-        let search = Search { folder: &self.folder, store: self.store, namespace, id };
+        let search = Search { folder: &self.folder, frames: &self.frames, store: self.store, namespace, id };
         let hash = search.hash();
         let ends_in = self.shared.queue().ends_in_filling(&hash);
         if let Some(lsn) = ends_in {
             self.shared.synced(lsn).await?;
         }
-        let known = self.shared.queue().closed.get(&hash);
-        if let closed::Known::At(row) = known {
+        // The index is asked last: a row is there before it leaves the queue.
+        let (known, pending) = self.shared.queue().closed(&hash);
+        let Known::Perhaps(newest) = known else { return Ok(None) };
+        if let Some(row) = pending {
             self.shared.synced(row.lsn).await?;
         }
-        let (run, row) = search.find(known).await?;
-        if let Some(row) = row {
-            self.shared.queue().closed.learn(hash, row);
+        let row = pending.or_else(|| self.index.get(hash).map(Into::into));
+        if let Some(row) = row
+            && let Some(run) = search.at(row, newest).await
+        {
+            return Ok(Some(run));
         }
+        let (run, rows) = search.everywhere().await?;
+        self.learn(hash, &rows);
         Ok(run)
+    }
+
+    /// The whole log was read for one id. With sled, the others' rows are there or will be; without, they are kept in memory
+    /// as far as there is room.
+    fn learn(&self, hash: runs::IdHash, rows: &find::Rows) {
+        let is_complete = self.index.is_serving();
+        let learnt = rows.iter().rev().filter(|(id, _)| !is_complete || *id == hash);
+        self.index.put(learnt.map(|(id, closed)| (*id, closed.row())));
     }
 
     /// Whether a closed run may have this id; never false if one has.
@@ -152,7 +174,7 @@ impl Log {
     pub fn may_be_closed(&self, namespace: &Text, id: &Text) -> bool {
         let hash = runs::id_hash(self.store, namespace, id);
         let queue = self.shared.queue();
-        queue.ends_in_filling(&hash).is_some() || queue.closed.get(&hash) != closed::Known::Never
+        queue.ends_in_filling(&hash).is_some() || queue.closed(&hash).0 != Known::Never
     }
 
     /// Appends a checkpoint. `tables` are the tables after exactly what was appended so far. It takes no position: positions count the

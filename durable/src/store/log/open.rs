@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cache::FrameCache;
 use super::chain::{LastFrame, Read};
 use super::damage;
 use super::error::{OpenError, StoreError};
@@ -14,8 +15,8 @@ use super::identity;
 use super::lock::{self, Lock, Newest};
 use super::place::{Layout, SegmentSizes};
 use super::queue::{Begin, Queue};
+use super::rebuild::Rebuild;
 use super::recover::{self, Folded};
-use super::runs::Tail;
 use super::shared::{Listener, Shared};
 use super::spare::{self, Author, Spare};
 use super::writer::{Alive, Writer};
@@ -24,6 +25,7 @@ use crate::codec::frame::{self, Header, Lsn, Place, SegmentNo, StoreId};
 use crate::codec::segment::{self, FIRST_FRAME};
 use crate::seams::Seams;
 use crate::store::disk::Disk;
+use crate::store::index::Index;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -38,10 +40,27 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// How much log there is at least between two checkpoints.
     pub checkpoint_bytes_min: u64,
+    /// How many bytes of frames that were read are kept for the next journal.
+    pub frame_cache_bytes: usize,
+    /// Where the index of closed runs lives.
+    pub index: IndexAt,
 }
 
+/// Where the index of closed runs lives. It is a cache: whatever becomes of it, every answer stays the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexAt {
+    /// In memory: it begins empty.
+    Memory,
+    /// In this folder, which is made, and removed when it is in doubt.
+    Folder(PathBuf),
+}
+
+/// The default of [`Options::frame_cache_bytes`].
+pub(super) const FRAME_CACHE_BYTES: usize = 64 << 20;
+
 impl Options {
-    /// The defaults: segments of 256 KiB to 64 MiB, 1 MiB in reserve, 64 MiB between checkpoints.
+    /// The defaults: segments of 256 KiB to 64 MiB, 1 MiB in reserve, 64 MiB between checkpoints, 64 MiB of frames kept, the index in
+    /// memory.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, listener: Listener) -> Options {
         Options {
@@ -50,6 +69,8 @@ impl Options {
             segments: SegmentSizes::default(),
             reserve_bytes: 1 << 20,
             checkpoint_bytes_min: 64 << 20,
+            frame_cache_bytes: FRAME_CACHE_BYTES,
+            index: IndexAt::Memory,
         }
     }
 }
@@ -186,8 +207,19 @@ impl Opening {
         Ok(made)
     }
 
+    fn open_index(&self, folded: &Folded) -> Index {
+        let index = match &self.options.index {
+            IndexAt::Memory => Index::in_memory(),
+            IndexAt::Folder(path) => Index::open(path),
+        };
+        index.put(folded.fold.rows.iter().map(|((id, _), closed)| (*id, closed.row())));
+        index
+    }
+
     fn finish(self, lock: Lock, taken: Taken) -> (Log, Writer, Recovered) {
         let Taken { folded, author, segment, last } = taken;
+        let index = self.open_index(&folded);
+        let expected = folded.fold.closed.rows();
         let sizes = self.options.segments;
         let queue = Queue::new(Begin {
             store: self.store,
@@ -210,12 +242,20 @@ impl Opening {
         let log = Log {
             shared: Arc::clone(&shared),
             folder: Arc::clone(&self.folder),
+            frames: Arc::new(FrameCache::new(self.options.frame_cache_bytes)),
+            index: index.clone(),
             store: self.store,
             clock: Arc::clone(&self.seams.clock),
         };
+        if let IndexAt::Folder(_) = self.options.index {
+            let (shared, folder) = (Arc::clone(&shared), Arc::clone(&self.folder));
+            let rebuild = Rebuild { index: index.clone(), shared, folder, store: self.store, expected, last: last.lsn };
+            self.seams.spawn.blocking("durable-index-check", Box::pin(rebuild.run()));
+        }
         let writer = Writer {
             alive: Alive(Arc::clone(&shared)),
             shared,
+            index,
             folder: self.folder,
             seams: self.seams,
             author,
@@ -234,12 +274,7 @@ impl Opening {
 
 /// What ends in the last frame ends in its copy from now on: the original may never have reached the disk.
 fn move_tails(folded: &mut Folded, read: &Read, copy: Place) {
-    let Some(last) = read.last else { return };
-    for run in folded.fold.runs.values_mut() {
-        match run.tail {
-            Tail::At(place, lsn) if place == last.place => run.tail = Tail::At(copy, lsn),
-            Tail::At(..) | Tail::Filling { .. } | Tail::None => {}
-        }
+    if let Some(last) = read.last {
+        folded.fold.moved(last.place, copy);
     }
-    folded.fold.closed.moved(last.place, copy);
 }

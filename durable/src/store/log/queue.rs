@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use super::batch::{Batch, Filling};
 use super::checkpoint;
-use super::closed::{Closed, ClosedPlace};
+use super::closed::{Closed, ClosedPlace, Known};
 use super::error::{AppendError, StoreError};
 use super::place::Layout;
 use super::runs::{self, Run, Runs, Tail};
@@ -64,7 +64,9 @@ pub(super) struct Queue {
     /// The newest frame that is durable.
     pub(super) synced: Lsn,
     pub(super) runs: Runs,
-    pub(super) closed: Closed,
+    closed: Closed,
+    /// The runs that closed and that the index does not know yet: their frames are not durable.
+    pending: BTreeMap<runs::IdHash, ClosedPlace>,
     /// Whether the newest frame has no section: then a reader elsewhere sees all there is.
     is_idle: bool,
     bytes_since_checkpoint: u64,
@@ -111,6 +113,7 @@ impl Queue {
             synced: begin.last,
             runs: begin.runs,
             closed: begin.closed,
+            pending: BTreeMap::new(),
             is_idle: begin.is_idle,
             bytes_since_checkpoint: begin.bytes_since_checkpoint,
             checkpoint_bytes: begin.checkpoint_bytes,
@@ -234,16 +237,17 @@ impl Queue {
         let mut filling = std::mem::replace(&mut self.filling, next);
         let lsn = filling.lsn;
         let touched = std::mem::take(&mut filling.touched);
-        let ended = std::mem::take(&mut filling.ended);
         let batch = filling.close(&mut self.layout);
         for run in touched {
             if let Some(run) = self.runs.get_mut(&run) {
                 run.tail = Tail::At(batch.place(), lsn);
             }
         }
-        for (id, run) in ended {
-            self.runs.remove(&run);
-            self.closed.put(id, ClosedPlace { run, place: batch.place(), lsn });
+        for (id, run) in &batch.ended {
+            self.runs.remove(run);
+            let closed = ClosedPlace { run: *run, place: batch.place(), lsn, crc: None };
+            self.closed.put(*id, &closed);
+            self.pending.insert(*id, closed);
         }
         self.bytes_since_checkpoint += crate::codec::frame::stride(batch.bytes.len());
         self.closed_batches.push_back(batch);
@@ -276,7 +280,7 @@ impl Queue {
         self.refuse()?;
         self.check_tables(tables)?;
         self.close_batch_if_any();
-        let content = checkpoint::encode(tables, &self.runs, self.closed.filter());
+        let content = checkpoint::encode(tables, &self.runs, &self.closed);
         let parts: Vec<_> = content.chunks(checkpoint::PART_BYTES_MAX).collect();
         let of = u32::try_from(parts.len()).expect("because tables of 4 PiB do not fit into memory");
         for (part, tables) in (0..of).zip(parts) {
@@ -396,6 +400,20 @@ impl Queue {
     pub(super) fn released(&mut self) {
         self.is_released = true;
         self.wake_all();
+    }
+
+    /// What is known of closed runs of an id, and the place of one that the index may not know yet.
+    pub(super) fn closed(&self, id: &runs::IdHash) -> (Known, Option<ClosedPlace>) {
+        (self.closed.known(id), self.pending.get(id).copied())
+    }
+
+    /// The index has the rows of these runs.
+    pub(super) fn indexed(&mut self, ended: &[(runs::IdHash, RunNo)]) {
+        for (id, run) in ended {
+            if self.pending.get(id).is_some_and(|closed| closed.run == *run) {
+                self.pending.remove(id);
+            }
+        }
     }
 
     /// Whether the batch that fills holds the end of a run of this id; gives its number.

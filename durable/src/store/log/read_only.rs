@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cache::FrameCache;
+use super::closed::Known;
 use super::damage;
 use super::error::{LoadError, OpenError, Rot};
 use super::files::Folder;
@@ -12,6 +14,7 @@ use super::find::{ClosedRun, Search};
 use super::fold::{Fold, Gaps};
 use super::identity;
 use super::journal::{JournalEvent, Reader};
+use super::open::FRAME_CACHE_BYTES;
 use super::recover;
 use crate::codec::frame::{Place, SegmentNo, StoreId};
 use crate::kernel::event::Text;
@@ -26,6 +29,7 @@ const LISTINGS: usize = 3;
 #[derive(Debug)]
 pub struct ReadOnly {
     folder: Folder,
+    frames: FrameCache,
     store: StoreId,
     fold: Fold,
     rot: Vec<Rot>,
@@ -54,7 +58,8 @@ pub async fn open_read_only(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Res
     if !rot.is_empty() {
         broken.extend(damage::runs_concerned(&folder, store, &segments, &rot).await?);
     }
-    Ok(ReadOnly { folder, store, fold, rot, broken })
+    let frames = FrameCache::new(FRAME_CACHE_BYTES);
+    Ok(ReadOnly { folder, frames, store, fold, rot, broken })
 }
 
 struct Seen {
@@ -120,7 +125,7 @@ impl ReadOnly {
         if self.broken.contains(&run) {
             return Err(LoadError::gap(run, slot.next, place));
         }
-        Reader::new(&self.folder, self.store).journal(run, place, Some(slot.next)).await
+        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, Some(slot.next)).await
     }
 
     /// A run's whole journal up to the frame at `place`, as for a closed run.
@@ -128,7 +133,7 @@ impl ReadOnly {
     /// # Errors
     /// As [`ReadOnly::load`].
     pub async fn load_at(&self, place: Place, run: RunNo) -> Result<Vec<JournalEvent>, LoadError> {
-        Reader::new(&self.folder, self.store).journal(run, place, None).await
+        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, None).await
     }
 
     /// The newest closed run of a workflow id.
@@ -136,8 +141,14 @@ impl ReadOnly {
     /// # Errors
     /// As [`ReadOnly::load`].
     pub async fn find_closed(&self, namespace: &Text, id: &Text) -> Result<Option<ClosedRun>, LoadError> {
-        let search = Search { folder: &self.folder, store: self.store, namespace, id };
-        let known = self.fold.closed.get(&search.hash());
-        Ok(search.find(known).await?.0)
+        let search = Search { folder: &self.folder, frames: &self.frames, store: self.store, namespace, id };
+        let hash = search.hash();
+        let Known::Perhaps(newest) = self.fold.closed.known(&hash) else { return Ok(None) };
+        if let Some(row) = self.fold.newest(hash)
+            && let Some(run) = search.at(row, newest).await
+        {
+            return Ok(Some(run));
+        }
+        Ok(search.everywhere().await?.0)
     }
 }

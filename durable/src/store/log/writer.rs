@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::batch::Batch;
+use super::closed::ClosedPlace;
 use super::error::StoreError;
 use super::files::Folder;
 use super::lock::Lock;
@@ -15,11 +16,13 @@ use super::shared::{Report, Shared};
 use super::spare::{self, Ahead, Author, Spare};
 use crate::codec::frame::{self, Header, Lsn, StoreId};
 use crate::seams::Seams;
+use crate::store::index::Index;
 
 /// Writes the log. The shell runs it on a thread of its own; the store stands still when it is dropped.
 #[derive(Debug)]
 pub struct Writer {
     pub(super) shared: Arc<Shared>,
+    pub(super) index: Index,
     pub(super) folder: Arc<Folder>,
     pub(super) seams: Seams,
     pub(super) author: Author,
@@ -76,7 +79,19 @@ impl Writer {
         self.lock.check().await?;
         self.chain = crc.expect("because a batch is far below 4 GiB");
         self.shared.durable(&batch);
+        self.index_ended(&batch);
         Ok(Done::Durable)
+    }
+
+    /// Hands the closed runs of a durable frame, whose CRC is that of the chain now, to the index.
+    fn index_ended(&self, batch: &Batch) {
+        if batch.ended.is_empty() {
+            return;
+        }
+        let (place, lsn, crc) = (batch.place(), batch.lsn, Some(self.chain));
+        let row = |run| ClosedPlace { run, place, lsn, crc }.row();
+        self.index.put(batch.ended.iter().map(|(id, run)| (*id, row(*run))));
+        self.shared.queue().indexed(&batch.ended);
     }
 
     /// Goes over to the segment of the next number, which is the batch's.
@@ -102,6 +117,8 @@ impl Writer {
             spare::discard(&self.folder, spare).await;
         }
         self.segment.handle.close().await;
+        // Before the lock is free: the next open finds the folder closed.
+        self.index.close();
         self.lock.release().await;
         self.alive.end();
     }

@@ -1,0 +1,94 @@
+//! Loading the journals of many runs whose sections share frames: how often the disk is read for it.
+
+use std::sync::Arc;
+
+use durable::kernel::id::RunNo;
+use durable_testkit::{Op, SimDisk};
+
+use crate::log_fixture::*;
+
+const RUNS: u64 = 200;
+const FRAMES: u64 = 10;
+
+/// Every frame holds a section of every run.
+fn shared_frames() -> SimDisk {
+    let disk = SimDisk::new();
+    let node = Node::open(&disk);
+    node.write([group((1..=RUNS).map(start))]);
+    node.write((1..FRAMES).map(|no| group((1..=RUNS).map(|run| signal(run, no, run * 100 + no, 200)))));
+    node.die();
+    disk
+}
+
+fn open_keeping(disk: &SimDisk, frame_cache_bytes: usize) -> Node {
+    let reports = Arc::default();
+    let options = durable::store::log::Options { frame_cache_bytes, ..options(&reports) };
+    Process::new(disk).open_with(options, reports).unwrap().unwrap()
+}
+
+/// How many times, and how many bytes, are read while `act` runs.
+fn reads(disk: &SimDisk, act: impl FnOnce()) -> (usize, usize) {
+    let before = disk.trace().len();
+    act();
+    let trace = disk.trace();
+    let lens = trace.iter().skip(before).filter_map(|line| match line.op {
+        Op::Read { len, .. } => Some(len),
+        _ => None,
+    });
+    lens.fold((0, 0), |(times, bytes), len| (times + 1, bytes + len))
+}
+
+fn load_all(node: &Node) {
+    for run in 1..=RUNS {
+        assert_eq!(node.numbers(run), (1..FRAMES).map(|no| run * 100 + no).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_frame_that_many_runs_share_is_read_once() {
+    let disk = shared_frames();
+    let log_bytes: usize = segments(&disk).iter().map(|n| disk.read_file(segment_path(*n)).unwrap().len()).sum();
+    let node = open_keeping(&disk, 64 << 20);
+    let (times, bytes) = reads(&disk, || load_all(&node));
+    assert!(times <= 2 * FRAMES as usize, "{times} reads");
+    assert!(bytes <= 2 * log_bytes, "{bytes} bytes of {log_bytes}");
+    assert_eq!(reads(&disk, || load_all(&node)), (0, 0), "and not again");
+}
+
+#[test]
+fn loads_at_the_same_time_read_a_frame_once() {
+    let disk = shared_frames();
+    let node = open_keeping(&disk, 64 << 20);
+    let (times, _) = reads(&disk, || {
+        let loads = (1..=RUNS).map(|run| node.log.load(RunNo(run)));
+        let loaded = node.process.run(futures::future::join_all(loads)).unwrap();
+        assert!(loaded.iter().all(|journal| journal.as_ref().unwrap().len() == FRAMES as usize));
+    });
+    assert!(times <= 2 * FRAMES as usize, "{times} reads");
+}
+
+#[test]
+fn without_room_every_load_reads_and_finds_the_same() {
+    let disk = shared_frames();
+    let node = open_keeping(&disk, 0);
+    let (times, _) = reads(&disk, || load_all(&node));
+    assert!(times >= (RUNS * FRAMES) as usize, "{times} reads");
+}
+
+#[test]
+fn a_frame_that_was_spoilt_is_not_kept_and_one_that_was_kept_is_still_whole() {
+    let disk = shared_frames();
+    let node = open_keeping(&disk, 64 << 20);
+    let place = durable::codec::frame::Place { segment: durable::codec::frame::SegmentNo(1), offset: 4096 };
+    assert_eq!(disk.flip_bit(segment_path(1), place.offset + 60, 1).ok(), Some(()));
+    // The first frame is empty: every store begins with one. The second one is spoilt too.
+    let found = disk.flip_bit(segment_path(2), place.offset + 100, 1);
+    assert!(found.is_ok());
+    let failed = |run| node.process.run(node.log.load(RunNo(run))).unwrap().is_err();
+    assert!(failed(1) && failed(2), "what is not whole is found out each time");
+    disk.flip_bit(segment_path(2), place.offset + 100, 1).unwrap();
+    disk.flip_bit(segment_path(1), place.offset + 60, 1).unwrap();
+    load_all(&node);
+    disk.flip_bit(segment_path(2), place.offset + 100, 1).unwrap();
+    load_all(&node);
+}
