@@ -38,7 +38,8 @@ pub fn activity(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a workflow of an `async fn`.
 ///
 /// The function then returns a call: started by a runtime it is a run, awaited in a workflow it is a child. Arguments
-/// are owned and are recorded as a map by parameter name: a new one needs `Option` or `#[serde(default)]`. In the body
+/// are owned and are recorded as a map by parameter name: a new one needs `Option` or `#[serde(default)]`, and one that
+/// is renamed, if only to `_name`, is another one to the runs that are open. In the body
 /// the names `select!`, `join!` and `try_join!` are the library's, which poll in the order that is written.
 ///
 /// Options, separated by commas:

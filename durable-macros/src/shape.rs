@@ -119,8 +119,14 @@ fn returned(kind: Kind, function: &Function, problems: &mut Problems) {
     }
 }
 
+/// What is said of a state where a workflow takes one.
+const NO_STATE: &str = "a workflow takes no state, which no journal holds: take it in an activity";
+
 fn parameter(kind: Kind, argument: &mut PatType, problems: &mut Problems) -> Option<Parameter> {
     if let Some(state) = state(argument) {
+        if kind == Kind::Workflow {
+            problems.add(argument, NO_STATE);
+        }
         return Some(Parameter::State(Box::new(state)));
     }
     let attributes = take_serde(&mut argument.attrs);
@@ -152,7 +158,10 @@ fn name(kind: Kind, argument: &PatType, problems: &mut Problems) -> Option<Ident
         Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => {
             if state_type(&argument.ty).is_some() {
                 let name = &pattern.ident;
-                problems.add(argument, format!("a state is taken as `State({name}): State<..>`"));
+                match kind {
+                    Kind::Activity => problems.add(argument, format!("a state is taken as `State({name}): State<..>`")),
+                    Kind::Workflow => problems.add(argument, NO_STATE),
+                }
             }
             Some(pattern.ident.clone())
         }

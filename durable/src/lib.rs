@@ -40,6 +40,7 @@ pub use self::{
     error::{CallError, Error, Failure, Result, RetryHint, Retryable, RunError, Undone, fatal},
     kernel::command::Inputs,
     kernel::event::{ClosePolicy, Which},
+    kernel::id::RunId,
     kernel::retry::{self, RetryPolicy},
     payload::PayloadCodec,
     registry::{Item, Items, Registry, RegistryFault, WorkflowFn},

@@ -519,7 +519,9 @@ impl Machine {
             return Err(Fault::Refused(text.into()));
         }
         if !self.children.insert(id.clone()) {
-            return Err(Fault::Refused(format!("it starts two children under the one id `{id}`").into()));
+            return Err(Fault::Refused(
+                format!("it starts two children under the one id `{id}`: give each another one by `.id(..)`").into(),
+            ));
         }
         Ok(ChildScheduled {
             seq,

@@ -126,10 +126,7 @@ impl fmt::Display for Mismatch {
             writeln!(f, "  around it             {}", around.join("   "))?;
         }
         writeln!(f, "  likely cause          {}", self.cause())?;
-        writeln!(
-            f,
-            "  way out               finish the open runs on the build that recorded them, or bring the old order back"
-        )?;
+        writeln!(f, "  way out               {}", self.way_out())?;
         write!(f, "  the run is parked and nothing was lost; it goes on with a fitting binary [E0201]")
     }
 }
@@ -154,8 +151,20 @@ impl Mismatch {
         }
     }
 
+    fn same_build(&self) -> bool {
+        self.recorded_build == self.build
+    }
+
+    fn way_out(&self) -> &'static str {
+        if self.same_build() {
+            return "put what it reads into an activity or a step, or take `durable::now`, `durable::random`, a `BTreeMap`; a run \
+                    that fits in no build is ended by `Run::terminate`";
+        }
+        "finish the open runs on the build that recorded them, or bring the old order back"
+    }
+
     fn cause(&self) -> &'static str {
-        if self.recorded_build == self.build {
+        if self.same_build() {
             return "the code reads something that no journal holds: a clock, a random number, the order of a hash map, \
                     an unbiased `select!` (use the one of `durable::prelude`, or `biased;`)";
         }

@@ -275,9 +275,9 @@ fn two_children_under_one_id_are_refused() {
         &expect![[r#"
             > start twins
               twins.0 RunStarted twins{}
-              twins.1 RunBlocked in b1: it starts two children under the one id `twins/twin` [E0207]
+              twins.1 RunBlocked in b1: it starts two children under the one id `twins/twin`: give each another one by `.id(..)` [E0207]
             < start twins: started
-              ! it starts two children under the one id `twins/twin` [E0207]
+              ! it starts two children under the one id `twins/twin`: give each another one by `.id(..)` [E0207]
         "#]],
     );
 }

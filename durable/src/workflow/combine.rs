@@ -6,6 +6,23 @@
 ///
 /// # Cancellation
 /// The other branches are dropped.
+///
+/// # Examples
+/// ```
+/// # use durable::prelude::*;
+/// # const APPROVAL: Signal<bool> = Signal::new("approval");
+/// #[workflow]
+/// async fn approved(wait: Duration) -> durable::Result<bool> {
+///     Ok(select! {
+///         yes = APPROVAL.recv() => yes,
+///         () = durable::sleep(wait) => false,
+///     })
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert!(!approved(Duration::from_millis(1)).run_direct().await.unwrap());
+/// # }
+/// ```
 #[macro_export]
 macro_rules! select {
     (biased; $($branches:tt)*) => { $crate::__private::tokio::select! { biased; $($branches)* } };

@@ -337,8 +337,8 @@ impl Pending {
         let (what, built) = (&self.what, self.built);
         let Some(current) = current() else {
             let instead = if self.run.as_ref().is_some_and(|(run, _)| run.lock().open != Gate::Open) {
-                "it is awaited in a `Drop`, or in a task that outlived its run: a destructor may touch memory only; clean up in \
-                 the workflow's body"
+                "it is awaited in a spawned task, or in a `Drop`: branch with `durable::spawn` instead of a task; a destructor may \
+                 touch memory only, clean up in the workflow's body"
             } else if crate::activity::try_info().is_some() {
                 "it is awaited in an activity: call another activity from the workflow, or run its body here with `run_direct()`"
             } else {

@@ -56,6 +56,12 @@ pub trait Activity: Definition<Kind = ActivityKind> {
 }
 
 /// A workflow's definition.
+#[diagnostic::on_unimplemented(
+    message = "this is not the call of a workflow",
+    label = "not a workflow's call",
+    note = "a run is started of a function that is marked with `#[durable::workflow]`; an activity is called in one, or tried \
+            out by `run_direct()`"
+)]
 pub trait Workflow: Definition<Kind = WorkflowKind> {
     /// The attribute's options.
     fn options() -> WorkflowOptions;
@@ -75,7 +81,7 @@ pub enum BodyEnd {
         /// Its text, for operators.
         text: Text,
     },
-    /// A result that cannot be recorded: the run is parked.
+    /// A result that cannot be recorded: the run is blocked.
     Unrecorded(String),
 }
 

@@ -61,6 +61,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<R, const MODE: u8> Workflow for Refused<R, WorkflowKind, MODE>
 where
     R: Returned<MODE> + 'static,

@@ -29,6 +29,17 @@ use crate::payload;
 ///     let approval = APPROVAL.recv().await;
 ///     if approval.yes { Ok(page) } else { Err("not approved".to_owned()) }
 /// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let rt = durable::Runtime::builder(dir.path()).register((publish,)).open().await?;
+/// let run = rt.start(publish("about".to_owned())).id("about").await?;
+/// run.signal(APPROVAL, Approval { yes: true }).await?;
+/// assert_eq!(run.result().await?, "about");
+/// # rt.shutdown().await?;
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct Signal<T> {
@@ -65,7 +76,7 @@ impl<T: Serialize + DeserializeOwned> Signal<T> {
     /// When it is awaited outside a workflow run.
     ///
     /// # Journal
-    /// Records that the run waits, and that it took a value. A value that does not decode as `T` parks the run.
+    /// Records that the run waits, and that it took a value. A value that does not decode as `T` blocks the run.
     ///
     /// # Cancellation
     /// A receive that is dropped before it returned takes nothing.

@@ -21,7 +21,7 @@ pub struct JoinHandle<T> {
 /// returns.
 ///
 /// # Panics
-/// Outside a workflow run. A panic in the branch parks the run, like one in the body.
+/// Outside a workflow run. A panic in the branch blocks the run, like one in the body.
 ///
 /// # Journal
 /// Records nothing of itself; what the branch calls is recorded as everywhere.

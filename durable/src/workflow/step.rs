@@ -51,6 +51,22 @@ where
 ///
 /// # Journal
 /// The name, the input's digests, the result.
+///
+/// # Examples
+/// ```
+/// # use durable::prelude::*;
+/// #[workflow]
+/// async fn words(text: String) -> durable::Result<usize> {
+///     let count = durable::step_with("count", text, |text| async move {
+///         Ok::<_, String>(text.split_whitespace().count())
+///     });
+///     Ok(count.await?)
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert_eq!(words("as it is".to_owned()).run_direct().await.unwrap(), 3);
+/// # }
+/// ```
 #[track_caller]
 pub fn step_with<I, F, Fut, M>(
     name: impl Into<String>,
