@@ -3,6 +3,7 @@
 //!
 //! `probe STORE [LEDGER]` says `open PID` when the store is open. Then each line of input is one of
 //! - `start ID chain STEPS`, `start ID gate`: says `started ID`, or `refused ID: WHY`;
+//! - `begin ID ..`: the same, but the next line does not wait for the answer;
 //! - `watch ID chain`, `watch ID gate`: says `ended ID VALUE`, `failed ID: WHY`, `store ID: WHY` or `unknown ID: WHY`, in its time;
 //! - `signal ID VALUE`, to a gate: says `signalled ID`, or `refused ID: WHY`;
 //! - `describe ID chain`: says `described ID STATUS`, or `refused ID: WHY`;
@@ -105,6 +106,7 @@ async fn serve(store: PathBuf, ledger: Ledger) -> ExitCode {
         let words: Vec<&str> = line.split_whitespace().collect();
         match *words.as_slice() {
             ["start", id, workflow, ref rest @ ..] => ledger.say(&start(&runtime, id, workflow, rest).await),
+            ["begin", ..] => begin(&runtime, &line, &ledger),
             ["watch", id, workflow] => watch(&runtime, id, workflow, &ledger).await,
             ["signal", id, value] => ledger.say(&signal(&runtime, id, value).await),
             ["describe", id, workflow] => ledger.say(&describe(&runtime, id, workflow).await),
@@ -139,6 +141,15 @@ async fn start(runtime: &Runtime, id: &str, workflow: &str, rest: &[&str]) -> St
         _ => return format!("refused {id}: there is no such workflow"),
     };
     answer("started", id, started)
+}
+
+fn begin(runtime: &Runtime, line: &str, ledger: &Ledger) {
+    let (runtime, line, ledger) = (runtime.clone(), line.to_owned(), ledger.clone());
+    tokio::spawn(async move {
+        if let ["begin", id, workflow, ref rest @ ..] = *line.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ledger.say(&start(&runtime, id, workflow, rest).await);
+        }
+    });
 }
 
 async fn find(runtime: &Runtime, id: &str, workflow: &str) -> Result<Run<String, Failure>, durable::LookupError> {

@@ -454,9 +454,12 @@ class Store:
 def checkpoint(store, raw, here, ended):
     """Reads a checkpoint and holds it against the journals as they were before its part 0."""
     b = Bytes(raw)
-    if b.uint(1) != 1:
+    if b.uint(1) != 2:
         raise Broken("a checkpoint of another version")
     layers = filter_layers(Bytes(b.take(b.leb())))
+    b.leb(), b.uint(8)  # what the index holds
+    for _ in range(b.leb()):  # the newest runs of ids that are used again
+        b.take(16), b.leb()
     open_runs, wrong = {}, []
     for _ in range(b.leb()):
         run, place = b.leb(), (b.leb(), b.leb() * 8)
@@ -521,7 +524,7 @@ def tables_of(b):
 
 def filter_layers(b):
     counts = [b.uint(8) for _ in range(b.uint(1))]
-    layers = [b.take(1024 * 2**level * (12 + level) // 8) for level in range(len(counts))]
+    layers = [b.take(1024 * 2**level * (24 + level) // 8) for level in range(len(counts))]
     if b.left():
         raise Broken("bytes follow the filter")
     return layers
@@ -529,7 +532,7 @@ def filter_layers(b):
 
 def layer_holds(level, words, hashed):
     low, high, bits = *struct.unpack("<QQ", hashed), len(words) * 8
-    places = ((low + i * (high | 1)) % (1 << 64) % bits for i in range((12 + level) * 693 // 1000))
+    places = ((low + i * (high | 1)) % (1 << 64) % bits for i in range((24 + level) * 693 // 1000))
     return all(words[place // 8] >> place % 8 & 1 for place in places)
 
 

@@ -87,3 +87,19 @@ async fn a_run_goes_on_after_its_runtime_was_dropped() {
         rt.shutdown().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn two_starts_at_once_are_one_run_though_it_ends_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let rt = Runtime::builder(dir.path()).register((at_once,)).open().await.unwrap();
+    for id in ["a", "b", "c"] {
+        let (first, second) = join!(rt.start(at_once()).id(id).into_future(), rt.start(at_once()).id(id).into_future());
+        assert_eq!(first.unwrap().run_id(), second.unwrap().run_id());
+    }
+    rt.shutdown().await.unwrap();
+}
+
+#[workflow]
+async fn at_once() -> durable::Result<u32> {
+    Ok(1)
+}

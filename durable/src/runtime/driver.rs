@@ -416,6 +416,8 @@ impl Driver {
         if let Some(queue) = self.starting.get_mut(&key) {
             return queue.push(request);
         }
+        // A run that has ended since the log was fed is in no table any more, and not in the log yet.
+        self.feed_log();
         if !self.log.may_be_closed(&key.0, &key.1) {
             return self.start_now(*request);
         }
@@ -426,21 +428,21 @@ impl Driver {
     fn looked_up(&mut self, request: Box<StartRequest>, found: Result<Option<Box<ClosedRun>>, Text>) {
         let key = (request.namespace.clone(), request.id.clone());
         let waiting = self.starting.remove(&key).unwrap_or_default();
-        for request in std::iter::once(request).chain(waiting) {
-            match &found {
-                Ok(None) => self.start_now(*request),
-                Ok(Some(closed)) => {
-                    let answered = match self.compare(&request, closed) {
-                        Ok(fit) => Answered::Closed(closed.clone(), fit),
-                        Err(refused) => Answered::Refused(refused),
-                    };
-                    let _ = request.reply.send(answered);
-                }
-                Err(reason) => {
-                    let _ = request.reply.send(Answered::Refused(Refused::Store(reason.clone())));
-                }
+        match found {
+            Ok(None) => self.start_now(*request),
+            Ok(Some(closed)) => {
+                let answered = match self.compare(&request, &closed) {
+                    Ok(fit) => Answered::Closed(closed, fit),
+                    Err(refused) => Answered::Refused(refused),
+                };
+                let _ = request.reply.send(answered);
+            }
+            Err(reason) => {
+                let _ = request.reply.send(Answered::Refused(Refused::Store(reason)));
             }
         }
+        // The run that was just started may have ended already: each of these looks for itself.
+        waiting.into_iter().for_each(|request| self.start(request));
     }
 
     fn compare(&self, request: &StartRequest, closed: &ClosedRun) -> Result<Fit, Refused> {
@@ -501,6 +503,7 @@ impl Driver {
             }
             return;
         }
+        self.feed_log();
         self.read(Job::Find { namespace, id, reply });
     }
 

@@ -124,7 +124,12 @@ impl Spawn for TokioSpawn {
     }
 
     fn blocking(&self, name: &str, task: Task) {
-        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || block_on(task));
+        // The clock's sleeps are tokio's, on these threads too.
+        let handle = self.handle.clone();
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _inside = handle.enter();
+            block_on(task);
+        });
         if let Err(error) = spawned {
             tracing::error!(%error, name, "a thread could not be started [E0315]");
         }
@@ -151,5 +156,26 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Ready(output) => return output,
             Poll::Pending => std::thread::park(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_may_block_can_wait_for_the_clock() {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        tokio.block_on(async {
+            let clock = SystemClock::new();
+            let (done, waited) = tokio::sync::oneshot::channel();
+            let spawn = TokioSpawn::new(Handle::current());
+            let task = async move {
+                clock.sleep_until(clock.monotonic() + Duration::from_millis(1)).await;
+                done.send(()).unwrap();
+            };
+            spawn.blocking("waits", Box::pin(task));
+            waited.await.expect("because the log's writer waits so for space");
+        });
     }
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, getpid};
 
 use super::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
 
@@ -25,13 +26,20 @@ pub struct RealDisk {
     next: AtomicU64,
     /// What relative paths are relative to, whatever becomes of the process's working directory.
     home: Option<PathBuf>,
+    /// The process that opens files here; a forked child has them too.
+    owner: Pid,
 }
 
 impl RealDisk {
     /// The disk. Relative paths mean what they mean now, also after the process has changed its working directory.
     #[must_use]
     pub fn new() -> RealDisk {
-        RealDisk { open: RwLock::default(), next: AtomicU64::new(1), home: std::env::current_dir().ok() }
+        RealDisk {
+            open: RwLock::default(),
+            next: AtomicU64::new(1),
+            home: std::env::current_dir().ok(),
+            owner: getpid(),
+        }
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {
@@ -47,6 +55,17 @@ impl RealDisk {
     fn fd(&self, number: u64) -> io::Result<Arc<OwnedFd>> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.get(&number).cloned().ok_or_else(|| Errno::BADF.into())
+    }
+
+    /// Closes a file. Its lock goes with it at once, also while a child that is being started has a copy of the descriptor; but a
+    /// forked child must not take it from its parent.
+    fn do_close(&self, file: File) -> io::Result<()> {
+        let fd = self.fd(file.0)?;
+        if getpid() == self.owner {
+            // A file without a lock, or on a file system without locks, has nothing to let go.
+            let _unimportant = fs::flock(&fd, FlockOperation::Unlock);
+        }
+        self.forget(file.0)
     }
 
     fn forget(&self, number: u64) -> io::Result<()> {
@@ -196,7 +215,7 @@ impl Disk for RealDisk {
     }
 
     fn close(&self, file: File) -> Submitted<()> {
-        done(self.forget(file.0))
+        done(self.do_close(file))
     }
 
     fn close_dir(&self, dir: Dir) -> Submitted<()> {
@@ -257,4 +276,39 @@ fn sync(fd: &OwnedFd) -> rustix::io::Result<()> {
 #[cfg(target_vendor = "apple")]
 fn sync(fd: &OwnedFd) -> rustix::io::Result<()> {
     fs::fcntl_fullfsync(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    /// What a real disk answers, which is at once.
+    fn now<T>(submitted: Submitted<T>) -> T {
+        submitted.now_or_never().unwrap().unwrap()
+    }
+
+    /// Locks a file, lets something else keep a copy of its descriptor, and closes it; says whether it can be locked then.
+    fn is_free_after_close(disk: &RealDisk) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = now(disk.open_dir(dir.path().to_owned(), false));
+        let file = now(disk.open_or_create(folder, "LOCK"));
+        assert!(now(disk.try_lock(file)));
+        let _inherited = disk.fd(file.0).unwrap().try_clone().unwrap();
+        now(disk.close(file));
+        let again = now(disk.open_or_create(folder, "LOCK"));
+        now(disk.try_lock(again))
+    }
+
+    #[test]
+    fn a_lock_is_free_when_its_file_is_closed_whoever_inherited_it() {
+        assert!(is_free_after_close(&RealDisk::new()));
+    }
+
+    #[test]
+    fn a_forked_child_does_not_free_the_lock_of_its_parent() {
+        let parent = rustix::process::getppid().unwrap();
+        assert!(!is_free_after_close(&RealDisk { owner: parent, ..RealDisk::new() }));
+    }
 }

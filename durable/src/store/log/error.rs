@@ -20,13 +20,15 @@ pub struct DiskFault {
     pub doing: &'static str,
     /// Which file, or which directory.
     pub file: String,
+    /// Where that file is or was to be, if it was looked up by its name.
+    pub dir: Option<PathBuf>,
     /// What the system said.
     pub error: Arc<io::Error>,
 }
 
 impl DiskFault {
     pub(super) fn new(doing: &'static str, file: impl Into<String>, error: io::Error) -> DiskFault {
-        DiskFault { doing, file: file.into(), error: Arc::new(error) }
+        DiskFault { doing, file: file.into(), dir: None, error: Arc::new(error) }
     }
 
     /// Whether the disk, or the quota, is full.
@@ -34,11 +36,21 @@ impl DiskFault {
     pub fn is_full(&self) -> bool {
         matches!(self.error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
+
+    /// Whether this process may not do that.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self.error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    }
 }
 
 impl fmt::Display for DiskFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.doing, self.file, self.error)
+        write!(f, "{} {}", self.doing, self.file)?;
+        if let Some(dir) = &self.dir {
+            write!(f, " in {}", dir.display())?;
+        }
+        write!(f, ": {}", self.error)
     }
 }
 
@@ -217,6 +229,11 @@ impl fmt::Display for OpenError {
             OpenError::NoSpace(fault) => {
                 write!(f, "there is no space to open the store: {fault}; free some and open it again [E0105]")
             }
+            OpenError::Disk(fault) if fault.is_denied() => write!(
+                f,
+                "the store cannot be opened for writing: {fault}; let this process write there, or open it for reading \
+                 only [E0106]"
+            ),
             OpenError::Disk(fault) => write!(f, "the disk failed: {fault}; mend that and open it again [E0106]"),
             OpenError::Undecodable { file, offset, error } => write!(
                 f,

@@ -159,7 +159,7 @@ impl Folder {
 
     pub(super) async fn list(&self) -> Result<Vec<DirEntry>, DiskFault> {
         let listed = self.disk.list(self.dir).await;
-        let mut entries = listed.map_err(|error| self.fault("listing", &self.path.display().to_string(), error))?;
+        let mut entries = listed.map_err(|error| self.own_fault("listing", error))?;
         entries.sort();
         Ok(entries)
     }
@@ -189,7 +189,7 @@ impl Folder {
 
     pub(super) async fn sync(&self) -> Result<(), DiskFault> {
         let synced = self.disk.sync_dir(self.dir).await;
-        synced.map_err(|error| self.fault("syncing", &self.path.display().to_string(), error))
+        synced.map_err(|error| self.own_fault("syncing", error))
     }
 
     /// The segments that are there, by number.
@@ -207,8 +207,13 @@ impl Folder {
         bytes
     }
 
+    /// A fault with one of its files, which says where: who meets it may have more than one store.
     fn fault(&self, doing: &'static str, file: &str, error: io::Error) -> DiskFault {
-        DiskFault::new(doing, file, error)
+        DiskFault { dir: Some(self.path.clone()), ..DiskFault::new(doing, file, error) }
+    }
+
+    fn own_fault(&self, doing: &'static str, error: io::Error) -> DiskFault {
+        DiskFault::new(doing, self.path.display().to_string(), error)
     }
 }
 

@@ -51,17 +51,18 @@ impl Writer {
     /// Writes what is appended until the log is closed or stopped, or until something fails, which is final.
     pub async fn run(mut self) {
         self.make_ahead();
+        let mut failed = None;
         while let Next::Write(batch) = self.shared.next().await {
             match self.commit(batch).await {
                 Ok(Done::Durable) => {}
                 Ok(Done::Stopped) => break,
                 Err(cause) => {
-                    self.shared.poison(cause);
+                    failed = Some(cause);
                     break;
                 }
             }
         }
-        self.release().await;
+        self.release(failed).await;
     }
 
     async fn commit(&mut self, mut batch: Batch) -> Result<Done, StoreError> {
@@ -110,9 +111,9 @@ impl Writer {
         self.ahead = Some(Ahead::begin(&self.seams, &self.folder, &self.author, next, reserve_bytes));
     }
 
-    async fn release(self) {
+    async fn release(self, failed: Option<StoreError>) {
         // After a failure nothing is removed either: the next open does that.
-        let has_failed = self.shared.queue().fault.is_some();
+        let has_failed = failed.is_some() || self.shared.queue().fault.is_some();
         if let Some(spare) = self.ahead.filter(|_| !has_failed).and_then(Ahead::forget) {
             spare::discard(&self.folder, spare).await;
         }
@@ -120,6 +121,10 @@ impl Writer {
         // Before the lock is free: the next open finds the folder closed.
         self.index.close();
         self.lock.release().await;
+        // Whoever is told of a failure can open the store anew at once.
+        if let Some(cause) = failed {
+            self.shared.poison(cause);
+        }
         self.alive.end();
     }
 }
