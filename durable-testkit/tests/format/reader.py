@@ -340,7 +340,7 @@ class Log:
                 del table[lsn]
         if not connects:
             self.oldest = frame.lsn
-            if last is None:
+            if last is None and unread is None:
                 self.missing[frame.lsn] = finding(frame.segment, frame.offset, "the frames before this one are missing")
         self.oldest = min(self.oldest, frame.lsn)
         self.taken[frame.lsn] = frame
