@@ -44,7 +44,8 @@ struct Recording {
     ends: BTreeMap<RunNo, (End, Payload)>,
     /// (activity, idempotency key, attempt), sorted.
     effects: Vec<(String, String, u32)>,
-    /// Two things of one run came due in the same instant: a run that was loaded in between sees them as they came.
+    /// Two things of one run, or of a run and its child, came due in the same instant: a run that was loaded in between sees them
+    /// as they came.
     simultaneous: bool,
 }
 
@@ -118,11 +119,12 @@ fn record(program: &Program, seed: u64, residence: Residence) -> Recording {
     }
 }
 
-/// Whether the clock did two things to one run.
+/// Whether the clock did two things to one run, or to a run and one that it is a child of.
 fn is_simultaneous(told: &str) -> bool {
     let caused = |line: &&str| ["TimerFired", "timed out", "AttemptStarted"].iter().any(|cause| line.contains(cause));
     let runs: Vec<&str> = told.lines().filter(caused).filter_map(|line| line.trim().split('.').next()).collect();
-    (1..runs.len()).any(|i| runs[..i].contains(&runs[i]))
+    let of_one_family = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"));
+    (1..runs.len()).any(|i| runs[..i].iter().any(|run| of_one_family(run, runs[i])))
 }
 
 /// Makes a move; says whether it was the clock's.

@@ -201,7 +201,7 @@ impl serde::Serialize for Fragile {
 
 #[workflow]
 async fn handles(fragile: Fragile) -> Result<u32, String> {
-    drop(fragile);
+    let Fragile = fragile;
     Ok(1)
 }
 
