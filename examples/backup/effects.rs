@@ -39,7 +39,8 @@ impl Effects {
 /// One line, in one write, so that lines of several threads do not mix.
 fn note(mut file: &File) -> io::Result<()> {
     let info = durable::activity::info();
-    let (run, activity, key, attempt) = (info.workflow_id, info.activity, info.idempotency_key, info.attempt.0);
+    let key = info.idempotency_key();
+    let (run, activity, attempt) = (info.workflow_id, info.activity, info.attempt.0);
     file.write_all(format!("{run}/{activity}/{key} {attempt}\n").as_bytes())?;
     file.sync_data()
 }

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::codec::hash;
 use crate::kernel::event::Text;
-use crate::kernel::id::{Attempt, RunId, Seq};
+use crate::kernel::id::{Attempt, Digest, RunId, Seq};
 use crate::payload::PayloadCodec;
 
 thread_local! {
@@ -30,10 +31,31 @@ pub struct AttemptInfo {
     pub seq: Seq,
     /// Which try this is, from 1.
     pub attempt: Attempt,
-    /// The same for all attempts of a call, over replays, restarts and deploys, and for no other call.
-    pub idempotency_key: String,
+    /// What the idempotency key is made of.
+    pub(crate) key: KeyOf,
     /// How results are written.
     pub(crate) codec: PayloadCodec,
+}
+
+/// What an idempotency key is made of, beyond the run and the activity's name. Most activities never ask for theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyOf {
+    /// The recorded digest of the arguments, and which of the run's equal calls it is.
+    Call(Digest, u32),
+    /// No run: the activity is run directly.
+    DirectRun,
+}
+
+impl AttemptInfo {
+    /// The key under which the outside world knows this call: the same for all its attempts, over replays, restarts and
+    /// deploys, and for no other call.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        match self.key {
+            KeyOf::Call(value, ordinal) => hash::idempotency_key(self.run, self.activity.as_str(), value, ordinal),
+            KeyOf::DirectRun => format!("run_direct/{}", self.activity),
+        }
+    }
 }
 
 impl fmt::Debug for AttemptInfo {
@@ -78,7 +100,7 @@ pub fn try_info() -> Option<AttemptInfo> {
 #[track_caller]
 #[must_use]
 pub fn idempotency_key() -> String {
-    info().idempotency_key
+    info().idempotency_key()
 }
 
 /// While it lives, `info` is the attempt of this thread; then it is the one before.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
-use super::ambient::{AttemptInfo, enter};
+use super::ambient::{AttemptInfo, KeyOf, enter};
 use super::state::{Missing, States};
 use crate::error::{RetryHint, TEXT_LEN_MAX};
 use crate::kernel::command::Outcome;
@@ -174,7 +174,7 @@ pub(crate) async fn direct<D: Activity>(name: Text, input: D::Input, states: Sta
         workflow_id: "run_direct".into(),
         workflow: Text::default(),
         run: RunId::default(),
-        idempotency_key: format!("run_direct/{name}"),
+        key: KeyOf::DirectRun,
         activity: name,
         seq: Seq(1),
         attempt: Attempt(1),

@@ -7,6 +7,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::ambient::KeyOf;
 pub use self::ambient::{AttemptInfo, idempotency_key, info, try_info};
 pub use self::attempt::{AttemptEnd, AttemptFuture, Job};
 pub(crate) use self::attempt::{attempt, direct};

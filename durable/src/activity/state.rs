@@ -30,31 +30,38 @@ impl<T> DerefMut for State<T> {
 /// The states of a runtime, by type. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct States {
-    values: Arc<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// None if there is none: every call has its own states.
+    values: Option<Arc<Values>>,
 }
+
+type Values = BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 impl States {
     /// Adds a state. One of the same type that was there is replaced.
     pub fn insert<T: Clone + Send + Sync + 'static>(&mut self, state: T) {
-        Arc::make_mut(&mut self.values).insert(TypeId::of::<T>(), Arc::new(state));
+        Arc::make_mut(self.values.get_or_insert_default()).insert(TypeId::of::<T>(), Arc::new(state));
     }
 
     /// A clone of the state of this type.
     #[doc(hidden)]
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Result<State<T>, Missing> {
-        let value = self.values.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref::<T>());
+        let value = self.value(TypeId::of::<T>()).and_then(|value| value.downcast_ref::<T>());
         value.cloned().map(State).ok_or(Missing { type_name: std::any::type_name::<T>() })
     }
 
     /// Whether there is what is needed.
     pub(crate) fn has(&self, need: &Need) -> bool {
-        self.values.contains_key(&need.type_id)
+        self.value(need.type_id).is_some()
+    }
+
+    fn value(&self, type_id: TypeId) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.values.as_ref()?.get(&type_id)
     }
 }
 
 impl fmt::Debug for States {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "States({})", self.values.len())
+        write!(f, "States({})", self.values.as_ref().map_or(0, |values| values.len()))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::task::{Context, Poll, Waker};
 
-use super::{AttemptEnd, AttemptInfo, States};
+use super::{AttemptEnd, AttemptInfo, KeyOf, States};
 use crate::error::RetryHint;
 use crate::kernel::event::Payload;
-use crate::kernel::id::{Attempt, RunId, Seq};
+use crate::kernel::id::{Attempt, Digest, RunId, Seq};
 use crate::payload::{self, PayloadCodec};
 use crate::prelude::*;
 use crate::{Failure, Registry, Retryable, fatal};
@@ -66,8 +66,9 @@ async fn panics(text: String) -> Result<u8, String> {
 #[activity]
 async fn key() -> Result<(String, u32), String> {
     let info = super::info();
-    assert_eq!(super::idempotency_key(), info.idempotency_key);
-    Ok((info.idempotency_key, info.attempt.0))
+    let key = super::idempotency_key();
+    assert_eq!(key, info.idempotency_key());
+    Ok((key, info.attempt.0))
 }
 
 fn info() -> AttemptInfo {
@@ -79,7 +80,7 @@ fn info() -> AttemptInfo {
         activity: "any".into(),
         seq: Seq(3),
         attempt: Attempt(2),
-        idempotency_key: "k".to_owned(),
+        key: KeyOf::Call(Digest(1), 0),
         codec: PayloadCodec::Json,
     }
 }
@@ -171,7 +172,7 @@ fn a_panics_text_is_kept_and_cut() {
 
 #[test]
 fn an_attempt_knows_its_key_and_its_number() {
-    let expected = payload::encode(PayloadCodec::Json, &("k", 2)).unwrap();
+    let expected = payload::encode(PayloadCodec::Json, &(info().idempotency_key(), 2)).unwrap();
     assert_eq!(attempt("key", "{}"), AttemptEnd::Completed(expected));
     assert_eq!(super::try_info(), None);
 }

@@ -1,7 +1,6 @@
 //! Keyed hashes, all of them SipHash-2-4 over a text that is laid out here. What they give is stored, or is sent to the
 //! outside, so the layouts are part of the format and never change.
 
-use std::fmt::Write;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
@@ -14,6 +13,14 @@ use crate::kernel::id::{Digest, RunId};
 pub fn sip64(key: &[u8; 16], bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(bytes);
+    hasher.finish()
+}
+
+/// The hash of 64 bits over several pieces, as if they stood in one.
+#[must_use]
+pub(crate) fn sip64_of<'a>(key: &[u8; 16], pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(key);
+    pieces.into_iter().for_each(|piece| hasher.write(piece));
     hasher.finish()
 }
 
@@ -41,7 +48,9 @@ pub fn id_hash(store: &[u8; 16], namespace: &str, id: &str) -> [u8; 16] {
 /// value (u64 LE) and the ordinal (u32 LE).
 #[must_use]
 pub fn idempotency_key(run: RunId, name: &str, value: Digest, ordinal: u32) -> String {
-    let mut text = b"durable idempotency key 1".to_vec();
+    const WHAT: &[u8] = b"durable idempotency key 1";
+    let mut text = Vec::with_capacity(WHAT.len() + 4 + name.len() + 8 + 4);
+    text.extend_from_slice(WHAT);
     put_text(name, &mut text);
     text.extend_from_slice(&value.0.to_le_bytes());
     text.extend_from_slice(&ordinal.to_le_bytes());
@@ -56,8 +65,6 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("because writing to a string cannot fail");
-        text
-    })
+    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }

@@ -8,6 +8,9 @@ pub const LEN_MAX: usize = 10;
 
 /// Appends `value`.
 pub fn put(value: u64, out: &mut Vec<u8>) {
+    if value < 0x80 {
+        return out.push((value & 0x7f) as u8);
+    }
     let (bytes, len) = form(value);
     out.extend_from_slice(bytes.get(..len).unwrap_or_default());
 }
@@ -19,6 +22,9 @@ pub fn put_signed(value: i64, out: &mut Vec<u8>) {
 
 /// Puts `value` before what stands in `out` from `start` on: the length of a body that was written first.
 pub(crate) fn put_before(start: usize, value: u64, out: &mut Vec<u8>) {
+    if value < 0x80 {
+        return out.insert(start, (value & 0x7f) as u8);
+    }
     let (bytes, len) = form(value);
     out.splice(start..start, bytes.into_iter().take(len));
 }

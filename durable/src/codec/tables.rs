@@ -68,7 +68,7 @@ fn add(tables: &mut Tables, no: RunNo, run: RunEntry) -> Result<(), DecodeError>
         return Err(DecodeError::Value { rule: "runs stand in the order of their numbers" });
     }
     tables.ids.insert((run.namespace.clone(), run.id.clone()), no);
-    tables.open.insert(no, run);
+    tables.open.insert(no, Box::new(run));
     Ok(())
 }
 
@@ -261,11 +261,12 @@ fn all_to_wire<'a>(all: &'a [Waiting], base: Timestamp, texts: &mut Texts) -> Li
 }
 
 fn all_of_wire(all: List<WireWaiting<'_>>, base: Timestamp, texts: &[Text]) -> Result<Vec<Waiting>, DecodeError> {
-    let of_wire = |waiting: WireWaiting<'_>| {
-        let what = what_of_wire(waiting.what, base, texts)?;
-        Ok(Waiting { seq: Seq(waiting.seq), since: point(waiting.since, base), what })
-    };
-    all.0.into_iter().map(of_wire).collect()
+    let mut waiting = Vec::with_capacity(all.0.len());
+    for one in all.0 {
+        let what = what_of_wire(one.what, base, texts)?;
+        waiting.push(Waiting { seq: Seq(one.seq), since: point(one.since, base), what });
+    }
+    Ok(waiting)
 }
 
 fn what_to_wire<'a>(what: &'a WaitingFor, base: Timestamp, texts: &mut Texts) -> WireWhat<'a> {

@@ -72,19 +72,20 @@ impl Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Text(text.into())
+        if text.is_empty() { Text::default() } else { Text(text.into()) }
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Text(text.into())
+        text.as_str().into()
     }
 }
 
 impl Default for Text {
+    /// The empty text. It takes no memory: all of them share one.
     fn default() -> Self {
-        Text("".into())
+        Text(Arc::default())
     }
 }
 

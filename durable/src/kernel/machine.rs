@@ -13,6 +13,7 @@ use siphasher::sip::SipHasher24;
 use super::command::{CallActivity, Command, Inputs, Outcome, Place, StartChild};
 use super::event::{ActivityScheduled, Binding, ChildScheduled, Entry, Event, Payload, RunStarted, Sender, Text};
 use super::fault::Fault;
+use super::few::Few;
 use super::fit::{self, Fit};
 use super::id::{Digest, EventNo, RunId, RunNo, Seq, Timestamp};
 use super::mismatch::{Asked, Mismatch};
@@ -31,9 +32,9 @@ const NOBODY: Seq = Seq(0);
 pub struct Machine {
     head: Head,
     next_seq: Seq,
-    slots: BTreeMap<Seq, Slot>,
+    slots: Few<Seq, Slot>,
     /// The commands that the code waits for and that have their outcome.
-    ready: BTreeSet<Seq>,
+    ready: Few<Seq, ()>,
     /// The receives that the code waits for, by signal.
     receivers: BTreeMap<Text, BTreeSet<Seq>>,
     /// How many commands the code waits for.
@@ -137,8 +138,8 @@ impl Machine {
                 build,
             },
             next_seq: Seq(1),
-            slots: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            slots: Few::default(),
+            ready: Few::default(),
             receivers: BTreeMap::new(),
             demanded: 0,
             signals: BTreeMap::new(),
@@ -223,8 +224,8 @@ impl Machine {
         }
         let received =
             self.receivers.iter().filter(|(name, _)| self.signals.get(*name).is_some_and(|all| !all.is_empty()));
-        let received = received.filter_map(|(_, seqs)| seqs.first());
-        let seq = received.chain(self.ready.first()).min().copied()?;
+        let received = received.filter_map(|(_, seqs)| seqs.first().copied());
+        let seq = received.chain(self.ready.first()).min()?;
         self.granted = Some(seq);
         Some(seq)
     }
@@ -308,7 +309,7 @@ impl Machine {
             self.demand(seq, Demand::Waits);
             return None;
         }
-        if let Some(name) = self.slots.get(&seq)?.signal.clone() {
+        if let Some(name) = self.slots.get(seq)?.signal.clone() {
             return self.take_signal(seq, &name);
         }
         self.granted = None;
@@ -372,17 +373,17 @@ impl Machine {
     // Helpers.
 
     fn settle(&mut self, seq: Seq, outcome: Outcome) {
-        if let Some(slot) = self.slots.get_mut(&seq) {
+        if let Some(slot) = self.slots.get_mut(seq) {
             slot.outcome = Some(outcome);
             if slot.demand == Demand::Waits {
-                self.ready.insert(seq);
+                self.ready.insert(seq, ());
             }
         }
     }
 
     /// Notes whether the code waits for a command.
     fn demand(&mut self, seq: Seq, demand: Demand) {
-        let Some(slot) = self.slots.get_mut(&seq) else { return };
+        let Some(slot) = self.slots.get_mut(seq) else { return };
         if slot.demand == demand {
             return;
         }
@@ -395,15 +396,15 @@ impl Machine {
                     seqs.remove(&seq);
                 }
             }
-            None if waits && answered => drop(self.ready.insert(seq)),
-            None => drop(self.ready.remove(&seq)),
+            None if waits && answered => drop(self.ready.insert(seq, ())),
+            None => drop(self.ready.remove(seq)),
         }
         if waits { self.demanded += 1 } else { self.demanded -= 1 }
     }
 
     fn forget_slot(&mut self, seq: Seq) -> Option<Slot> {
         self.demand(seq, Demand::None);
-        self.slots.remove(&seq)
+        self.slots.remove(seq)
     }
 
     fn receive(&mut self, name: &Text, payload: &Payload, sender: &Sender) {

@@ -6,6 +6,7 @@ pub mod command;
 pub mod engine;
 pub mod event;
 pub mod fault;
+pub(crate) mod few;
 mod fit;
 pub mod id;
 pub mod machine;

@@ -12,8 +12,8 @@ use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
 pub struct Tables {
     /// The number that the next run gets.
     pub next_run: RunNo,
-    /// The open runs.
-    pub open: BTreeMap<RunNo, RunEntry>,
+    /// The open runs. Each by itself: runs come in the order of their numbers, and that leaves a tree's nodes half empty.
+    pub open: BTreeMap<RunNo, Box<RunEntry>>,
     /// The open runs by namespace and workflow id.
     pub ids: BTreeMap<(Text, Text), RunNo>,
 }
@@ -183,7 +183,7 @@ impl Tables {
         }
         self.next_run = self.next_run.max(run.next());
         self.ids.insert((started.namespace.clone(), started.id.clone()), run);
-        self.open.insert(run, RunEntry::started(at, started));
+        self.open.insert(run, Box::new(RunEntry::started(at, started)));
         Ok(())
     }
 
@@ -297,6 +297,10 @@ impl RunEntry {
         };
         let Some(seq) = entry.seq() else { return };
         let place = self.waiting.binary_search_by_key(&seq, |w| w.seq).unwrap_or_else(|place| place);
+        if self.waiting.capacity() == 0 {
+            // Most runs wait for one thing, and there may be a million of them.
+            self.waiting.reserve_exact(1);
+        }
         self.waiting.insert(place, Waiting { seq, since: at, what });
     }
 

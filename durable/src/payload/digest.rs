@@ -14,20 +14,24 @@
 //! What this does not do: serde does not tell a `HashSet` from a `Vec`, so the order of a set's items counts, and it is
 //! another one in each process. Inputs take a `BTreeSet` instead. A `HashMap` is safe.
 
-use std::collections::BTreeSet;
-
 use serde::ser::{
     self, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant,
 };
 
 use super::{LEN_MAX, PayloadError};
-use crate::codec::hash::sip64;
+use crate::codec::hash::sip64_of;
 use crate::codec::leb;
 use crate::kernel::id::Digest;
 
 /// The longest canonical form; a value that needs more is too long for a payload as well.
 const FORM_MAX: usize = 16 * LEN_MAX;
+
+/// How much room a form is given at first.
+const ROOM: usize = 256;
+
+/// For how many entries a map is given room at first, whatever it says of its length.
+const ENTRIES: usize = 16;
 
 /// What stands for every NaN.
 const NAN_BITS: u64 = 0x7ff8_0000_0000_0000;
@@ -69,11 +73,9 @@ mod tag {
 /// [`PayloadError::Encode`] if the value's own `Serialize` refuses, [`PayloadError::TooLong`].
 pub fn digest<T: Serialize + ?Sized>(salt: &[u8; 16], value: &T) -> Result<(Digest, Digest), PayloadError> {
     let form = Form::of(value)?;
-    let mut values = vec![b'v'];
-    values.extend_from_slice(&form.out);
-    let mut shape = vec![b's'];
-    form.names.iter().for_each(|name| shape.extend_from_slice(name));
-    Ok((Digest(sip64(salt, &values)), Digest(sip64(salt, &shape))))
+    let values = sip64_of(salt, [b"v", &*form.out]);
+    let shape = sip64_of(salt, std::iter::once(&b"s"[..]).chain(form.names.iter().map(Vec::as_slice)));
+    Ok((Digest(values), Digest(shape)))
 }
 
 /// Refuses a value that holds NaN or an infinity.
@@ -111,13 +113,13 @@ fn bytes_of(mut form: &[u8]) -> Option<Vec<u8>> {
 struct Form {
     out: Vec<u8>,
     /// Each struct and variant, spelled out; sorted and without repeats.
-    names: BTreeSet<Vec<u8>>,
+    names: Vec<Vec<u8>>,
     is_finite: bool,
 }
 
 impl Form {
     fn of<T: Serialize + ?Sized>(value: &T) -> Result<Form, PayloadError> {
-        let mut form = Form { out: Vec::new(), names: BTreeSet::new(), is_finite: true };
+        let mut form = Form { out: Vec::with_capacity(ROOM), names: Vec::new(), is_finite: true };
         value.serialize(&mut form).map_err(|error| match error {
             FormError::TooLong => PayloadError::TooLong { limit: LEN_MAX },
             FormError::Refused(why) => PayloadError::Encode { of: std::any::type_name::<T>(), why },
@@ -156,13 +158,16 @@ impl Form {
     /// Notes a struct (no `variant`) or a variant, with the names of its fields and how many it has without names.
     fn name(&mut self, name: &str, variant: Option<&str>, fields: &mut [&str], nameless: usize) {
         fields.sort_unstable();
-        let mut spelled = vec![u8::from(variant.is_some())];
+        let mut spelled = Vec::with_capacity(64);
+        spelled.push(u8::from(variant.is_some()));
         leb::put_text(name, &mut spelled);
         variant.iter().for_each(|variant| leb::put_text(variant, &mut spelled));
         leb::put(nameless as u64, &mut spelled);
         leb::put(fields.len() as u64, &mut spelled);
         fields.iter().for_each(|field| leb::put_text(field, &mut spelled));
-        self.names.insert(spelled);
+        if let Err(place) = self.names.binary_search(&spelled) {
+            self.names.insert(place, spelled);
+        }
     }
 }
 
@@ -354,7 +359,8 @@ impl<'a> ser::Serializer for &'a mut Form {
         self.tag(tag::MAP)?;
         let start = self.out.len();
         // What is flattened gives no count in advance, a map does: its keys are then names of fields.
-        Ok(Entries { form: self, start, places: Vec::new(), fields: len.is_none().then(Vec::new) })
+        let places = Vec::with_capacity(len.unwrap_or_default().min(ENTRIES));
+        Ok(Entries { form: self, start, places, fields: len.is_none().then(Vec::new) })
     }
 
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Fields<'a>, FormError> {
@@ -549,7 +555,7 @@ impl<'a> Fields<'a> {
         len: usize,
     ) -> Result<Self, FormError> {
         let entries = ser::Serializer::serialize_map(form, Some(len))?;
-        Ok(Fields { entries, name, variant, fields: Vec::new() })
+        Ok(Fields { entries, name, variant, fields: Vec::with_capacity(len.min(ENTRIES)) })
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, field: &'static str, value: &T) -> Done {

@@ -15,18 +15,24 @@ pub(super) fn check(codec: PayloadCodec, body: &[u8]) -> Result<(), PayloadError
 }
 
 fn check_message_pack(mut bytes: &[u8]) -> Result<(), PayloadError> {
-    // How many values are still to come, at each level.
-    let mut open = vec![1u64];
-    while let Some(left) = open.last_mut() {
-        if *left == 0 {
-            open.pop();
-            continue;
+    // How deep this level is and how many values are still to come in it; the same of those around it that are not at their end.
+    let (mut depth, mut left) = (0usize, 1u64);
+    let mut around: Vec<(usize, u64)> = Vec::new();
+    loop {
+        if left == 0 {
+            let Some(outside) = around.pop() else { break };
+            (depth, left) = outside;
         }
-        *left -= 1;
+        left -= 1;
         match step_into(&mut bytes) {
             Ok(0) => {}
-            Ok(_) if open.len() > DEPTH_MAX => return Err(PayloadError::TooDeep { limit: DEPTH_MAX }),
-            Ok(inside) if inside <= bytes.len() as u64 => open.push(inside),
+            Ok(_) if depth >= DEPTH_MAX => return Err(PayloadError::TooDeep { limit: DEPTH_MAX }),
+            Ok(inside) if inside <= bytes.len() as u64 => {
+                if left > 0 {
+                    around.push((depth, left));
+                }
+                (depth, left) = (depth + 1, inside);
+            }
             Ok(_) | Err(DecodeError::Ended { .. }) => return Err(PayloadError::Malformed { why: "it ends too early" }),
             Err(_) => return Err(PayloadError::Malformed { why: "it is no MessagePack" }),
         }

@@ -31,6 +31,9 @@ use crate::kernel::event::Payload;
 /// The longest payload, its header included: 4 MiB.
 pub const LEN_MAX: usize = 4 << 20;
 
+/// How much room a payload is given at first.
+const ROOM: usize = 256;
+
 /// How deep lists and maps may stand in one another: 100.
 pub const DEPTH_MAX: usize = 100;
 
@@ -118,7 +121,8 @@ impl std::error::Error for PayloadError {}
 /// # Errors
 /// [`PayloadError::TooLong`], [`PayloadError::TooDeep`], [`PayloadError::NotFinite`], or [`PayloadError::Encode`].
 pub fn encode<T: Serialize + ?Sized>(codec: PayloadCodec, value: &T) -> Result<Payload, PayloadError> {
-    let mut out = Bounded { bytes: vec![header::plain(codec)], is_full: false };
+    let mut out = Bounded { bytes: Vec::with_capacity(ROOM), is_full: false };
+    out.bytes.push(header::plain(codec));
     let written = match codec {
         PayloadCodec::MessagePack => {
             let mut serializer = rmp_serde::Serializer::new(&mut out).with_struct_map();

@@ -1,7 +1,7 @@
 //! Attempts in flight. Each is polled once in place; one that waits then becomes a task of its own. An activity whose first polls
 //! take long (it computes before it awaits) goes to a task at once, so that it does not hold up the runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -11,20 +11,28 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::Instrument;
 
 use super::request::Message;
-use crate::activity::{AttemptEnd, AttemptFuture, AttemptInfo};
+use crate::activity::{AttemptEnd, AttemptFuture, AttemptInfo, KeyOf};
 use crate::error::RetryHint;
 use crate::kernel::engine::{AttemptOrder, AttemptReport, Retry};
 use crate::kernel::event::Text;
 use crate::kernel::id::{Attempt, RunNo, Seq};
 use crate::seams::{Clock, Spawn};
 
-/// The longest that a first poll may take before its activity is given tasks from the start.
+/// A first poll that takes longer holds up the runs.
 const LONG_POLL: Duration = Duration::from_micros(200);
+
+/// What a long first poll counts against its activity; a short one takes 1 back. So it is its habit that counts, and not the one
+/// poll during which the machine did something else.
+const LONG_POLL_COUNTS: u32 = 4;
+
+/// At so many an activity is given tasks from the start.
+const SLOW: u32 = 12;
 
 /// The attempts that have a task.
 pub(crate) struct InFlight {
     tasks: BTreeMap<(RunNo, Seq), (Attempt, AbortHandle)>,
-    slow: BTreeSet<Text>,
+    /// How slow an activity's first polls were, where one was.
+    slow: BTreeMap<Text, u32>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     done: UnboundedSender<Message>,
@@ -32,7 +40,7 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     pub(crate) fn new(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>, done: UnboundedSender<Message>) -> InFlight {
-        InFlight { tasks: BTreeMap::new(), slow: BTreeSet::new(), clock, spawn, done }
+        InFlight { tasks: BTreeMap::new(), slow: BTreeMap::new(), clock, spawn, done }
     }
 
     /// Begins an attempt; gives its report if it ended in its first poll.
@@ -41,18 +49,24 @@ impl InFlight {
             "attempt", activity = %order.name, workflow = %order.workflow, id = %order.id, seq = order.seq.0,
             attempt = order.attempt.0
         );
-        if !self.slow.contains(&order.name) {
+        if self.slow.get(&order.name).is_none_or(|slow| *slow < SLOW) {
             let begin = self.clock.monotonic();
             let polled = span.in_scope(|| poll_once(&mut future));
-            if self.clock.monotonic().saturating_sub(begin) > LONG_POLL {
-                self.slow.insert(order.name.clone());
-            }
+            self.judge(&order.name, self.clock.monotonic().saturating_sub(begin));
             if let Poll::Ready(end) = polled {
                 return Some(end.into());
             }
         }
         self.run(order.run, order.seq, order.attempt, future, span);
         None
+    }
+
+    fn judge(&mut self, activity: &Text, first_poll: Duration) {
+        if first_poll > LONG_POLL {
+            *self.slow.entry(activity.clone()).or_default() += LONG_POLL_COUNTS;
+        } else if let Some(slow) = self.slow.get_mut(activity) {
+            *slow = slow.saturating_sub(1);
+        }
     }
 
     /// An attempt has reported: its task is over. One that was given up may report when the next one has its task already.
@@ -131,12 +145,7 @@ pub(crate) fn info(order: &AttemptOrder, codec: crate::payload::PayloadCodec) ->
         activity: order.name.clone(),
         seq: order.seq,
         attempt: order.attempt,
-        idempotency_key: crate::codec::hash::idempotency_key(
-            order.run_id,
-            order.name.as_str(),
-            order.recorded_value,
-            order.ordinal,
-        ),
+        key: KeyOf::Call(order.recorded_value, order.ordinal),
         codec,
     }
 }

@@ -36,7 +36,8 @@ pub(crate) struct Hot {
 struct HotRun {
     context: Arc<RunContext>,
     body: Option<BodyFuture>,
-    branches: FuturesUnordered<BranchFuture>,
+    /// None until there is one.
+    branches: Option<FuturesUnordered<BranchFuture>>,
     waker: Arc<RunWaker>,
     span: Span,
 }
@@ -212,8 +213,7 @@ impl Hot {
             foreign: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let hot =
-            HotRun { context, body: Some(body), branches: FuturesUnordered::new(), waker, span: run_span(started) };
+        let hot = HotRun { context, body: Some(body), branches: None, waker, span: run_span(started) };
         self.runs.insert(run, hot);
         Ok(())
     }
@@ -375,7 +375,7 @@ impl HotRun {
         let HotRun { body, branches, context, .. } = self;
         // Each by itself: a second panic while the first unwinds would end the process.
         drop_caught(body);
-        branches.into_iter().for_each(drop_caught);
+        branches.into_iter().flatten().for_each(drop_caught);
         context.take_branches().into_iter().for_each(drop_caught);
     }
 }
@@ -388,7 +388,11 @@ fn drop_caught<T>(value: T) {
 }
 
 /// Polls the branches that were woken, and those that are new: also the ones that a branch has just made.
-fn poll_branches(context: &RunContext, branches: &mut FuturesUnordered<BranchFuture>, cx: &mut Context<'_>) {
+fn poll_branches(context: &RunContext, branches: &mut Option<FuturesUnordered<BranchFuture>>, cx: &mut Context<'_>) {
+    if branches.is_none() && !context.has_branches() {
+        return;
+    }
+    let branches = branches.get_or_insert_default();
     loop {
         context.take_branches().into_iter().for_each(|branch| branches.push(branch));
         match Pin::new(&mut *branches).poll_next(cx) {

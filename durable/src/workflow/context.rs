@@ -6,7 +6,6 @@
 
 use std::any::TypeId;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -19,6 +18,7 @@ use crate::activity::{AttemptFuture, AttemptInfo};
 use crate::kernel::command::{Command, Outcome, Place};
 use crate::kernel::event::{Payload, Text};
 use crate::kernel::fault::Fault;
+use crate::kernel::few::Few;
 use crate::kernel::id::{Seq, Timestamp};
 use crate::kernel::machine::Machine;
 use crate::payload::PayloadCodec;
@@ -81,7 +81,7 @@ pub(crate) struct RunContext {
 
 struct Inner {
     machine: Machine,
-    wakers: BTreeMap<Seq, Waker>,
+    wakers: Few<Seq, Waker>,
     branches: Vec<BranchFuture>,
     steps: Vec<(Seq, StepFn)>,
     missing: Option<Text>,
@@ -124,7 +124,7 @@ impl RunContext {
     pub(crate) fn new(machine: Machine, check: Arc<Check>, codec: PayloadCodec) -> Arc<RunContext> {
         let inner = Inner {
             machine,
-            wakers: BTreeMap::new(),
+            wakers: Few::default(),
             branches: Vec::new(),
             steps: Vec::new(),
             missing: None,
@@ -160,7 +160,7 @@ impl RunContext {
     }
 
     pub(crate) fn take_waker(&self, seq: Seq) -> Option<Waker> {
-        self.lock().wakers.remove(&seq)
+        self.lock().wakers.remove(seq)
     }
 
     pub(crate) fn take_branches(&self) -> Vec<BranchFuture> {
@@ -217,12 +217,12 @@ impl RunContext {
             return Poll::Pending;
         }
         if let Some(outcome) = inner.machine.observe(seq) {
-            let waker = inner.wakers.remove(&seq);
+            let waker = inner.wakers.remove(seq);
             drop(inner);
             drop(waker);
             return Poll::Ready(outcome);
         }
-        let old = match inner.wakers.get_mut(&seq) {
+        let old = match inner.wakers.get_mut(seq) {
             Some(waker) if waker.will_wake(cx.waker()) => None,
             Some(waker) => Some(std::mem::replace(waker, cx.waker().clone())),
             None => inner.wakers.insert(seq, cx.waker().clone()),
@@ -245,7 +245,7 @@ impl RunContext {
                 format!("{what} was dropped outside the run's own polls: keep durable futures in the workflow's body");
             inner.machine.fail(Fault::Refused(text.into()));
         }
-        let waker = inner.wakers.remove(&seq);
+        let waker = inner.wakers.remove(seq);
         drop(inner);
         drop(waker);
     }

@@ -10,10 +10,10 @@ use std::task::{Context, Poll, Waker};
 use super::call::{Call, DecodeEnd, Ended};
 use super::context::{RunContext, StepFn};
 use super::definition::{BodyEnd, Workflow};
-use crate::activity::{AttemptEnd, AttemptInfo};
+use crate::activity::{AttemptEnd, AttemptInfo, KeyOf};
 use crate::error::RetryHint;
 use crate::kernel::event::{End, Payload, RunStarted};
-use crate::kernel::id::{Attempt, RunId, Seq};
+use crate::kernel::id::{Attempt, Digest, RunId, Seq};
 use crate::kernel::machine::Machine;
 use crate::kernel::retry::fixed;
 use crate::payload::{self, PayloadCodec};
@@ -181,7 +181,7 @@ fn step_attempt(attempts: &StepFn, input: &impl Serialize) -> AttemptEnd {
         activity: "step".into(),
         seq: Seq(1),
         attempt: Attempt(1),
-        idempotency_key: "k".to_owned(),
+        key: KeyOf::Call(Digest(1), 0),
         codec: PayloadCodec::Json,
     };
     let input = payload::encode(PayloadCodec::Json, input).unwrap();

@@ -325,7 +325,7 @@ fn run_entry() -> impl Strategy<Value = RunEntry> {
 }
 
 pub(super) fn tables() -> impl Strategy<Value = Tables> {
-    (run_no(), btree_map(run_no(), run_entry(), 0..5)).prop_map(|(next_run, open)| {
+    (run_no(), btree_map(run_no(), run_entry().prop_map(Box::new), 0..5)).prop_map(|(next_run, open)| {
         let ids = open.iter().map(|(no, run)| ((run.namespace.clone(), run.id.clone()), *no)).collect();
         Tables { next_run, open, ids }
     })

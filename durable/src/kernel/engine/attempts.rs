@@ -107,12 +107,21 @@ enum Phase {
     Ordered(Attempt),
     /// This attempt waits for a slot.
     Queued(Attempt),
-    /// This attempt runs since then.
-    Running(Attempt, Timestamp),
+    /// This attempt runs.
+    Running(Running),
     /// This attempt is the next one; a timer begins it.
     Backoff(Attempt),
     /// This attempt could begin, but its run is blocked or has an event to see first: the run's next load begins it.
     Withheld(Attempt),
+}
+
+/// An attempt that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Running {
+    attempt: Attempt,
+    began: Timestamp,
+    /// When its start-to-close timeout is due, on the monotonic clock; none if it has none.
+    times_out: Option<Duration>,
 }
 
 impl Calls {
@@ -198,7 +207,7 @@ impl Kernel {
         if current != attempt {
             return;
         }
-        self.free_slot(run, seq, attempt);
+        self.free_slot(run, seq);
         match report {
             AttemptReport::Completed(result) => {
                 self.calls.remove(run, seq);
@@ -258,8 +267,8 @@ impl Kernel {
         self.timers.disarm(run, Due::Retry(seq));
         self.timers.disarm(run, Due::Call(seq));
         let Some(call) = self.calls.remove(run, seq) else { return };
-        if let Phase::Running(attempt, _) = call.phase {
-            self.timers.disarm(run, Due::Attempt(seq, attempt));
+        if let Phase::Running(running) = call.phase {
+            self.disarm_attempt(run, seq, running);
             self.stop(run, seq);
         }
     }
@@ -313,11 +322,10 @@ impl Kernel {
             self.calls.queue.push_back((order.run, order.seq));
             return None;
         }
-        call.phase = Phase::Running(order.attempt, now.wall);
+        let due = Due::Attempt(order.seq, order.attempt);
+        let times_out = order.start_to_close.map(|span| self.timers.arm_in(order.run, due, span, now));
+        call.phase = Phase::Running(Running { attempt: order.attempt, began: now.wall, times_out });
         self.calls.in_flight += 1;
-        if let Some(span) = order.start_to_close {
-            self.timers.arm_in(order.run, Due::Attempt(order.seq, order.attempt), span, now);
-        }
         Some(order)
     }
 
@@ -360,7 +368,7 @@ impl Kernel {
         let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
         let Some((current, began)) = running.filter(|(current, _)| *current == attempt) else { return };
         self.stop(run, seq);
-        self.free_slot(run, seq, current);
+        self.free_slot(run, seq);
         self.mark_maybe(run, seq);
         self.attempt_failed(run, seq, current, began, AttemptCause::TimedOut, Retry::ByPolicy, now);
     }
@@ -423,7 +431,7 @@ impl Kernel {
         let (attempt, running) = match call.phase {
             Phase::Backoff(_) => return,
             Phase::Withheld(attempt) | Phase::Ordered(attempt) | Phase::Queued(attempt) => (attempt, false),
-            Phase::Running(attempt, _) => (attempt, true),
+            Phase::Running(running) => (running.attempt, true),
         };
         if at_most_once && running {
             return;
@@ -559,11 +567,17 @@ impl Kernel {
     }
 
     /// An attempt ended: its slot is free.
-    fn free_slot(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
-        self.timers.disarm(run, Due::Attempt(seq, attempt));
-        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
-            call.phase = Phase::Backoff(attempt.next());
-            self.calls.in_flight -= 1;
+    fn free_slot(&mut self, run: RunNo, seq: Seq) {
+        let Some(call) = self.calls.open.get_mut(&(run, seq)) else { return };
+        let Phase::Running(running) = call.phase else { return };
+        call.phase = Phase::Backoff(running.attempt.next());
+        self.calls.in_flight -= 1;
+        self.disarm_attempt(run, seq, running);
+    }
+
+    fn disarm_attempt(&mut self, run: RunNo, seq: Seq, running: Running) {
+        if let Some(at) = running.times_out {
+            self.timers.disarm_in(run, Due::Attempt(seq, running.attempt), at);
         }
     }
 
@@ -623,7 +637,7 @@ impl Kernel {
 impl Call {
     fn running(&self) -> Option<(Attempt, Timestamp)> {
         match self.phase {
-            Phase::Running(attempt, began) => Some((attempt, began)),
+            Phase::Running(running) => Some((running.attempt, running.began)),
             Phase::Ordered(_) | Phase::Queued(_) | Phase::Backoff(_) | Phase::Withheld(_) => None,
         }
     }

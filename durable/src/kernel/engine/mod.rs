@@ -414,7 +414,12 @@ impl Kernel {
         self.group_bytes += event.bytes();
         match self.group.sections.last_mut() {
             Some(section) if section.run == run => section.events.push(event),
-            _ => self.group.sections.push(Section { run, first: no, at: now.wall, events: vec![event] }),
+            _ => {
+                // Most often an event and its turn.
+                let mut events = Vec::with_capacity(2);
+                events.push(event);
+                self.group.sections.push(Section { run, first: no, at: now.wall, events });
+            }
         }
         (no, now.wall)
     }

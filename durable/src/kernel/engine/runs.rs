@@ -91,7 +91,7 @@ impl Kernel {
     /// Says what is known of a run, as of what is durable.
     pub fn handle_describe(&mut self, caller: Caller, run: RunNo) {
         let answer = match self.tables.open.get(&run) {
-            Some(entry) => Answer::Described(run, Box::new(entry.clone()), self.stuck(run)),
+            Some(entry) => Answer::Described(run, entry.clone(), self.stuck(run)),
             None => Answer::NotOpen,
         };
         self.hold(Effect::Answer(caller, answer));
@@ -100,7 +100,8 @@ impl Kernel {
 
     /// Lists all open runs, as of what is durable.
     pub fn handle_list(&mut self, caller: Caller) {
-        let runs = self.tables.open.iter().map(|(run, entry)| (*run, entry.clone(), self.stuck(*run))).collect();
+        let runs =
+            self.tables.open.iter().map(|(run, entry)| (*run, RunEntry::clone(entry), self.stuck(*run))).collect();
         self.hold(Effect::Answer(caller, Answer::Listed(runs)));
         self.held.seal();
     }
@@ -240,7 +241,7 @@ impl Kernel {
         let answer = match entry.compare(started, inputs, &self.config.build) {
             Likeness::Same => Answer::Attached { run, id: entry.run, reshaped: false },
             Likeness::Reshaped => Answer::Attached { run, id: entry.run, reshaped: true },
-            Likeness::Other => Answer::Conflict(Box::new(entry.clone())),
+            Likeness::Other => Answer::Conflict(entry.clone()),
         };
         self.hold(Effect::Answer(caller, answer));
     }
@@ -408,7 +409,8 @@ impl Kernel {
         now: Now,
         turns: &mut dyn Turns,
     ) {
-        let Some(entry) = self.tables.open.get(&run).cloned() else { return };
+        let Some(entry) = self.tables.open.get(&run) else { return };
+        let (parent, children) = (entry.parent, entry.children());
         let (actor, reason) = by;
         let ended = RunEnded {
             how,
@@ -426,8 +428,8 @@ impl Kernel {
         self.memory.remove(&run);
         self.forget_warnings(run);
         turns.ended(run);
-        entry.waiting.iter().for_each(|waiting| self.close_child(waiting, now, turns));
-        if let Some((parent, seq)) = entry.parent {
+        children.into_iter().for_each(|(child, close)| self.close_child(child, close, now, turns));
+        if let Some((parent, seq)) = parent {
             self.work.push_back((parent, Event::ChildEnded { seq, how, result }));
         }
         for watcher in self.watchers.remove(&run).unwrap_or_default() {
@@ -435,14 +437,13 @@ impl Kernel {
         }
     }
 
-    fn close_child(&mut self, waiting: &Waiting, now: Now, turns: &mut dyn Turns) {
-        let WaitingFor::Child { child, close, .. } = &waiting.what else { return };
+    fn close_child(&mut self, child: RunNo, close: ClosePolicy, now: Now, turns: &mut dyn Turns) {
         match close {
             ClosePolicy::Abandon => {}
-            ClosePolicy::Cancel => self.cancel_child(*child),
+            ClosePolicy::Cancel => self.cancel_child(child),
             ClosePolicy::Terminate => {
                 let by = ("parent".into(), "its parent ended".into());
-                self.end(*child, End::Terminated, Payload::default(), by, now, turns);
+                self.end(child, End::Terminated, Payload::default(), by, now, turns);
             }
         }
     }
@@ -597,6 +598,15 @@ impl RunEntry {
             Inputs::Checked if !same_shape && self.build != *build => Likeness::Reshaped,
             Inputs::Checked | Inputs::Strict => Likeness::Other,
         }
+    }
+
+    /// The children that it waits for, and what becomes of them when it ends.
+    fn children(&self) -> Vec<(RunNo, ClosePolicy)> {
+        let children = self.waiting.iter().filter_map(|waiting| match &waiting.what {
+            WaitingFor::Child { child, close, .. } => Some((*child, *close)),
+            WaitingFor::Timer { .. } | WaitingFor::Activity { .. } | WaitingFor::Signal { .. } => None,
+        });
+        children.collect()
     }
 
     /// The wall deadlines that the tables alone give.

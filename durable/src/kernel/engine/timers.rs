@@ -28,7 +28,8 @@ type Key = (RunNo, Due);
 /// Everything that is armed.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    armed: BTreeMap<Key, (Duration, Option<Timestamp>)>,
+    /// The wall deadlines, and when each comes due on the monotonic clock. Spans are not here: who armed one knows when it is due.
+    deadlines: BTreeMap<Key, (Duration, Timestamp)>,
     by_monotonic: BTreeSet<(Duration, Key)>,
     by_wall: BTreeSet<(Timestamp, Key)>,
 }
@@ -36,48 +37,54 @@ pub(super) struct Timers {
 impl Timers {
     /// Arms a wall deadline.
     pub(super) fn arm_at(&mut self, run: RunNo, due: Due, at: Timestamp, now: Now) {
-        self.arm((run, due), now.monotonic.saturating_add(at.since(now.wall)), Some(at));
+        self.disarm(run, due);
+        let key = (run, due);
+        let monotonic = now.monotonic.saturating_add(at.since(now.wall));
+        self.deadlines.insert(key, (monotonic, at));
+        self.by_monotonic.insert((monotonic, key));
+        self.by_wall.insert((at, key));
     }
 
-    /// Arms a span of this process.
-    pub(super) fn arm_in(&mut self, run: RunNo, due: Due, span: Duration, now: Now) {
-        self.arm((run, due), now.monotonic.saturating_add(span), None);
+    /// Arms a span of this process; gives when it is due, by which it is disarmed.
+    pub(super) fn arm_in(&mut self, run: RunNo, due: Due, span: Duration, now: Now) -> Duration {
+        let monotonic = now.monotonic.saturating_add(span);
+        self.by_monotonic.insert((monotonic, (run, due)));
+        monotonic
     }
 
+    /// Disarms a wall deadline, if it is armed.
     pub(super) fn disarm(&mut self, run: RunNo, due: Due) {
         let key = (run, due);
-        let Some((monotonic, wall)) = self.armed.remove(&key) else { return };
+        let Some((monotonic, wall)) = self.deadlines.remove(&key) else { return };
         self.by_monotonic.remove(&(monotonic, key));
-        if let Some(wall) = wall {
-            self.by_wall.remove(&(wall, key));
-        }
+        self.by_wall.remove(&(wall, key));
     }
 
+    /// Disarms a span, if it is armed.
+    pub(super) fn disarm_in(&mut self, run: RunNo, due: Due, monotonic: Duration) {
+        self.by_monotonic.remove(&(monotonic, (run, due)));
+    }
+
+    /// Disarms all wall deadlines of a run.
     pub(super) fn disarm_run(&mut self, run: RunNo) {
         let all = (run, Due::Timer(Seq(0)))..=(run, Due::Run);
-        let dues: Vec<Due> = self.armed.range(all).map(|((_, due), _)| *due).collect();
+        let dues: Vec<Due> = self.deadlines.range(all).map(|((_, due), _)| *due).collect();
         dues.into_iter().for_each(|due| self.disarm(run, due));
     }
 
     /// Takes the next thing that is due.
     pub(super) fn take_due(&mut self, now: Now) -> Option<Key> {
-        let by_monotonic = self.by_monotonic.first().filter(|(at, _)| *at <= now.monotonic).map(|(_, key)| *key);
-        let by_wall = || self.by_wall.first().filter(|(at, _)| *at <= now.wall).map(|(_, key)| *key);
-        let key = by_monotonic.or_else(by_wall)?;
+        if let Some((at, key)) = self.by_monotonic.first().filter(|(at, _)| *at <= now.monotonic).copied() {
+            self.by_monotonic.remove(&(at, key));
+            self.disarm(key.0, key.1);
+            return Some(key);
+        }
+        let (_, key) = self.by_wall.first().filter(|(at, _)| *at <= now.wall).copied()?;
         self.disarm(key.0, key.1);
         Some(key)
     }
 
     pub(super) fn next(&self) -> Option<Duration> {
         self.by_monotonic.first().map(|(at, _)| *at)
-    }
-
-    fn arm(&mut self, key: Key, monotonic: Duration, wall: Option<Timestamp>) {
-        self.disarm(key.0, key.1);
-        self.armed.insert(key, (monotonic, wall));
-        self.by_monotonic.insert((monotonic, key));
-        if let Some(wall) = wall {
-            self.by_wall.insert((wall, key));
-        }
     }
 }

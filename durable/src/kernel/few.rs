@@ -1,0 +1,122 @@
+//! An ordered map that holds few entries most of the time: what one run waits for. Up to a limit it is a sorted vector, which keeps
+//! its room when it is emptied and takes no more than it needs; beyond that a tree, so that thousands of entries cost no more
+//! than they have to. It never changes the order.
+
+use std::collections::BTreeMap;
+
+/// So many entries stand in a vector.
+const FEW: usize = 16;
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(crate) enum Few<K, V> {
+    /// Sorted.
+    Few(Vec<(K, V)>),
+    Many(BTreeMap<K, V>),
+}
+
+impl<K, V> Default for Few<K, V> {
+    fn default() -> Self {
+        Few::Few(Vec::new())
+    }
+}
+
+impl<K: Ord + Copy, V> Few<K, V> {
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
+        match self {
+            Few::Few(few) => few.get(place(few, key).ok()?).map(|(_, value)| value),
+            Few::Many(many) => many.get(&key),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        match self {
+            Few::Few(few) => {
+                let place = place(few, key).ok()?;
+                few.get_mut(place).map(|(_, value)| value)
+            }
+            Few::Many(many) => many.get_mut(&key),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let few = match self {
+            Few::Few(few) => few,
+            Few::Many(many) => return many.insert(key, value),
+        };
+        match place(few, key) {
+            Ok(place) => few.get_mut(place).map(|(_, old)| std::mem::replace(old, value)),
+            Err(_) if few.len() >= FEW => {
+                let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
+                many.insert(key, value);
+                *self = Few::Many(many);
+                None
+            }
+            Err(place) => {
+                if few.capacity() == 0 {
+                    few.reserve_exact(1);
+                }
+                few.insert(place, (key, value));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: K) -> Option<V> {
+        match self {
+            Few::Few(few) => place(few, key).ok().map(|place| few.remove(place).1),
+            Few::Many(many) => {
+                let value = many.remove(&key);
+                if many.is_empty() {
+                    *self = Few::default();
+                }
+                value
+            }
+        }
+    }
+
+    /// The first key.
+    pub(crate) fn first(&self) -> Option<K> {
+        match self {
+            Few::Few(few) => few.first().map(|(key, _)| *key),
+            Few::Many(many) => many.keys().next().copied(),
+        }
+    }
+}
+
+fn place<K: Ord + Copy, V>(few: &[(K, V)], key: K) -> Result<usize, usize> {
+    // What comes in is mostly the newest, and what is asked for as well.
+    match few.last() {
+        None => Err(0),
+        Some((last, _)) if *last < key => Err(few.len()),
+        Some((last, _)) if *last == key => Ok(few.len() - 1),
+        Some(_) => few.binary_search_by_key(&key, |(key, _)| *key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_same_map_with_few_entries_and_with_many() {
+        let mut map = Few::default();
+        let mut model = BTreeMap::new();
+        let mut state = 1u32;
+        for round in 0..4000u32 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // It fills beyond the limit, is emptied, and fills again.
+            let (key, fills) = (state >> 16 & 31, round / 200 % 2 == 0);
+            if fills || round % 7 == 0 {
+                assert_eq!(map.insert(key, round), model.insert(key, round));
+            } else {
+                assert_eq!(map.remove(key), model.remove(&key));
+            }
+            assert_eq!(map.first(), model.keys().next().copied());
+            for key in 0..32 {
+                assert_eq!(map.get(key), model.get(&key));
+                assert_eq!(map.get_mut(key), model.get_mut(&key));
+            }
+        }
+    }
+}
