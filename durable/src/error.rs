@@ -5,6 +5,7 @@ mod app;
 mod failure;
 mod hint;
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -17,6 +18,12 @@ use crate::kernel::event::{CallFailure, End, Payload, Text, Which};
 
 /// Texts of errors and panics are cut to this many bytes.
 pub const TEXT_LEN_MAX: usize = 4096;
+
+/// What a panic said, cut.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> Text {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Text::cut(text.unwrap_or("a panic without a text"), TEXT_LEN_MAX)
+}
 
 /// Why a call of an activity, a step or a child workflow gave no result.
 ///

@@ -1,7 +1,6 @@
 //! One attempt as a future: decode the input, run the body with its attempt as the ambient one, record what it gives. A
 //! panic is caught here and is an outcome.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -12,7 +11,7 @@ use pin_project::pin_project;
 
 use super::ambient::{AttemptInfo, KeyOf, enter};
 use super::state::{Missing, States};
-use crate::error::{RetryHint, TEXT_LEN_MAX};
+use crate::error::{RetryHint, TEXT_LEN_MAX, panic_text};
 use crate::kernel::command::Outcome;
 use crate::kernel::event::{CallFailure, Payload, Text};
 use crate::kernel::id::{Attempt, RunId, Seq};
@@ -151,12 +150,6 @@ impl<F: Future<Output = AttemptEnd>> Future for InAttempt<F> {
         let polled = catch_unwind(AssertUnwindSafe(|| this.work.poll(cx)));
         polled.unwrap_or_else(|panic| Poll::Ready(AttemptEnd::Panicked(panic_text(&*panic))))
     }
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> Text {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Text::cut(text.unwrap_or("a panic without text"), TEXT_LEN_MAX)
 }
 
 /// The outcome of one attempt outside any run.

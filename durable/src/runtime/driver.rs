@@ -20,8 +20,9 @@ use super::attempts::{self, InFlight};
 use super::definitions::Definitions;
 use super::reader::{Job, Reader};
 use super::request::{Answered, Fit, Message, Refused, Reply, StartRequest};
-use super::turns::{Hot, panic_text};
+use super::turns::Hot;
 use crate::activity::States;
+use crate::error::panic_text;
 use crate::kernel::engine::{
     Answer, AttemptOrder, AttemptReport, Caller, Effect, Kernel, Likeness, LoadFailure, Now, SEMANTICS, SendSignal,
     Start,

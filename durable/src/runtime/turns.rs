@@ -13,6 +13,7 @@ use futures::stream::{FuturesUnordered, Stream};
 use tracing::{Dispatch, Span};
 
 use super::definitions::Definitions;
+use crate::error::panic_text;
 use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
@@ -441,12 +442,6 @@ impl Wake for RunWaker {
             );
         }
     }
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Text {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Text::cut(text.unwrap_or("a panic without a text"), 4096)
 }
 
 fn missing_workflow(definitions: &Definitions, started: &RunStarted) -> Text {

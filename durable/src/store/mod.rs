@@ -6,7 +6,6 @@ pub mod filter;
 #[allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "sled has files and a thread of its own")]
 pub mod index;
 pub mod log;
-pub mod memory;
 pub mod plain;
 #[cfg(unix)]
 pub mod real;

@@ -48,7 +48,7 @@ fn issue(run: &Arc<RunContext>, future: &mut (impl Future + Unpin)) {
 
 fn panic_of<T>(f: impl FnOnce() -> T) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { panic!("it did not panic") };
-    crate::runtime::turns::panic_text(&*panic).to_string()
+    crate::error::panic_text(&*panic).to_string()
 }
 
 #[test]
