@@ -1,5 +1,5 @@
-//! What workflows and activities say by `tracing`: once for each turn that happens, never at replay, in spans that name the run and
-//! the attempt, also after the run was loaded again.
+//! What workflows and activities say by `tracing`, and what is said of failed attempts: once for each turn that happens, never at
+//! replay, in spans that name the run and the attempt, also after the run was loaded again.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,8 @@ impl Visit for Fields {
 
 impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("process") || metadata.is_span()
+        let told_by_the_engine = metadata.target() == "durable::runtime::attempts";
+        metadata.target().starts_with("process") || told_by_the_engine || metadata.is_span()
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -123,10 +124,12 @@ fn each_turn_is_told_once_in_the_span_of_its_run() {
     let expected = [
         format!("message=begins in [{run}]"),
         format!("message=speaks in [{}]", attempt(1, 1)),
+        format!("message=the attempt failed error=once more in [{}]", attempt(1, 1)),
         format!("message=speaks in [{}]", attempt(1, 2)),
         format!("message=has spoken n=7 in [{run}]"),
         format!("message=has heard word=\"yes\" in [{run}]"),
         format!("message=speaks in [{}]", attempt(3, 1)),
+        format!("message=the attempt failed error=once more in [{}]", attempt(3, 1)),
         format!("message=speaks in [{}]", attempt(3, 2)),
         format!("message=ends n=8 in [{run}]"),
     ];

@@ -54,7 +54,7 @@ impl InFlight {
             let polled = span.in_scope(|| poll_once(&mut future));
             self.judge(&order.name, self.clock.monotonic().saturating_sub(begin));
             if let Poll::Ready(end) = polled {
-                return Some(end.into());
+                return Some(span.in_scope(|| report(end)));
             }
         }
         self.run(order.run, order.seq, order.attempt, future, span);
@@ -97,7 +97,7 @@ impl InFlight {
         let done = self.done.clone();
         let (task, abort) = abortable(
             async move {
-                let report = future.await.into();
+                let report = report(future.await);
                 // Nobody is there any more when the runtime was dropped.
                 let _ = done.send(Message::Attempt { run, seq, attempt, report });
             }
@@ -115,12 +115,18 @@ fn poll_once(future: &mut AttemptFuture) -> Poll<AttemptEnd> {
     std::pin::pin!(tokio::task::unconstrained(future)).poll(&mut context)
 }
 
-impl From<AttemptEnd> for AttemptReport {
-    fn from(end: AttemptEnd) -> AttemptReport {
-        match end {
-            AttemptEnd::Completed(result) => AttemptReport::Completed(result),
-            AttemptEnd::Failed { error, text, retry } => AttemptReport::Failed { error, text, retry: retry.into() },
-            AttemptEnd::Panicked(text) => AttemptReport::Panicked(text),
+/// What the kernel is told of an attempt's end. A failure is told to operators too, in the attempt's span: with retries without end
+/// nothing else would show it while the call goes on.
+fn report(end: AttemptEnd) -> AttemptReport {
+    match end {
+        AttemptEnd::Completed(result) => AttemptReport::Completed(result),
+        AttemptEnd::Failed { error, text, retry } => {
+            tracing::warn!(error = %text, "the attempt failed");
+            AttemptReport::Failed { error, text, retry: retry.into() }
+        }
+        AttemptEnd::Panicked(text) => {
+            tracing::warn!(panic = %text, "the attempt panicked");
+            AttemptReport::Panicked(text)
         }
     }
 }
