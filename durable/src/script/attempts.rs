@@ -2,8 +2,9 @@
 
 use expect_test::expect;
 
-use super::check;
 use super::flows::app;
+use super::{check, tell};
+use crate::kernel::engine::Residence;
 
 #[test]
 fn sequential_steps_take_one_group_each() {
@@ -555,7 +556,7 @@ fn a_slot_given_to_a_blocked_run_is_passed_on() {
 }
 
 #[test]
-fn an_attempt_of_a_run_that_was_put_away_reloads_it_for_its_input() {
+fn a_retry_that_comes_due_after_a_crash_has_its_input_again() {
     check(
         &[app()],
         "start daily | close | open | fail daily down | crash | advance 1d",
@@ -581,6 +582,16 @@ fn an_attempt_of_a_run_that_was_put_away_reloads_it_for_its_input() {
             < begin daily{"x":1} of daily, seq 1, attempt 2, key 1
         "#]],
     );
+}
+
+/// The input of a call that waits for its next attempt is let go with its run: the retry brings both back.
+#[test]
+fn a_retry_of_a_run_that_was_put_away_reloads_it_for_its_input() {
+    let script = "start branches | fail a down | ok a 100 | advance 1s";
+    let told = tell(&[app()], script, Residence::PutAwayAtEveryAwait);
+    let (_, retry) = told.split_once("> advance 1s").unwrap();
+    let order = ["branches is loaded", "AttemptStarted 1, attempt 2", "begin a"].map(|line| retry.find(line));
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{told}");
 }
 
 #[test]
