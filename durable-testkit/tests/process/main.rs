@@ -12,5 +12,4 @@ mod locked;
 mod moved;
 mod parked;
 mod probe;
-mod spans;
 mod traced;

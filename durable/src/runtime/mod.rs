@@ -13,6 +13,7 @@ mod reader;
 mod real;
 mod request;
 mod shared;
+mod silence;
 mod status;
 pub(crate) mod turns;
 

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures::stream::{FuturesUnordered, Stream};
-use tracing::{Dispatch, Span};
+use tracing::Span;
 
 use super::definitions::Definitions;
+use super::silence::silently;
 use crate::error::panic_text;
 use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
@@ -119,7 +120,7 @@ impl Hot {
             Some((_, _, Event::RunStarted(started))) => run_span(started),
             _ => Span::none(),
         };
-        let replayed = tracing::dispatcher::with_default(&Dispatch::none(), || self.replay_silently(run, journal));
+        let replayed = silently(|| self.replay_silently(run, journal));
         match (&replayed, self.runs.get_mut(&run)) {
             (Ok(_), Some(hot)) => hot.span = span,
             _ => self.put_away(run),

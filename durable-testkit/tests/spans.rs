@@ -1,8 +1,13 @@
 //! What workflows and activities say by `tracing`, and what is said of failed attempts: once for each turn that happens, never at
 //! replay, in spans that name the run and the attempt, also after the run was loaded again.
+//!
+//! A process of its own, with one test: `tracing` asks about a place in the code once a process, so that threads of other tests, which
+//! have no subscriber, would decide what is heard here.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use durable::Runtime;
@@ -36,7 +41,7 @@ impl Visit for Fields {
 impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let told_by_the_engine = metadata.target() == "durable::runtime::attempts";
-        metadata.target().starts_with("process") || told_by_the_engine || metadata.is_span()
+        metadata.target().starts_with("spans") || told_by_the_engine || metadata.is_span()
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -95,6 +100,17 @@ async fn talk() -> durable::Result<String> {
     Ok(word)
 }
 
+/// Whether [`hum`] hums: its place in the code is then met for the first time in a replay.
+static HUMS: AtomicBool = AtomicBool::new(false);
+
+#[workflow]
+async fn hum() -> durable::Result<String> {
+    if HUMS.load(Ordering::Relaxed) {
+        tracing::info!("hums");
+    }
+    Ok(WORD.recv().await)
+}
+
 #[test]
 fn each_turn_is_told_once_in_the_span_of_its_run() {
     let collector = Collector::default();
@@ -118,6 +134,7 @@ fn each_turn_is_told_once_in_the_span_of_its_run() {
         rt.shutdown().await.unwrap();
         run.run_id()
     });
+    let told = std::mem::take(&mut *collector.0.events.lock().unwrap());
 
     let run = format!("run workflow=talk id=a run={run_id}");
     let attempt = |seq, attempt| format!("attempt activity=speak workflow=talk id=a seq={seq} attempt={attempt}");
@@ -133,5 +150,25 @@ fn each_turn_is_told_once_in_the_span_of_its_run() {
         format!("message=speaks in [{}]", attempt(3, 2)),
         format!("message=ends n=8 in [{run}]"),
     ];
+    assert_eq!(told, expected);
+
+    // What a replay met first, and kept to itself, is heard from the next run.
+    let run_id = tokio.block_on(async {
+        let open = async || Runtime::builder(dir.path()).register((talk, speak, hum)).open().await.unwrap();
+        let rt = open().await;
+        rt.start(hum()).id("old").await.unwrap();
+        drop(rt);
+        HUMS.store(true, Ordering::Relaxed);
+        let rt = open().await;
+        let old = rt.run(hum, "old").await.unwrap();
+        old.signal(WORD, "yes".to_owned()).await.unwrap();
+        old.result().await.unwrap();
+        let new = rt.start(hum()).id("new").await.unwrap();
+        new.signal(WORD, "yes".to_owned()).await.unwrap();
+        new.result().await.unwrap();
+        rt.shutdown().await.unwrap();
+        new.run_id()
+    });
+    let expected = [format!("message=hums in [run workflow=hum id=new run={run_id}]")];
     assert_eq!(*collector.0.events.lock().unwrap(), expected);
 }
