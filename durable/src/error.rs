@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use self::app::{Error, Result};
 pub use self::failure::{Failure, IntoFailure};
 pub use self::hint::{Fatal, RetryDelay, RetryHint, Retryable, fatal};
-use crate::kernel::event::{CallFailure, End, Payload, Text, Which};
+use crate::kernel::event::{self, CallFailure, End, Payload, Text, Which};
 
 /// Texts of errors and panics are cut to this many bytes.
 pub const TEXT_LEN_MAX: usize = 4096;
@@ -119,6 +119,18 @@ impl<E: StdError + 'static> StdError for CallError<E> {
     }
 }
 
+/// What a scope gives when it was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cancelled;
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cancelled")
+    }
+}
+
+impl StdError for Cancelled {}
+
 /// How a run ended that did not end with `Ok`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -162,11 +174,10 @@ impl<E> RunError<E> {
         }
     }
 
-    /// What a run that ended in this way gives; none if it ended with `Ok`. `body` is how the body ended where that is
-    /// another thing, and known; `failed` makes the body's own error.
+    /// What a run that ended in this way gives; none if it ended with `Ok`. `body` is how the body ended; `failed` makes the body's own error.
     pub(crate) fn recall<X>(
         how: End,
-        body: Option<End>,
+        body: End,
         undone: Undone,
         failed: impl FnOnce() -> std::result::Result<E, X>,
     ) -> std::result::Result<Option<RunError<E>>, X> {
@@ -179,10 +190,8 @@ impl<E> RunError<E> {
             End::NotStarted => RunError::NotStarted,
             End::CompensationFailed => {
                 let cause = match body {
-                    Some(body) if body != End::CompensationFailed => {
-                        RunError::recall(body, None, Undone::default(), failed)?
-                    }
-                    Some(_) | None => None,
+                    End::CompensationFailed => None,
+                    body => RunError::recall(body, body, Undone::default(), failed)?,
                 };
                 RunError::CompensationFailed { cause: cause.map(Box::new), undone }
             }
@@ -242,6 +251,15 @@ pub struct UndoneCall {
     pub seq: u32,
     /// The recorded name of what was called.
     pub name: Text,
+}
+
+impl From<event::Undone> for Undone {
+    fn from(undone: event::Undone) -> Undone {
+        let call = |call: event::UndoneCall| UndoneCall { seq: call.seq.0, name: call.name };
+        let calls = |calls: Vec<event::UndoneCall>| calls.into_iter().map(call).collect();
+        let event::Undone { undone, not_undone, unknown } = undone;
+        Undone { undone: calls(undone), not_undone: calls(not_undone), unknown: calls(unknown) }
+    }
 }
 
 impl fmt::Display for Undone {
@@ -347,10 +365,10 @@ mod tests {
     #[test]
     fn a_failed_compensation_keeps_the_error_that_caused_it() {
         let failed = || Ok::<_, ()>("declined".to_owned());
-        let error = RunError::recall(End::CompensationFailed, Some(End::Failed), Undone::default(), failed);
+        let error = RunError::recall(End::CompensationFailed, End::Failed, Undone::default(), failed);
         let error = error.unwrap().unwrap();
         assert_eq!(error.app().map(String::as_str), Some("declined"));
-        let none = RunError::recall(End::CompensationFailed, Some(End::Completed), Undone::default(), failed);
+        let none = RunError::recall(End::CompensationFailed, End::Completed, Undone::default(), failed);
         assert_eq!(none.unwrap(), Some(RunError::CompensationFailed { cause: None, undone: Undone::default() }));
     }
 }

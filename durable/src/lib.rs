@@ -37,7 +37,7 @@ pub mod workflow;
 #[cfg(feature = "runtime")]
 pub use self::{
     activity::{State, States},
-    error::{CallError, Error, Failure, Result, RetryHint, Retryable, RunError, Undone, fatal},
+    error::{CallError, Cancelled, Error, Failure, Result, RetryHint, Retryable, RunError, Undone, fatal},
     kernel::command::Inputs,
     kernel::event::{ClosePolicy, Which},
     kernel::id::RunId,
@@ -49,8 +49,9 @@ pub use self::{
         StartError, Status,
     },
     workflow::{
-        Call, Elapsed, JoinHandle, JoinSet, Random, Recv, Signal, Sleep, Step, Timeout, now, random, sleep,
-        sleep_until, spawn, step, step_with, timeout, uuid,
+        Call, CatchCancel, Compensation, Elapsed, JoinHandle, JoinSet, Random, Recv, Scope, ScopeHandle, Shield,
+        Signal, Sleep, Step, Timeout, catch_cancel, compensate, now, random, scope, shield, sleep, sleep_until,
+        spawn, step, step_with, timeout, uuid,
     },
 };
 #[cfg(feature = "runtime")]

@@ -2,7 +2,11 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
 
 use crate::codec::hash;
 use crate::kernel::event::Text;
@@ -35,7 +39,49 @@ pub struct AttemptInfo {
     pub(crate) key: KeyOf,
     /// How results are written.
     pub(crate) codec: PayloadCodec,
+    /// How it hears that it is to stop; none if nobody will ask it.
+    pub(crate) asked: Option<Asked>,
 }
+
+/// How an attempt hears that it is to stop.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked(Arc<Ask>);
+
+#[derive(Debug, Default)]
+struct Ask {
+    asked: AtomicBool,
+    told: Notify,
+}
+
+impl Asked {
+    /// Asks.
+    pub(crate) fn ask(&self) {
+        self.0.asked.store(true, Ordering::Release);
+        self.0.told.notify_waiters();
+    }
+
+    fn is_asked(&self) -> bool {
+        self.0.asked.load(Ordering::Acquire)
+    }
+
+    async fn wait(self) {
+        loop {
+            let told = self.0.told.notified();
+            if self.is_asked() {
+                return;
+            }
+            told.await;
+        }
+    }
+}
+
+impl PartialEq for Asked {
+    fn eq(&self, other: &Asked) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Asked {}
 
 /// What an idempotency key is made of, beyond the run and the activity's name. Most activities never ask for theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +147,50 @@ pub fn try_info() -> Option<AttemptInfo> {
 #[must_use]
 pub fn idempotency_key() -> String {
     info().idempotency_key()
+}
+
+/// Whether the attempt is asked to stop: its call was dropped (a cancel, the loser of a `select!`) and its outcome is awaited, because
+/// it has an [`undo`](crate::Call::undo) or said [`wait_on_cancel`](crate::Call::wait_on_cancel). What it returns is recorded all the
+/// same; an error says that nothing was done. Other attempts are dropped where they stand, and are never asked.
+///
+/// # Panics
+/// Outside an activity or a step, and in what it spawned.
+#[track_caller]
+#[must_use]
+pub fn is_cancelled() -> bool {
+    info().asked.is_some_and(|asked| asked.is_asked())
+}
+
+/// Waits until the attempt is asked to stop; see [`is_cancelled`].
+///
+/// # Examples
+/// ```
+/// # use durable::prelude::*;
+/// # async fn transfer() -> Result<u64, String> { Ok(1) }
+/// #[activity]
+/// async fn move_money() -> Result<u64, String> {
+///     tokio::select! {
+///         moved = transfer() => moved,
+///         () = durable::activity::cancelled() => Err("asked to stop before it was sent".to_owned()),
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert_eq!(move_money().run_direct().await.unwrap(), 1);
+/// # }
+/// ```
+///
+/// # Panics
+/// Outside an activity or a step, and in what it spawned.
+#[track_caller]
+pub fn cancelled() -> impl Future<Output = ()> + Send + 'static {
+    let asked = info().asked;
+    async move {
+        match asked {
+            Some(asked) => asked.wait().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// While it lives, `info` is the attempt of this thread; then it is the one before.

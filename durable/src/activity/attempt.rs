@@ -172,6 +172,7 @@ pub(crate) async fn direct<D: Activity>(name: Text, input: D::Input, states: Sta
         seq: Seq(1),
         attempt: Attempt(1),
         codec,
+        asked: None,
     };
     match D::attempt(Job { input, states, info }).await {
         AttemptEnd::Completed(result) => Outcome::Completed(result),

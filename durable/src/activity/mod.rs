@@ -7,8 +7,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::ambient::KeyOf;
-pub use self::ambient::{AttemptInfo, idempotency_key, info, try_info};
+pub(crate) use self::ambient::{Asked, KeyOf};
+pub use self::ambient::{AttemptInfo, cancelled, idempotency_key, info, is_cancelled, try_info};
 pub use self::attempt::{AttemptEnd, AttemptFuture, Job};
 pub(crate) use self::attempt::{attempt, direct};
 pub use self::options::ActivityOptions;

@@ -82,6 +82,7 @@ fn info() -> AttemptInfo {
         attempt: Attempt(2),
         key: KeyOf::Call(Digest(1), 0),
         codec: PayloadCodec::Json,
+        asked: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::names::{Name, Names, Spelling};
 use super::wire::{self, List, Named};
 use crate::kernel::event::{
     ActivityScheduled, AttemptCause, Binding, CallFailure, ChildScheduled, Entry, Payload, RunEnded, RunStarted,
-    Sender, Text, UndoBits,
+    Sender, Text, UndoBits, Undone, UndoneCall,
 };
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, ScopeNo, Seq, Timestamp};
 
@@ -87,28 +87,46 @@ pub(super) fn started_of_wire(started: &wire::RunStarted<'_>, base: Timestamp) -
 }
 
 pub(super) fn ended_to_wire(ended: &RunEnded) -> wire::RunEnded<'_> {
-    let seqs = |seqs: &[Seq]| List(seqs.iter().map(|seq| seq.0).collect());
     wire::RunEnded {
         how: ended.how.into(),
+        body: ended.body.into(),
         result: &ended.result.0,
-        undone: seqs(&ended.undone),
-        not_undone: seqs(&ended.not_undone),
-        unknown: seqs(&ended.unknown),
+        undone: undone_to_wire(&ended.undone),
         actor: ended.actor.as_str(),
         reason: ended.reason.as_str(),
     }
 }
 
 pub(super) fn ended_of_wire(ended: wire::RunEnded<'_>) -> RunEnded {
-    let seqs = |seqs: List<u32>| seqs.0.into_iter().map(Seq).collect();
     RunEnded {
         how: ended.how.into(),
+        body: ended.body.into(),
         result: payload(ended.result),
-        undone: seqs(ended.undone),
-        not_undone: seqs(ended.not_undone),
-        unknown: seqs(ended.unknown),
+        undone: undone_of_wire(ended.undone),
         actor: ended.actor.into(),
         reason: ended.reason.into(),
+    }
+}
+
+pub(super) fn undone_to_wire(undone: &Undone) -> wire::Undone<'_> {
+    wire::Undone {
+        undone: calls_to_wire(&undone.undone),
+        not_undone: calls_to_wire(&undone.not_undone),
+        unknown: calls_to_wire(&undone.unknown),
+    }
+}
+
+fn calls_to_wire(calls: &[UndoneCall]) -> List<(u32, &str)> {
+    List(calls.iter().map(|call| (call.seq.0, call.name.as_str())).collect())
+}
+
+pub(super) fn undone_of_wire(undone: wire::Undone<'_>) -> Undone {
+    let call = |(seq, name): (u32, &str)| UndoneCall { seq: Seq(seq), name: name.into() };
+    let calls = |calls: List<(u32, &str)>| calls.0.into_iter().map(call).collect();
+    Undone {
+        undone: calls(undone.undone),
+        not_undone: calls(undone.not_undone),
+        unknown: calls(undone.unknown),
     }
 }
 
@@ -191,8 +209,8 @@ pub(super) fn entry_to_wire<'a>(entry: &'a Entry, base: Timestamp, names: &mut N
             wire::Entry::SignalSent { seq: seq.0, to, name, value }
         }
         Entry::ChildScheduled(child) => wire::Entry::ChildScheduled(child_to_wire(child, names)),
-        Entry::CompensationRegistered { seq, scope } => {
-            wire::Entry::CompensationRegistered { seq: seq.0, scope: scope.0 }
+        Entry::CompensationRegistered { seq, name, scope } => {
+            wire::Entry::CompensationRegistered { seq: seq.0, name: name.as_str(), scope: scope.0 }
         }
         Entry::ScopeOpened { scope, parent } => wire::Entry::ScopeOpened { scope: scope.0, parent: parent.0 },
         Entry::ScopeClosed { scope } => wire::Entry::ScopeClosed { scope: scope.0 },
@@ -213,8 +231,8 @@ pub(super) fn entry_of_wire(entry: wire::Entry<'_>, base: Timestamp, names: &mut
             Entry::SignalSent { seq: Seq(seq), to, name, value }
         }
         wire::Entry::ChildScheduled(child) => Entry::ChildScheduled(Box::new(child_of_wire(child, names)?)),
-        wire::Entry::CompensationRegistered { seq, scope } => {
-            Entry::CompensationRegistered { seq: Seq(seq), scope: ScopeNo(scope) }
+        wire::Entry::CompensationRegistered { seq, name, scope } => {
+            Entry::CompensationRegistered { seq: Seq(seq), name: name.into(), scope: ScopeNo(scope) }
         }
         wire::Entry::ScopeOpened { scope, parent } => {
             Entry::ScopeOpened { scope: ScopeNo(scope), parent: ScopeNo(parent) }
@@ -235,6 +253,7 @@ fn call_to_wire<'a>(call: &'a ActivityScheduled, base: Timestamp, names: &mut Na
         by_token: *by_token,
         undo: call.undo.undo,
         undo_unknown: call.undo.unknown,
+        waits: call.undo.waits,
         queue: Some(queue.as_str()).filter(|queue| !queue.is_empty()),
         deadline: deadline.map(|deadline| span(deadline, base)),
         undoes: call.undoes.map(|seq| seq.0),
@@ -259,7 +278,7 @@ fn call_of_wire(
             queue: call.queue.unwrap_or_default().into(),
             deadline: call.deadline.map(|deadline| point(deadline, base)),
         },
-        undo: UndoBits { undo: call.undo, unknown: call.undo_unknown },
+        undo: UndoBits { undo: call.undo, unknown: call.undo_unknown, waits: call.waits },
         undoes: call.undoes.map(Seq),
         input: call.input.map(payload),
     })

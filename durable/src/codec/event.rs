@@ -8,6 +8,7 @@
 use super::carry::{
     cause_of_wire, cause_to_wire, ended_of_wire, ended_to_wire, entry_of_wire, entry_to_wire, failure_of_wire,
     failure_to_wire, payload, point, sender_of_wire, sender_to_wire, span, started_of_wire, started_to_wire,
+    undone_of_wire, undone_to_wire,
 };
 use super::kind::{self, Kind};
 use super::names::Names;
@@ -155,8 +156,9 @@ fn put_body(event: &Event, base: Timestamp, names: &mut Names, out: &mut Vec<u8>
             let (name, payload, sender) = (name.as_str(), &*payload.0, sender_to_wire(sender));
             wire::put(&wire::SignalReceived { name, payload, sender }, out);
         }
-        Event::ChildEnded { seq, how, result } => {
-            wire::put(&wire::ChildEnded { seq: seq.0, how: (*how).into(), result: &result.0 }, out);
+        Event::ChildEnded { seq, how, body, result, undone } => {
+            let (how, body, undone) = ((*how).into(), (*body).into(), undone_to_wire(undone));
+            wire::put(&wire::ChildEnded { seq: seq.0, how, body, result: &result.0, undone }, out);
         }
         Event::CancelRequested { scope, actor, reason, message } => {
             let (actor, reason, message) = (actor.as_str(), reason.as_str(), message.as_str());
@@ -222,8 +224,9 @@ fn take_body(raw: &RawEvent<'_>, base: Timestamp, names: &mut Names) -> Result<E
             Event::SignalReceived { name: name.into(), payload: payload(sent), sender: sender_of_wire(sender) }
         }
         kind::CHILD_ENDED => {
-            let wire::ChildEnded { seq, how, result } = wire::read(body, known)?;
-            Event::ChildEnded { seq: Seq(seq), how: how.into(), result: payload(result) }
+            let wire::ChildEnded { seq, how, body, result, undone } = wire::read(body, known)?;
+            let (how, body, undone) = (how.into(), body.into(), undone_of_wire(undone));
+            Event::ChildEnded { seq: Seq(seq), how, body, result: payload(result), undone }
         }
         kind::CANCEL_REQUESTED => {
             let wire::CancelRequested { scope, actor, reason, message } = wire::read(body, known)?;

@@ -2,7 +2,7 @@
 //! builds, activities, ..) are written once, in front, and are shared again in memory when they are read.
 //!
 //! ```text
-//! version u8 = 1 | next run LEB | texts: count LEB, each length LEB + UTF-8 | runs: count LEB, each length LEB + body
+//! version u8 = 2 | next run LEB | texts: count LEB, each length LEB + UTF-8 | runs: count LEB, each length LEB + body
 //! ```
 //!
 //! A run's body is bincode, as that of an event. Points in time are distances to the run's start. The ids are not written:
@@ -10,16 +10,17 @@
 
 use std::collections::BTreeMap;
 
-use bincode::{BorrowDecode as DeriveBorrowDecode, Encode};
+use bincode::{BorrowDecode as DeriveBorrowDecode, Decode as DeriveDecode, Encode};
 
 use super::carry::{point, span};
-use super::wire::{self, ClosePolicy, Digest, Known, List, Span};
+use super::wire::{self, ClosePolicy, Digest, End, Known, List, Span, UndoState};
 use super::{DecodeError, leb};
 use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::tables::{AttemptState, Blocked, RunEntry, Tables, Waiting, WaitingFor};
+use crate::kernel::undo::{Undoable, Undos};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Appends the tables.
 pub fn encode(tables: &Tables, out: &mut Vec<u8>) {
@@ -134,6 +135,8 @@ struct WireRun<'a> {
     signals: u32,
     blocked: Option<WireBlocked<'a>>,
     cancelling: bool,
+    undoing: Option<End>,
+    undos: List<WireUndoable>,
 }
 
 #[derive(Encode, DeriveBorrowDecode)]
@@ -169,10 +172,26 @@ struct WireActivity<'a> {
     by_token: bool,
     queue: u32,
     deadline: Option<Span>,
-    undo: bool,
-    undo_unknown: bool,
+    undo: WireBits,
     state: WireState<'a>,
     maybe: bool,
+}
+
+#[derive(Encode, DeriveDecode)]
+struct WireBits {
+    undo: bool,
+    unknown: bool,
+    waits: bool,
+}
+
+#[derive(Encode, DeriveDecode)]
+struct WireUndoable {
+    seq: u32,
+    name: u32,
+    bits: WireBits,
+    state: UndoState,
+    dropped: bool,
+    by: Option<u32>,
 }
 
 #[derive(Encode, DeriveBorrowDecode)]
@@ -210,6 +229,8 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
             since: span(blocked.since, run.started),
         }),
         cancelling: run.cancelling,
+        undoing: run.undoing.map(Into::into),
+        undos: List(run.undos.iter().map(|call| undoable_to_wire(call, texts)).collect()),
     }
 }
 
@@ -235,6 +256,8 @@ fn run_of_wire(run: WireRun<'_>, texts: &[Text]) -> Result<(RunNo, RunEntry), De
         signals: run.signals,
         blocked: run.blocked.map(|blocked| blocked_of_wire(&blocked, started, texts)).transpose()?,
         cancelling: run.cancelling,
+        undoing: run.undoing.map(Into::into),
+        undos: undos_of_wire(run.undos, texts)?,
     };
     Ok((RunNo(run.no), entry))
 }
@@ -277,8 +300,7 @@ fn what_to_wire<'a>(what: &'a WaitingFor, base: Timestamp, texts: &mut Texts) ->
             by_token: binding.by_token,
             queue: texts.number(&binding.queue),
             deadline: binding.deadline.map(|deadline| span(deadline, base)),
-            undo: undo.undo,
-            undo_unknown: undo.unknown,
+            undo: bits_to_wire(*undo),
             state: state_to_wire(state, base),
             maybe: *maybe,
         }),
@@ -310,10 +332,44 @@ fn activity_of_wire(activity: WireActivity<'_>, base: Timestamp, texts: &[Text])
             queue: shared(activity.queue, texts)?,
             deadline: activity.deadline.map(|deadline| point(deadline, base)),
         },
-        undo: UndoBits { undo: activity.undo, unknown: activity.undo_unknown },
+        undo: bits_of_wire(&activity.undo),
         state: state_of_wire(activity.state, base),
         maybe: activity.maybe,
     })
+}
+
+fn bits_to_wire(bits: UndoBits) -> WireBits {
+    WireBits { undo: bits.undo, unknown: bits.unknown, waits: bits.waits }
+}
+
+fn bits_of_wire(bits: &WireBits) -> UndoBits {
+    UndoBits { undo: bits.undo, unknown: bits.unknown, waits: bits.waits }
+}
+
+fn undoable_to_wire(call: &Undoable, texts: &mut Texts) -> WireUndoable {
+    WireUndoable {
+        seq: call.seq.0,
+        name: texts.number(&call.name),
+        bits: bits_to_wire(call.bits),
+        state: call.state.into(),
+        dropped: call.dropped,
+        by: call.by.map(|seq| seq.0),
+    }
+}
+
+fn undos_of_wire(calls: List<WireUndoable>, texts: &[Text]) -> Result<Undos, DecodeError> {
+    let mut undos = Undos::default();
+    for call in calls.0 {
+        undos.push_back(Undoable {
+            seq: Seq(call.seq),
+            name: shared(call.name, texts)?,
+            bits: bits_of_wire(&call.bits),
+            state: call.state.into(),
+            dropped: call.dropped,
+            by: call.by.map(Seq),
+        });
+    }
+    Ok(undos)
 }
 
 fn state_to_wire(state: &AttemptState, base: Timestamp) -> WireState<'_> {

@@ -161,7 +161,7 @@ pub(super) enum Entry<'a> {
     SignalAwaited { seq: u32, name: Named<'a, ()> },
     SignalSent { seq: u32, to: &'a str, name: Named<'a, ()>, value: Digest },
     ChildScheduled(ChildScheduled<'a>),
-    CompensationRegistered { seq: u32, scope: u32 },
+    CompensationRegistered { seq: u32, name: &'a str, scope: u32 },
     ScopeOpened { scope: u32, parent: u32 },
     ScopeClosed { scope: u32 },
     CommandDropped { seq: u32 },
@@ -176,24 +176,26 @@ pub(super) struct ActivityScheduled<'a> {
     pub(super) by_token: bool,
     pub(super) undo: bool,
     pub(super) undo_unknown: bool,
+    pub(super) waits: bool,
     pub(super) queue: Option<&'a str>,
     pub(super) deadline: Option<Span>,
     pub(super) undoes: Option<u32>,
     pub(super) input: Option<&'a [u8]>,
 }
 
-/// Which of an activity's options are set, and which of the optional fields follow, as the bits of one byte.
-const AT_MOST_ONCE: u8 = 1;
-const BY_TOKEN: u8 = 1 << 1;
-const UNDO: u8 = 1 << 2;
-const UNDO_UNKNOWN: u8 = 1 << 3;
-const QUEUE: u8 = 1 << 4;
-const DEADLINE: u8 = 1 << 5;
-const UNDOES: u8 = 1 << 6;
-const INPUT: u8 = 1 << 7;
+/// Which of an activity's options are set, and which of the optional fields follow, as the bits of a number.
+const AT_MOST_ONCE: u16 = 1;
+const BY_TOKEN: u16 = 1 << 1;
+const UNDO: u16 = 1 << 2;
+const UNDO_UNKNOWN: u16 = 1 << 3;
+const QUEUE: u16 = 1 << 4;
+const DEADLINE: u16 = 1 << 5;
+const UNDOES: u16 = 1 << 6;
+const INPUT: u16 = 1 << 7;
+const WAITS: u16 = 1 << 8;
 
 impl ActivityScheduled<'_> {
-    fn bits(&self) -> u8 {
+    fn bits(&self) -> u16 {
         let set = [
             (self.at_most_once, AT_MOST_ONCE),
             (self.by_token, BY_TOKEN),
@@ -203,6 +205,7 @@ impl ActivityScheduled<'_> {
             (self.deadline.is_some(), DEADLINE),
             (self.undoes.is_some(), UNDOES),
             (self.input.is_some(), INPUT),
+            (self.waits, WAITS),
         ];
         set.into_iter().filter(|(is_set, _)| *is_set).fold(0, |bits, (_, bit)| bits | bit)
     }
@@ -226,7 +229,7 @@ impl<'de> BorrowDecode<'de, Known> for ActivityScheduled<'de> {
         let seq = u32::decode(decoder)?;
         let name = Named::borrow_decode(decoder)?;
         let value = Digest::decode(decoder)?;
-        let bits = u8::decode(decoder)?;
+        let bits = u16::decode(decoder)?;
         let is_set = |bit| bits & bit != 0;
         Ok(ActivityScheduled {
             seq,
@@ -236,6 +239,7 @@ impl<'de> BorrowDecode<'de, Known> for ActivityScheduled<'de> {
             by_token: is_set(BY_TOKEN),
             undo: is_set(UNDO),
             undo_unknown: is_set(UNDO_UNKNOWN),
+            waits: is_set(WAITS),
             queue: is_set(QUEUE).then(|| <&str>::borrow_decode(decoder)).transpose()?,
             deadline: is_set(DEADLINE).then(|| Span::decode(decoder)).transpose()?,
             undoes: is_set(UNDOES).then(|| u32::decode(decoder)).transpose()?,
@@ -339,7 +343,9 @@ pub(super) enum Sender<'a> {
 pub(super) struct ChildEnded<'a> {
     pub(super) seq: u32,
     pub(super) how: End,
+    pub(super) body: End,
     pub(super) result: &'a [u8],
+    pub(super) undone: Undone<'a>,
 }
 
 #[derive(Encode, DeriveBorrowDecode)]
@@ -367,12 +373,20 @@ pub(super) struct CompensationStarted<'a> {
 #[bincode(decode_context = "Known")]
 pub(super) struct RunEnded<'a> {
     pub(super) how: End,
+    pub(super) body: End,
     pub(super) result: &'a [u8],
-    pub(super) undone: List<u32>,
-    pub(super) not_undone: List<u32>,
-    pub(super) unknown: List<u32>,
+    pub(super) undone: Undone<'a>,
     pub(super) actor: &'a str,
     pub(super) reason: &'a str,
+}
+
+/// Calls by seq and name: undone, not undone, unknown.
+#[derive(Encode, DeriveBorrowDecode)]
+#[bincode(decode_context = "Known")]
+pub(super) struct Undone<'a> {
+    pub(super) undone: List<(u32, &'a str)>,
+    pub(super) not_undone: List<(u32, &'a str)>,
+    pub(super) unknown: List<(u32, &'a str)>,
 }
 
 #[derive(Encode, DeriveBorrowDecode)]
@@ -410,17 +424,17 @@ pub(super) struct Checkpoint<'a> {
 
 /// Declares a choice without data and how it stands for the kernel's.
 macro_rules! choice {
-    ($name:ident: $($variant:ident),*) => {
+    ($module:ident::$name:ident: $($variant:ident),*) => {
         #[derive(Encode, DeriveDecode, Clone, Copy)]
         pub(super) enum $name { $($variant),* }
 
-        impl From<crate::kernel::event::$name> for $name {
-            fn from(value: crate::kernel::event::$name) -> Self {
-                match value { $(crate::kernel::event::$name::$variant => Self::$variant),* }
+        impl From<crate::kernel::$module::$name> for $name {
+            fn from(value: crate::kernel::$module::$name) -> Self {
+                match value { $(crate::kernel::$module::$name::$variant => Self::$variant),* }
             }
         }
 
-        impl From<$name> for crate::kernel::event::$name {
+        impl From<$name> for crate::kernel::$module::$name {
             fn from(value: $name) -> Self {
                 match value { $($name::$variant => Self::$variant),* }
             }
@@ -428,6 +442,7 @@ macro_rules! choice {
     };
 }
 
-choice!(End: Completed, Failed, Cancelled, TimedOut, Terminated, CompensationFailed, NotStarted);
-choice!(ClosePolicy: Cancel, Terminate, Abandon);
-choice!(Which: StartToClose, ScheduleToClose, ScheduleToStart, Heartbeat);
+choice!(event::End: Completed, Failed, Cancelled, TimedOut, Terminated, CompensationFailed, NotStarted);
+choice!(event::ClosePolicy: Cancel, Terminate, Abandon);
+choice!(event::Which: StartToClose, ScheduleToClose, ScheduleToStart, Heartbeat);
+choice!(undo::UndoState: Open, Stands, Unknown, Undone, NotUndone);

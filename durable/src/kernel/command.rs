@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::event::{CallFailure, ClosePolicy, End, Payload, Text, UndoBits};
-use super::id::{Digest, Timestamp};
+use super::event::{CallFailure, ClosePolicy, End, Payload, Text, Undone, UndoBits};
+use super::id::{Digest, Seq, Timestamp};
 use super::retry::RetryPolicy;
 
 /// What workflow code asks for.
@@ -47,8 +47,10 @@ pub struct CallActivity {
     pub schedule_to_close: Option<Duration>,
     /// Never start an attempt again that may have begun.
     pub at_most_once: bool,
-    /// The compensations bound to it.
+    /// What is bound to it.
     pub undo: UndoBits,
+    /// Which call it undoes.
+    pub undoes: Option<Seq>,
 }
 
 /// A call of a child workflow.
@@ -101,8 +103,12 @@ pub enum Outcome {
     Child {
         /// How it ended.
         how: End,
+        /// How its body ended.
+        body: End,
         /// Its result or error.
         result: Payload,
+        /// What it undid, and what it did not.
+        undone: Undone,
     },
 }
 

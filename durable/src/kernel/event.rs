@@ -188,8 +188,12 @@ pub enum Event {
         seq: Seq,
         /// How the child ended.
         how: End,
+        /// How its body ended, which a failed compensation hides.
+        body: End,
         /// Its result, or its error.
         result: Payload,
+        /// What it undid, and what it did not.
+        undone: Undone,
     },
     /// Delivered. Someone asked that everything up to the nearest enclosing scope be dropped.
     CancelRequested {
@@ -298,12 +302,12 @@ impl Event {
             Event::Turn { entries, .. } => entries.iter().map(Entry::bytes).sum(),
             Event::AttemptFailed { cause, .. } => cause.bytes(),
             Event::ActivityFailed { error, .. } => error.bytes(),
+            Event::ChildEnded { result, undone, .. } => result.len() + undone.bytes(),
             Event::ActivityCompleted { result: payload, .. }
             | Event::SignalReceived { payload, .. }
-            | Event::ChildEnded { result: payload, .. }
             | Event::CompensationStarted { result: payload, .. }
             | Event::Checkpoint { tables: payload, .. } => payload.len(),
-            Event::RunEnded(ended) => ended.result.len(),
+            Event::RunEnded(ended) => ended.result.len() + ended.undone.bytes(),
             Event::RunBlocked { reason, .. } | Event::CancelRequested { reason, .. } => reason.len(),
             Event::AttemptStarted { .. }
             | Event::AttemptParked { .. }
@@ -396,18 +400,43 @@ pub struct RunStarted {
 pub struct RunEnded {
     /// How.
     pub how: End,
+    /// How the body ended, which a failed compensation hides.
+    pub body: End,
     /// The result, or the error.
     pub result: Payload,
-    /// Calls that were undone.
-    pub undone: Vec<Seq>,
-    /// Calls whose compensation failed or did not run.
-    pub not_undone: Vec<Seq>,
-    /// Calls of which it is not known whether their effect stands.
-    pub unknown: Vec<Seq>,
+    /// What was undone, and what was not.
+    pub undone: Undone,
     /// Who ended it; "" is the run itself.
     pub actor: Text,
     /// Why.
     pub reason: Text,
+}
+
+/// What the end of a run says of its calls that had something to undo.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Undone {
+    /// They were undone.
+    pub undone: Vec<UndoneCall>,
+    /// Their compensation failed, or did not run.
+    pub not_undone: Vec<UndoneCall>,
+    /// It is not known whether their effect stands.
+    pub unknown: Vec<UndoneCall>,
+}
+
+/// A call that a run's end names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndoneCall {
+    /// The call.
+    pub seq: Seq,
+    /// Its recorded name.
+    pub name: Text,
+}
+
+impl Undone {
+    fn bytes(&self) -> usize {
+        let calls = self.undone.iter().chain(&self.not_undone).chain(&self.unknown);
+        calls.map(|call| call.name.len() + 8).sum()
+    }
 }
 
 /// How a run, or a body, ended.
@@ -482,6 +511,8 @@ pub enum Entry {
     CompensationRegistered {
         /// Its command.
         seq: Seq,
+        /// The recorded name of what it calls.
+        name: Text,
         /// The scope that holds it.
         scope: ScopeNo,
     },
@@ -535,7 +566,7 @@ pub struct ActivityScheduled {
     pub shape: Digest,
     /// What every build must agree on.
     pub binding: Binding,
-    /// Whether an undo, and an undo for the unknown, are bound to it.
+    /// What is bound to it.
     pub undo: UndoBits,
     /// Which call this one undoes.
     pub undoes: Option<Seq>,
@@ -556,13 +587,15 @@ pub struct Binding {
     pub deadline: Option<Timestamp>,
 }
 
-/// Which compensations are bound to a call.
+/// What is bound to a call for the case that it has to be undone, or is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UndoBits {
     /// An undo.
     pub undo: bool,
     /// An undo for an unknown outcome.
     pub unknown: bool,
+    /// None, but where the call is dropped its attempt is asked to stop and awaited.
+    pub waits: bool,
 }
 
 /// A call of a child workflow, as recorded.

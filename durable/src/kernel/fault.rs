@@ -22,6 +22,8 @@ pub enum Fault {
     Undecodable(Text),
     /// The code ended the run in a turn after which the journal goes on.
     EndsEarly,
+    /// The code goes on after a turn in which the body ended.
+    EndsLate,
     /// Anything else that the code did and must not: the text says what.
     Refused(Text),
 }
@@ -51,6 +53,10 @@ impl fmt::Display for Fault {
             Fault::EndsEarly => f.write_str(
                 "the code ends the run here, and the journal goes on: calls were removed while it was in flight; bring them \
                  back, or finish the open runs on the build that recorded them [E0201]",
+            ),
+            Fault::EndsLate => f.write_str(
+                "the code goes on here, and by the journal the body ended and what it did is being undone: calls were added while it was \
+                 in flight; take them out, or finish the open runs on the build that recorded them [E0201]",
             ),
             Fault::Refused(text) => write!(f, "{text} [E0207]"),
         }

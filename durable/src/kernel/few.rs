@@ -75,6 +75,14 @@ impl<K: Ord + Copy, V> Few<K, V> {
         }
     }
 
+    /// All keys, in order.
+    pub(crate) fn keys(&self) -> Box<dyn Iterator<Item = K> + '_> {
+        match self {
+            Few::Few(few) => Box::new(few.iter().map(|(key, _)| *key)),
+            Few::Many(many) => Box::new(many.keys().copied()),
+        }
+    }
+
     /// The first key.
     pub(crate) fn first(&self) -> Option<K> {
         match self {

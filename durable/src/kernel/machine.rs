@@ -3,7 +3,7 @@
 //! A machine is driven turn by turn: a delivered event goes in, the shell polls the workflow until it is quiet, the machine
 //! grants one outcome at a time, and the turn ends with the entries that the polls left. Replay is the same with a recorded
 //! turn beside: every entry is compared as it is asked for, and from the first difference on the code sees nothing more.
-//! It never polls anything itself, never sees another run, and never appends.
+//! It never polls anything itself, never sees another run, and never appends. What is cut, and what is undone next, is said here too.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hasher;
@@ -11,12 +11,16 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 use super::command::{CallActivity, Command, Inputs, Outcome, Place, StartChild};
-use super::event::{ActivityScheduled, Binding, ChildScheduled, Entry, Event, Payload, RunStarted, Sender, Text};
+use super::event::{
+    ActivityScheduled, Binding, ChildScheduled, End, Entry, Event, Payload, RunStarted, Sender, Text,
+};
 use super::fault::Fault;
 use super::few::Few;
 use super::fit::{self, Fit};
-use super::id::{Digest, EventNo, RunId, RunNo, Seq, Timestamp};
+use super::id::{Digest, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use super::mismatch::{Asked, Mismatch};
+use super::scope::{BODY, Catches, Scopes, Within};
+use super::undo::{UndoState, Undoable, Undos};
 
 /// A workflow id may take this many bytes.
 pub const ID_LEN_MAX: usize = 255;
@@ -42,6 +46,8 @@ pub struct Machine {
     signals: BTreeMap<Text, VecDeque<Payload>>,
     seen: BTreeSet<Sender>,
     children: BTreeSet<Text>,
+    scopes: Scopes,
+    undo: Undo,
     recorded: Recorded,
     turn: Turn,
     granted: Option<Seq>,
@@ -78,6 +84,44 @@ enum Demand {
     Waits,
 }
 
+/// What has to be undone, and where that stands.
+#[derive(Debug, Default)]
+struct Undo {
+    calls: Undos,
+    /// The scope that each of them stands in.
+    scopes: BTreeMap<Seq, ScopeNo>,
+    /// The results that the compensations are made from.
+    results: BTreeMap<Seq, Payload>,
+    /// How the body ended, from then on.
+    body: Option<End>,
+    /// Whether nothing is left to undo of the body.
+    done: bool,
+    /// A call that the code had dropped was settled by the event at hand.
+    settled: bool,
+}
+
+/// What a scope that undoes does next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NextUndo {
+    /// Something that was dropped is not settled yet.
+    Wait,
+    /// This call is undone.
+    Call(Seq, UndoFrom),
+    /// Nothing is left.
+    Done,
+}
+
+/// What a compensation is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UndoFrom {
+    /// The call's result.
+    Result(Payload),
+    /// Nothing: whether the effect stands is not known.
+    Unknown,
+    /// Nothing: it was registered by hand.
+    Hand,
+}
+
 /// What the journal says of this run's calls, beyond the turn at hand: for telling a swap, and for keys.
 #[derive(Debug, Default)]
 struct Recorded {
@@ -95,7 +139,17 @@ struct Turn {
     of: EventNo,
     entries: Vec<Entry>,
     asked: Vec<Issued>,
-    expected: Option<Vec<Entry>>,
+    expected: Option<RecordedTurn>,
+    end: Option<(End, Payload)>,
+}
+
+/// A turn as the journal holds it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RecordedTurn {
+    /// What its polls asked for.
+    pub entries: Vec<Entry>,
+    /// How the body ended in it, where there was something to undo.
+    pub end: Option<(End, Payload)>,
 }
 
 /// A command as it was issued in a turn.
@@ -120,6 +174,8 @@ pub struct TurnDone {
     pub entries: Vec<Entry>,
     /// The commands behind those entries, with what only the process needs.
     pub asked: Vec<Issued>,
+    /// How the body ended in it, if there is something to undo before the run ends.
+    pub end: Option<(End, Payload)>,
     /// What an operator should know: a changed input that was let stand.
     pub warnings: Vec<Text>,
 }
@@ -145,6 +201,8 @@ impl Machine {
             signals: BTreeMap::new(),
             seen: BTreeSet::new(),
             children: BTreeSet::new(),
+            scopes: Scopes::default(),
+            undo: Undo::default(),
             recorded: Recorded { build: started.build.clone(), ..Recorded::default() },
             turn: Turn::default(),
             granted: None,
@@ -184,11 +242,12 @@ impl Machine {
     }
 
     /// Begins a turn with a delivered event; `expected` is the recorded turn, at replay.
-    pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<Vec<Entry>>) {
+    pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<RecordedTurn>) {
         self.turn = Turn { of: no, expected, ..Turn::default() };
         self.now = self.now.max(at);
         self.deliveries += 1;
         self.draws = 0;
+        self.undo.apply(event);
         match event {
             Event::ActivityCompleted { seq, result, .. } => self.settle(*seq, Outcome::Completed(result.clone())),
             Event::ActivityFailed { seq, error, .. } => self.settle(*seq, Outcome::Failed(error.clone())),
@@ -196,11 +255,15 @@ impl Machine {
                 self.now = self.now.max(*at);
                 self.settle(*seq, Outcome::Fired);
             }
-            Event::ChildEnded { seq, how, result } => {
-                self.settle(*seq, Outcome::Child { how: *how, result: result.clone() });
+            Event::ChildEnded { seq, how, body, result, undone } => {
+                let (result, undone) = (result.clone(), undone.clone());
+                self.settle(*seq, Outcome::Child { how: *how, body: *body, result, undone });
             }
             Event::SignalReceived { name, payload, sender } => self.receive(name, payload, sender),
-            Event::RunStarted(_) | Event::CancelRequested { .. } | Event::RunTimedOut { .. } => {}
+            Event::CancelRequested { scope: BODY, .. } => self.scopes.cancel(),
+            Event::CancelRequested { scope, .. } => self.scopes.tell(*scope),
+            Event::RunTimedOut { .. } => self.scopes.time_out(),
+            Event::RunStarted(_) => {}
             Event::Turn { .. }
             | Event::AttemptStarted { .. }
             | Event::AttemptFailed { .. }
@@ -247,18 +310,23 @@ impl Machine {
         }
         let turn = std::mem::take(&mut self.turn);
         if let Some(expected) = &turn.expected
-            && let Some(missing) = expected.get(turn.entries.len())
+            && let Some(missing) = expected.entries.get(turn.entries.len())
         {
             return Err(Fault::Mismatch(Box::new(self.mismatch(Some(missing), None))));
         }
+        match turn.expected.map(|expected| (expected.end.is_some(), turn.end.is_some())) {
+            Some((true, false)) => return Err(Fault::EndsLate),
+            Some((false, true)) => return Err(Fault::EndsEarly),
+            Some(_) | None => {}
+        }
         let warnings = std::mem::take(&mut self.warnings);
-        Ok(TurnDone { of: turn.of, entries: turn.entries, asked: turn.asked, warnings })
+        Ok(TurnDone { of: turn.of, entries: turn.entries, asked: turn.asked, end: turn.end, warnings })
     }
 
     /// Whether the code waits for anything that the journal can give.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.demanded > 0
+        self.demanded > 0 || (self.is_undoing() && self.undo.awaits())
     }
 
     /// Stops the run for a reason that the shell met.
@@ -282,7 +350,7 @@ impl Machine {
     }
 
     /// Asks for a command, at the first poll of its future.
-    pub fn issue(&mut self, seq: Seq, command: Command, place: Place) {
+    pub fn issue(&mut self, seq: Seq, command: Command, within: Within, place: Place) {
         if self.fault.is_some() {
             return;
         }
@@ -296,6 +364,7 @@ impl Machine {
         self.slots.insert(seq, Slot { signal, outcome: None, demand: Demand::None });
         self.demand(seq, Demand::Waits);
         let (ordinal, recorded_value) = self.key_parts(&entry);
+        self.undo.stands_in(seq, &entry, within.scope);
         self.turn.entries.push(entry);
         self.turn.asked.push(Issued { seq, command, ordinal, recorded_value });
     }
@@ -322,10 +391,143 @@ impl Machine {
             self.granted = None;
         }
         let Some(slot) = self.forget_slot(seq) else { return };
-        if slot.outcome.is_some() || self.fault.is_some() {
+        // What was answered and not seen is of no concern, unless it has to be undone.
+        if (slot.outcome.is_some() && self.undo.calls.get(seq).is_none()) || self.fault.is_some() {
             return;
         }
-        if let Some(entry) = self.compare(Entry::CommandDropped { seq }, Inputs::Checked, None) {
+        self.note(Entry::CommandDropped { seq });
+    }
+
+    // What scopes and compensations ask.
+
+    /// Opens a scope.
+    pub fn open_scope(&mut self, within: Within, catches: Catches) -> ScopeNo {
+        let scope = self.scopes.open(within, catches);
+        self.note(Entry::ScopeOpened { scope, parent: within.scope });
+        scope
+    }
+
+    /// Closes a scope: what was registered in it stands in the scope around it. The body closes when all is undone.
+    pub fn close_scope(&mut self, scope: ScopeNo) {
+        self.undo.done |= scope == BODY;
+        let Some(parent) = self.scopes.close(scope) else { return };
+        self.undo.pass_on(scope, parent);
+        self.note(Entry::ScopeClosed { scope });
+    }
+
+    /// Whether a scope is open: it runs, or undoes.
+    #[must_use]
+    pub fn is_scope_open(&self, scope: ScopeNo) -> bool {
+        self.scopes.is_open(scope)
+    }
+
+    /// Asks for a scope to be cut.
+    pub fn cut_scope(&mut self, scope: ScopeNo) {
+        self.scopes.cut(scope);
+    }
+
+    /// Whether a scope is to be cut now.
+    #[must_use]
+    pub fn is_cut(&self, scope: ScopeNo) -> bool {
+        self.fault.is_none() && self.scopes.is_cut(scope)
+    }
+
+    /// A shield begins.
+    pub fn shield(&mut self, within: Within) {
+        self.scopes.shield(within.scope);
+    }
+
+    /// A shield ends.
+    pub fn unshield(&mut self, within: Within) {
+        self.scopes.unshield(within.scope);
+    }
+
+    /// The scopes that are to be cut and have to be woken for it, oldest first.
+    pub fn take_cuts(&mut self) -> Vec<ScopeNo> {
+        self.scopes.take_told()
+    }
+
+    /// Why the body is to be cut now.
+    #[must_use]
+    pub fn body_cut(&self) -> Option<End> {
+        self.scopes.body_cut().filter(|_| self.fault.is_none())
+    }
+
+    /// Registers a compensation by hand.
+    pub fn register(&mut self, seq: Seq, name: Text, within: Within) {
+        if self.fault.is_some() {
+            return;
+        }
+        let asked = Entry::CompensationRegistered { seq, name, scope: within.scope };
+        let Some(entry) = self.compare(asked, Inputs::Checked, None) else { return };
+        self.undo.stands_in(seq, &entry, within.scope);
+        self.turn.entries.push(entry);
+    }
+
+    /// The body ended in this turn. Gives how, as recorded, if there is something to undo or to await before the run may end.
+    pub fn end_body(&mut self, how: End, result: &Payload) -> Option<(End, Payload)> {
+        self.scopes.end_body();
+        let recorded = self.turn.expected.as_ref().and_then(|expected| expected.end.clone());
+        if recorded.is_none() && !self.owes(how) {
+            return None;
+        }
+        let asked = (how, result.clone());
+        let stands = recorded.unwrap_or_else(|| asked.clone());
+        if stands != asked {
+            let text = format!(
+                "the body ends {how:?} in this build, or with another value; what was recorded stands: {:?} [E0211]",
+                stands.0
+            );
+            self.warnings.push(text.into());
+        }
+        Some(stands)
+    }
+
+    /// Undoing of the body begins: everything that still waits is dropped.
+    pub fn begin_undo_of_body(&mut self, end: (End, Payload)) {
+        let left: Vec<Seq> = self.slots.keys().collect();
+        left.into_iter().for_each(|seq| self.abandon(seq));
+        self.undo.body = Some(end.0);
+        self.turn.end = Some(end);
+    }
+
+    /// Undoing of a scope begins.
+    pub fn begin_undo(&mut self, scope: ScopeNo) {
+        self.scopes.begin_undo(scope);
+    }
+
+    /// What a scope that undoes does next: the newest first.
+    pub fn next_undo(&mut self, scope: ScopeNo) -> NextUndo {
+        if self.fault.is_some() || self.scopes.undoes_within(scope) || self.undo.awaits_in(scope) {
+            return NextUndo::Wait;
+        }
+        self.undo.next(scope)
+    }
+
+    /// Whether a call that was dropped has been settled since this was asked last.
+    pub fn take_settled(&mut self) -> bool {
+        std::mem::take(&mut self.undo.settled)
+    }
+
+    /// Whether all that was to be undone when the body ended is settled.
+    #[must_use]
+    pub fn is_undone(&self) -> bool {
+        self.undo.done
+    }
+
+    fn is_undoing(&self) -> bool {
+        (self.undo.body.is_some() && !self.undo.done) || self.scopes.undoes_within(BODY)
+    }
+
+    /// Whether a run whose body ended so may not end yet.
+    fn owes(&self, how: End) -> bool {
+        self.scopes.undoes_within(BODY) || self.undo.owes(how)
+    }
+
+    /// Records what needs no comparison of inputs.
+    fn note(&mut self, entry: Entry) {
+        if let Some(entry) = self.compare(entry, Inputs::Checked, None) {
+            self.undo.calls.apply_entry(&entry);
             self.turn.entries.push(entry);
         }
     }
@@ -429,8 +631,11 @@ impl Machine {
 
     /// What the journal will hold for an entry that is asked for now: itself, or the recorded one that it fits.
     fn compare(&mut self, asked: Entry, inputs: Inputs, place: Option<Place>) -> Option<Entry> {
+        if self.fault.is_some() {
+            return None;
+        }
         let Some(expected) = &self.turn.expected else { return Some(asked) };
-        let recorded = expected.get(self.turn.entries.len()).cloned();
+        let recorded = expected.entries.get(self.turn.entries.len()).cloned();
         let same_build = self.recorded.build == self.head.build;
         let fit = match &recorded {
             Some(recorded) => fit::fit(recorded, &asked, inputs, same_build, |call| self.recorded.is_swap(call)),
@@ -504,7 +709,7 @@ impl Machine {
                 deadline: call.schedule_to_close.map(|span| self.now.after(span)),
             },
             undo: call.undo,
-            undoes: None,
+            undoes: call.undoes,
             input: call.at_most_once.then(|| call.input.clone()),
         }
     }
@@ -538,6 +743,61 @@ impl Machine {
     fn key_parts(&mut self, entry: &Entry) -> (u32, Digest) {
         let Entry::ActivityScheduled(call) = entry else { return (0, Digest::default()) };
         (self.recorded.count(call), call.value)
+    }
+}
+
+impl Undo {
+    fn apply(&mut self, event: &Event) {
+        let (seq, result) = match event {
+            Event::ActivityCompleted { seq, result, .. } => (*seq, Some(result)),
+            Event::ActivityFailed { seq, .. } => (*seq, None),
+            _ => return,
+        };
+        self.settled |= self.calls.get(seq).is_some_and(|call| call.dropped && call.state == UndoState::Open);
+        self.calls.apply(event);
+        match (self.calls.get(seq), result) {
+            (Some(_), Some(result)) => drop(self.results.insert(seq, result.clone())),
+            (Some(_), None) => {}
+            (None, _) => drop(self.scopes.remove(&seq)),
+        }
+    }
+
+    /// Takes in an entry, and in which scope what it may have to undo stands.
+    fn stands_in(&mut self, seq: Seq, entry: &Entry, scope: ScopeNo) {
+        self.calls.apply_entry(entry);
+        if self.calls.get(seq).is_some() {
+            self.scopes.insert(seq, scope);
+        }
+    }
+
+    fn pass_on(&mut self, scope: ScopeNo, parent: ScopeNo) {
+        self.scopes.values_mut().filter(|of| **of == scope).for_each(|of| *of = parent);
+    }
+
+    /// Whether a dropped call is not settled yet.
+    fn awaits(&self) -> bool {
+        self.calls.iter().any(Undoable::awaits)
+    }
+
+    fn awaits_in(&self, scope: ScopeNo) -> bool {
+        self.calls.iter().any(|call| call.awaits() && self.scopes.get(&call.seq) == Some(&scope))
+    }
+
+    fn owes(&self, how: End) -> bool {
+        self.calls.iter().any(|call| call.state == UndoState::Open || call.is_owed(!how.is_ok()))
+    }
+
+    fn next(&mut self, scope: ScopeNo) -> NextUndo {
+        // Of a body that ended well only what it dropped is undone.
+        let all = scope != BODY || self.body.is_none_or(|how| !how.is_ok());
+        let newest = |call: &&Undoable| self.scopes.get(&call.seq) == Some(&scope) && call.is_owed(all);
+        let Some(call) = self.calls.iter().rfind(newest) else { return NextUndo::Done };
+        let from = match (call.state, self.results.remove(&call.seq)) {
+            (UndoState::Unknown, _) => UndoFrom::Unknown,
+            (_, Some(result)) => UndoFrom::Result(result),
+            (_, None) => UndoFrom::Hand,
+        };
+        NextUndo::Call(call.seq, from)
     }
 }
 

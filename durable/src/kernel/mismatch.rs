@@ -60,7 +60,7 @@ impl Asked {
             Entry::SignalAwaited { name, .. } => ("signal", format!("`{name}`").into()),
             Entry::SignalTaken { .. } => ("taking a signal", Text::default()),
             Entry::SignalSent { name, to, .. } => ("sending a signal", format!("`{name}` to {to}").into()),
-            Entry::CompensationRegistered { .. } => ("compensation", Text::default()),
+            Entry::CompensationRegistered { name, .. } => ("compensation", format!("`{name}`").into()),
             Entry::ScopeOpened { scope, .. } => ("a scope's begin", scope.to_string().into()),
             Entry::ScopeClosed { scope } => ("a scope's end", scope.to_string().into()),
             Entry::CommandDropped { .. } => ("dropping", Text::default()),
@@ -86,6 +86,7 @@ fn binding(call: &ActivityScheduled) -> String {
         binding.deadline.map(|deadline| format!("until {}", Utc(deadline))),
         undo.undo.then(|| "with an undo".to_owned()),
         undo.unknown.then(|| "with an undo for the unknown".to_owned()),
+        undo.waits.then(|| "awaited when it is dropped".to_owned()),
         undoes.map(|seq| format!("undoing seq {seq}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -12,4 +12,6 @@ pub mod id;
 pub mod machine;
 pub mod mismatch;
 pub mod retry;
+pub mod scope;
 pub mod tables;
+pub mod undo;

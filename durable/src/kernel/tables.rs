@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits};
+use super::undo::Undos;
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
 
 /// Everything that is open, by the log up to some place.
@@ -59,6 +60,10 @@ pub struct RunEntry {
     pub blocked: Option<Blocked>,
     /// Whether a cancel was requested.
     pub cancelling: bool,
+    /// How the body ended, when what it did is being undone.
+    pub undoing: Option<End>,
+    /// What may have to be undone.
+    pub undos: Undos,
 }
 
 /// Why a run is not polled.
@@ -226,6 +231,8 @@ impl RunEntry {
             signals: 0,
             blocked: None,
             cancelling: false,
+            undoing: None,
+            undos: Undos::default(),
         }
     }
 
@@ -235,10 +242,17 @@ impl RunEntry {
         self.waiting.binary_search_by_key(&seq, |w| w.seq).ok().and_then(|i| self.waiting.get(i))
     }
 
+    /// What the call waits for, also if the code has dropped it and it is not settled yet.
+    #[must_use]
+    pub fn call(&self, seq: Seq) -> Option<&Waiting> {
+        self.waits(seq).or_else(|| self.dropped.iter().find(|w| w.seq == seq))
+    }
+
     fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event) {
         if event.is_delivered() {
             self.unturned.push(no);
         }
+        self.undos.apply(event);
         match event {
             Event::Turn { of, entries } => {
                 self.unturned.retain(|event| event != of);
@@ -262,8 +276,11 @@ impl RunEntry {
                 self.blocked = Some(Blocked { build: build.clone(), reason: reason.clone(), since: at });
             }
             Event::RunUnblocked { .. } => self.blocked = None,
-            Event::CompensationStarted { .. }
-            | Event::RunStarted(_)
+            Event::CompensationStarted { cause, .. } => {
+                self.undoing = Some(*cause);
+                self.deadline = None;
+            }
+            Event::RunStarted(_)
             | Event::RunEnded(_)
             | Event::Opened { .. }
             | Event::Closed
@@ -326,7 +343,7 @@ impl RunEntry {
         let Ok(place) = self.waiting.binary_search_by_key(&seq, |w| w.seq) else { return };
         let waiting = self.waiting.remove(place);
         let owes = match &waiting.what {
-            WaitingFor::Activity { undo, .. } => undo.undo || undo.unknown,
+            WaitingFor::Activity { undo, .. } => undo.owes(),
             WaitingFor::Child { .. } => true,
             WaitingFor::Timer { .. } | WaitingFor::Signal { .. } => false,
         };

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::Instrument;
 
 use super::request::Message;
-use crate::activity::{AttemptEnd, AttemptFuture, AttemptInfo, KeyOf};
+use crate::activity::{Asked, AttemptEnd, AttemptFuture, AttemptInfo, KeyOf};
 use crate::error::RetryHint;
 use crate::kernel::engine::{AttemptOrder, AttemptReport, Retry};
 use crate::kernel::event::Text;
@@ -30,12 +30,19 @@ const SLOW: u32 = 12;
 
 /// The attempts that have a task.
 pub(crate) struct InFlight {
-    tasks: BTreeMap<(RunNo, Seq), (Attempt, AbortHandle)>,
+    tasks: BTreeMap<(RunNo, Seq), Task>,
     /// How slow an activity's first polls were, where one was.
     slow: BTreeMap<Text, u32>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     done: UnboundedSender<Message>,
+}
+
+/// An attempt's task.
+struct Task {
+    attempt: Attempt,
+    abort: AbortHandle,
+    asked: Option<Asked>,
 }
 
 impl InFlight {
@@ -44,7 +51,12 @@ impl InFlight {
     }
 
     /// Begins an attempt; gives its report if it ended in its first poll.
-    pub(crate) fn begin(&mut self, order: &AttemptOrder, mut future: AttemptFuture) -> Option<AttemptReport> {
+    pub(crate) fn begin(
+        &mut self,
+        order: &AttemptOrder,
+        mut future: AttemptFuture,
+        asked: Option<Asked>,
+    ) -> Option<AttemptReport> {
         let span = tracing::info_span!(
             "attempt", activity = %order.name, workflow = %order.workflow, id = %order.id, seq = order.seq.0,
             attempt = order.attempt.0
@@ -57,7 +69,7 @@ impl InFlight {
                 return Some(span.in_scope(|| report(end)));
             }
         }
-        self.run(order.run, order.seq, order.attempt, future, span);
+        self.run(order, future, asked, span);
         None
     }
 
@@ -71,7 +83,7 @@ impl InFlight {
 
     /// An attempt has reported: its task is over. One that was given up may report when the next one has its task already.
     pub(crate) fn ended(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
-        if self.tasks.get(&(run, seq)).is_some_and(|(current, _)| *current == attempt) {
+        if self.tasks.get(&(run, seq)).is_some_and(|task| task.attempt == attempt) {
             self.tasks.remove(&(run, seq));
         }
     }
@@ -83,17 +95,25 @@ impl InFlight {
 
     /// Drops an attempt where it stands.
     pub(crate) fn stop(&mut self, run: RunNo, seq: Seq) {
-        if let Some((_, task)) = self.tasks.remove(&(run, seq)) {
-            task.abort();
+        if let Some(task) = self.tasks.remove(&(run, seq)) {
+            task.abort.abort();
+        }
+    }
+
+    /// Asks an attempt to stop.
+    pub(crate) fn ask(&self, run: RunNo, seq: Seq) {
+        if let Some(asked) = self.tasks.get(&(run, seq)).and_then(|task| task.asked.as_ref()) {
+            asked.ask();
         }
     }
 
     /// Drops all of them.
     pub(crate) fn stop_all(&mut self) {
-        std::mem::take(&mut self.tasks).into_values().for_each(|(_, task)| task.abort());
+        std::mem::take(&mut self.tasks).into_values().for_each(|task| task.abort.abort());
     }
 
-    fn run(&mut self, run: RunNo, seq: Seq, attempt: Attempt, future: AttemptFuture, span: tracing::Span) {
+    fn run(&mut self, order: &AttemptOrder, future: AttemptFuture, asked: Option<Asked>, span: tracing::Span) {
+        let (run, seq, attempt) = (order.run, order.seq, order.attempt);
         let done = self.done.clone();
         let (task, abort) = abortable(
             async move {
@@ -103,7 +123,7 @@ impl InFlight {
             }
             .instrument(span),
         );
-        self.tasks.insert((run, seq), (attempt, abort));
+        self.tasks.insert((run, seq), Task { attempt, abort, asked });
         self.spawn.task(Box::pin(async move {
             let _ = task.await;
         }));
@@ -153,5 +173,6 @@ pub(crate) fn info(order: &AttemptOrder, codec: crate::payload::PayloadCodec) ->
         attempt: order.attempt,
         key: KeyOf::Call(order.recorded_value, order.ordinal),
         codec,
+        asked: order.may_be_asked.then(Asked::default),
     }
 }

@@ -515,6 +515,7 @@ impl Driver {
             // Someone else may have the store by now, and this call with it.
             Effect::StartAttempt(_) if self.failed.is_some() => {}
             Effect::StartAttempt(order) => self.begin(*order),
+            Effect::AskAttempt { run, seq } => self.attempts.ask(run, seq),
             Effect::StopAttempt { run, seq } => self.attempts.stop(run, seq),
             Effect::Answer(caller, answer) => {
                 self.watching.remove(&caller);
@@ -527,6 +528,7 @@ impl Driver {
 
     fn begin(&mut self, order: AttemptOrder) {
         let info = attempts::info(&order, self.codec);
+        let asked = info.asked.clone();
         let future = match self.hot.step(order.run, order.seq) {
             Some(step) => step(order.input.clone(), info),
             None => match self.definitions.activity(order.name.as_str()) {
@@ -540,7 +542,7 @@ impl Driver {
                 }
             },
         };
-        if let Some(report) = self.attempts.begin(&order, future) {
+        if let Some(report) = self.attempts.begin(&order, future, asked) {
             let now = self.now();
             self.report(order.run, order.seq, order.attempt, report, now);
         }

@@ -13,10 +13,10 @@ use super::error::{LookupError, SignalError};
 use super::request::{Answered, Message, Refused};
 use super::shared::Shared;
 use super::status::{Description, Status};
-use crate::error::{RunError, Undone, UndoneCall};
+use crate::error::RunError;
 use crate::kernel::engine::{Answer, WhenBlocked};
 use crate::kernel::event::{RunEnded, Sender, Text};
-use crate::kernel::id::{RunId, RunNo, Seq};
+use crate::kernel::id::{RunId, RunNo};
 use crate::kernel::machine::ID_LEN_MAX;
 use crate::payload;
 use crate::registry::NAME_LEN_MAX;
@@ -234,12 +234,8 @@ impl<T, E> Run<T, E> {
     }
 
     fn decode(&self, ended: RunEnded) -> Result<T, RunError<E>> {
-        let named = |seqs: &[Seq]| seqs.iter().map(|seq| UndoneCall { seq: seq.0, name: Text::default() }).collect();
-        let mut undone = Undone::default();
-        undone.undone = named(&ended.undone);
-        undone.not_undone = named(&ended.not_undone);
-        undone.unknown = named(&ended.unknown);
-        (self.decode)(Ended { how: ended.how, body: None, result: ended.result, undone })
+        let RunEnded { how, body, result, undone, .. } = ended;
+        (self.decode)(Ended { how, body, result, undone: undone.into() })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use crate::error::Undone;
 use crate::kernel::event::{End, Text};
 use crate::kernel::id::RunId;
 use crate::kernel::tables::{AttemptState, RunEntry, Waiting, WaitingFor};
@@ -21,6 +22,8 @@ pub enum Status {
         /// Since when; none if the cause is outside the journal and was met by this process.
         since: Option<SystemTime>,
     },
+    /// Its body has ended, and what it did is being undone.
+    Compensating,
     /// It ended with `Ok`.
     Completed,
     /// It ended with `Err`.
@@ -39,7 +42,7 @@ impl Status {
     /// Whether the run has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        !matches!(self, Status::Running | Status::Blocked { .. })
+        !matches!(self, Status::Running | Status::Compensating | Status::Blocked { .. })
     }
 }
 
@@ -47,6 +50,7 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Status::Running => "running",
+            Status::Compensating => "compensating",
             Status::Blocked { .. } => "blocked",
             Status::Completed => "completed",
             Status::Failed => "failed",
@@ -82,8 +86,10 @@ pub struct Description {
     pub events: u64,
     /// Where it stands.
     pub status: Status,
-    /// What it waits for, oldest first.
+    /// What it waits for, by seq, then what it has dropped and is not settled yet.
     pub waits_for: Vec<WaitsFor>,
+    /// What it has undone so far, and what it could not; at its end also what it leaves.
+    pub undone: Undone,
 }
 
 /// Something that a run waits for.
@@ -137,6 +143,7 @@ impl Description {
         let blocked = entry.blocked.as_ref().map(|blocked| (blocked.reason.clone(), Some(blocked.since.into())));
         let status = match blocked.or(stuck.map(|reason| (reason, None))) {
             Some((reason, since)) => Status::Blocked { reason: reason.to_string(), since },
+            None if entry.undoing.is_some() => Status::Compensating,
             None => Status::Running,
         };
         Description {
@@ -150,7 +157,8 @@ impl Description {
             ended: None,
             events: entry.next.0,
             status,
-            waits_for: entry.waiting.iter().map(WaitsFor::new).collect(),
+            waits_for: entry.waiting.iter().chain(&entry.dropped).map(WaitsFor::new).collect(),
+            undone: entry.undos.undone(End::Completed).into(),
         }
     }
 
@@ -176,6 +184,7 @@ impl Description {
             events: 0,
             status,
             waits_for: Vec::new(),
+            undone: closed.ended.undone.clone().into(),
         }
     }
 }

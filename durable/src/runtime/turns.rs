@@ -19,11 +19,13 @@ use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
-use crate::kernel::machine::{MAX_POLLS, Machine, TurnDone};
+use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, TurnDone};
+use crate::kernel::scope::BODY;
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
 use crate::workflow::context::{BranchFuture, Check, RunContext, StepFn};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
+use crate::workflow::undo::undo;
 
 /// All runs in memory.
 pub(crate) struct Hot {
@@ -40,6 +42,10 @@ struct HotRun {
     body: Option<BodyFuture>,
     /// None until there is one.
     branches: Option<FuturesUnordered<BranchFuture>>,
+    /// What undoes the scopes. No cancel drops it.
+    undoers: Option<FuturesUnordered<BranchFuture>>,
+    /// How the body ended, while what it did is being undone.
+    ending: Option<(End, Payload)>,
     waker: Arc<RunWaker>,
     span: Span,
 }
@@ -49,7 +55,7 @@ struct HotRun {
 enum Cause {
     Start,
     Outcome,
-    Drop(End),
+    Cut,
 }
 
 /// How a turn's polls ended.
@@ -148,7 +154,8 @@ impl Hot {
         let mut waiting: BTreeMap<EventNo, (Timestamp, Event)> = BTreeMap::new();
         let mut asked = BTreeMap::new();
         let mut warnings = Vec::new();
-        for (no, at, event) in journal {
+        let mut journal = journal.into_iter().peekable();
+        while let Some((no, at, event)) = journal.next() {
             match event {
                 Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
                 Event::Turn { of, entries } => {
@@ -157,7 +164,8 @@ impl Hot {
                             format!("its turn of event {of} has no such event; report this [E0209]").into(),
                         ));
                     };
-                    let done = self.replay_turn(run, (of, at, event), entries)?;
+                    let end = journal.peek().and_then(|(_, _, next)| body_end(next));
+                    let done = self.replay_turn(run, (of, at, event), RecordedTurn { entries, end })?;
                     asked.extend(done.asked.into_iter().map(|issued| (issued.seq, issued)));
                     warnings.extend(done.warnings);
                 }
@@ -180,10 +188,10 @@ impl Hot {
         &mut self,
         run: RunNo,
         delivered: (EventNo, Timestamp, Event),
-        entries: Vec<Entry>,
+        recorded: RecordedTurn,
     ) -> Result<TurnDone, LoadFailure> {
         let (no, at, event) = delivered;
-        match self.deliver(run, no, at, &event, Some(entries)) {
+        match self.deliver(run, no, at, &event, Some(recorded)) {
             TurnEnd::Quiet(done) => Ok(done),
             TurnEnd::Ended(..) => Err(LoadFailure::Fault(Fault::EndsEarly.to_string().into())),
             TurnEnd::Blocked(reason) => Err(LoadFailure::Fault(reason)),
@@ -215,7 +223,7 @@ impl Hot {
             foreign: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let hot = HotRun { context, body: Some(body), branches: None, waker, span: run_span(started) };
+        let hot = HotRun { context, body: Some(body), branches: None, undoers: None, ending: None, waker, span: run_span(started) };
         self.runs.insert(run, hot);
         Ok(())
     }
@@ -226,7 +234,7 @@ impl Hot {
         no: EventNo,
         at: Timestamp,
         event: &Event,
-        expected: Option<Vec<Entry>>,
+        expected: Option<RecordedTurn>,
     ) -> TurnEnd {
         let Some(hot) = self.runs.get_mut(&run) else {
             return TurnEnd::Stuck("it is to be polled and not in memory; report this [E0209]".into());
@@ -264,9 +272,16 @@ fn settled(event: &Event) -> Option<Seq> {
 fn cause(event: &Event) -> Cause {
     match event {
         Event::RunStarted(_) => Cause::Start,
-        Event::CancelRequested { .. } => Cause::Drop(End::Cancelled),
-        Event::RunTimedOut { .. } => Cause::Drop(End::TimedOut),
+        Event::CancelRequested { .. } | Event::RunTimedOut { .. } => Cause::Cut,
         _ => Cause::Outcome,
+    }
+}
+
+/// How the body ended in the turn before, by the event that follows it.
+fn body_end(next: &Event) -> Option<(End, Payload)> {
+    match next {
+        Event::CompensationStarted { cause, result } => Some((*cause, result.clone())),
+        _ => None,
     }
 }
 
@@ -275,14 +290,8 @@ impl HotRun {
     fn drive(&mut self, cause: Cause) -> Result<Driven, Fault> {
         let _span = self.span.clone().entered();
         let mut polls = 0;
-        match cause {
-            Cause::Drop(how) => return self.drop_body().map(|()| Driven::Ended(how, Payload::default())),
-            Cause::Start => {
-                if let Some(end) = self.poll_until_quiet(&mut polls)? {
-                    return Ok(end);
-                }
-            }
-            Cause::Outcome => {}
+        if let Some(end) = self.begin_turn(cause, &mut polls)? {
+            return Ok(end);
         }
         while let Some(seq) = self.context.machine(Machine::grant) {
             self.wake(seq);
@@ -298,33 +307,98 @@ impl HotRun {
         }
     }
 
+    /// What comes before anything is granted: the first poll, the scopes that are cut, what waited for a dropped call.
+    fn begin_turn(&mut self, cause: Cause, polls: &mut u32) -> Result<Option<Driven>, Fault> {
+        match cause {
+            Cause::Start => return self.poll_until_quiet(polls),
+            Cause::Outcome if self.context.machine(Machine::take_settled) => {
+                self.context.wake_undoers();
+                return self.poll_until_quiet(polls);
+            }
+            Cause::Outcome => {}
+            Cause::Cut => {
+                // One by one, so that each has dropped what is in it before the next does.
+                for scope in self.context.machine(Machine::take_cuts) {
+                    self.context.wake_scope(scope);
+                    if let Some(end) = self.poll_until_quiet(polls)? {
+                        return Ok(Some(end));
+                    }
+                }
+                if self.is_cut() {
+                    return self.poll_until_quiet(polls);
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn poll_until_quiet(&mut self, polls: &mut u32) -> Result<Option<Driven>, Fault> {
         loop {
+            if let Some(end) = self.cut_body()? {
+                return Ok(Some(end));
+            }
             *polls += 1;
             if *polls > MAX_POLLS {
                 return Err(Fault::Livelock);
             }
             self.waker.woken.store(false, Ordering::Relaxed);
             if let Poll::Ready(end) = self.poll()? {
-                return ended(end).map(Some);
+                let (how, result) = ended(end)?;
+                if let Some(end) = self.body_ended(how, result)? {
+                    return Ok(Some(end));
+                }
+                continue;
+            }
+            if self.context.machine(|machine| machine.is_undone())
+                && let Some((how, result)) = self.ending.take()
+            {
+                return Ok(Some(Driven::Ended(how, result)));
             }
             let failed = self.context.machine(|machine| machine.has_failed());
-            if failed || !self.waker.woken.load(Ordering::Relaxed) {
+            if failed || !(self.waker.woken.load(Ordering::Relaxed) || self.is_cut()) {
                 return Ok(None);
             }
         }
     }
 
-    /// One poll of the body and of every branch that was woken or is new.
+    /// Whether the body is to be cut now.
+    fn is_cut(&self) -> bool {
+        self.context.machine(|machine| machine.body_cut()).is_some()
+    }
+
+    fn cut_body(&mut self) -> Result<Option<Driven>, Fault> {
+        let Some(how) = self.context.machine(|machine| machine.body_cut()) else { return Ok(None) };
+        self.drop_body()?;
+        self.body_ended(how, Payload::default())
+    }
+
+    /// The body is gone. The run ends, unless there is something to undo first; then everything that still waits is dropped.
+    fn body_ended(&mut self, how: End, result: Payload) -> Result<Option<Driven>, Fault> {
+        let Some(end) = self.context.machine(|machine| machine.end_body(how, &result)) else {
+            return Ok(Some(Driven::Ended(how, result)));
+        };
+        self.drop_body()?;
+        self.context.machine(|machine| machine.begin_undo_of_body(end.clone()));
+        self.ending = Some(end);
+        self.context.add_undoer(Box::pin(undo(Arc::clone(&self.context), BODY)));
+        Ok(None)
+    }
+
+    /// One poll of the body, of every branch and of what undoes that was woken or is new.
     fn poll(&mut self) -> Result<Poll<BodyEnd>, Fault> {
-        let Some(body) = self.body.as_mut() else { return Ok(Poll::Pending) };
-        let (context, branches) = (&self.context, &mut self.branches);
+        let (context, body, branches, undoers) =
+            (&self.context, &mut self.body, &mut self.branches, &mut self.undoers);
+        context.begin_poll();
         let waker = Waker::from(Arc::clone(&self.waker));
         let mut poll = std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|cx| {
-            if let Poll::Ready(end) = body.as_mut().poll(cx) {
+            if let Some(running) = body
+                && let Poll::Ready(end) = running.as_mut().poll(cx)
+            {
+                *body = None;
                 return Poll::Ready(end);
             }
-            poll_branches(context, branches, cx);
+            poll_branches(branches, cx, || context.take_branches(), || context.has_branches());
+            poll_branches(undoers, cx, || context.take_undoers(), || context.has_undoers());
             Poll::Pending
         })));
         let polled =
@@ -374,11 +448,13 @@ impl HotRun {
     fn drop_inertly(self) {
         self.context.close();
         self.waker.closed.store(true, Ordering::Relaxed);
-        let HotRun { body, branches, context, .. } = self;
+        let HotRun { body, branches, undoers, context, .. } = self;
         // Each by itself: a second panic while the first unwinds would end the process.
         drop_caught(body);
         branches.into_iter().flatten().for_each(drop_caught);
+        undoers.into_iter().flatten().for_each(drop_caught);
         context.take_branches().into_iter().for_each(drop_caught);
+        context.take_undoers().into_iter().for_each(drop_caught);
     }
 }
 
@@ -390,25 +466,30 @@ fn drop_caught<T>(value: T) {
 }
 
 /// Polls the branches that were woken, and those that are new: also the ones that a branch has just made.
-fn poll_branches(context: &RunContext, branches: &mut Option<FuturesUnordered<BranchFuture>>, cx: &mut Context<'_>) {
-    if branches.is_none() && !context.has_branches() {
+fn poll_branches(
+    branches: &mut Option<FuturesUnordered<BranchFuture>>,
+    cx: &mut Context<'_>,
+    take_new: impl Fn() -> Vec<BranchFuture>,
+    has_new: impl Fn() -> bool,
+) {
+    if branches.is_none() && !has_new() {
         return;
     }
     let branches = branches.get_or_insert_default();
     loop {
-        context.take_branches().into_iter().for_each(|branch| branches.push(branch));
+        take_new().into_iter().for_each(|branch| branches.push(branch));
         match Pin::new(&mut *branches).poll_next(cx) {
             Poll::Ready(Some(())) => {}
-            Poll::Ready(None) | Poll::Pending if context.has_branches() => {}
+            Poll::Ready(None) | Poll::Pending if has_new() => {}
             Poll::Ready(None) | Poll::Pending => return,
         }
     }
 }
 
-fn ended(end: BodyEnd) -> Result<Driven, Fault> {
+fn ended(end: BodyEnd) -> Result<(End, Payload), Fault> {
     match end {
-        BodyEnd::Ok(result) => Ok(Driven::Ended(End::Completed, result)),
-        BodyEnd::Err { error, .. } => Ok(Driven::Ended(End::Failed, error)),
+        BodyEnd::Ok(result) => Ok((End::Completed, result)),
+        BodyEnd::Err { error, .. } => Ok((End::Failed, error)),
         BodyEnd::Unrecorded(reason) => Err(Fault::Refused(reason.into())),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::kernel::event::{AttemptCause, CallFailure, ClosePolicy, Entry, Event, Payload, Sender};
+use crate::kernel::event::{AttemptCause, CallFailure, ClosePolicy, Entry, Event, Payload, Sender, Undone, UndoneCall};
 use crate::kernel::id::Timestamp;
 
 /// An event in words; times count from `begin`. The store's own events are left out.
@@ -36,11 +36,16 @@ pub(super) fn event(event: &Event, begin: Timestamp) -> String {
             let by = if let Sender::Message(id) = sender { format!(" by {id}") } else { String::new() };
             format!("SignalReceived {name}: {}{by}", value(payload))
         }
-        Event::ChildEnded { seq, how, result } => format!("ChildEnded {seq}: {how:?} {}", value(result)),
+        Event::ChildEnded { seq, how, result, undone, .. } => {
+            format!("ChildEnded {seq}: {how:?} {}{}", value(result), self::undone(undone))
+        }
         Event::CancelRequested { actor, reason, .. } => format!("CancelRequested by {actor}: {reason}"),
         Event::RunTimedOut { .. } => "RunTimedOut".to_owned(),
         Event::CompensationStarted { cause, .. } => format!("CompensationStarted: {cause:?}"),
-        Event::RunEnded(ended) => format!("RunEnded: {:?} {}", ended.how, value(&ended.result)),
+        Event::RunEnded(ended) => {
+            let body = if ended.body == ended.how { String::new() } else { format!(" after {:?}", ended.body) };
+            format!("RunEnded: {:?}{body} {}{}", ended.how, value(&ended.result), undone(&ended.undone))
+        }
         Event::BuildChanged { build } => format!("BuildChanged {build}"),
         Event::RunBlocked { build, reason } => {
             let lines: Vec<&str> = reason.as_str().lines().collect();
@@ -56,7 +61,10 @@ fn entry(entry: &Entry, begin: Timestamp) -> String {
         Entry::ActivityScheduled(call) => {
             let once = if call.binding.at_most_once { " at most once" } else { "" };
             let until = call.binding.deadline.map(|due| format!(" until {}", after(due, begin))).unwrap_or_default();
-            format!("call {} {}{once}{until}", call.seq, call.name)
+            let bits = [(call.undo.undo, " with undo"), (call.undo.unknown, " or unknown"), (call.undo.waits, " awaited")];
+            let bits: String = bits.into_iter().filter(|(set, _)| *set).map(|(_, text)| text).collect();
+            let undoes = call.undoes.map(|seq| format!(" undoing {seq}")).unwrap_or_default();
+            format!("call {} {}{once}{until}{bits}{undoes}", call.seq, call.name)
         }
         Entry::TimerStarted { seq, due } => format!("timer {seq} due {}", after(*due, begin)),
         Entry::SignalAwaited { seq, name } => format!("await {seq} {name}"),
@@ -66,11 +74,19 @@ fn entry(entry: &Entry, begin: Timestamp) -> String {
             format!("child {} {}{close}", child.seq, child.id)
         }
         Entry::CommandDropped { seq } => format!("drop {seq}"),
-        Entry::SignalSent { .. }
-        | Entry::CompensationRegistered { .. }
-        | Entry::ScopeOpened { .. }
-        | Entry::ScopeClosed { .. } => format!("{entry:?}"),
+        Entry::CompensationRegistered { seq, name, scope } => format!("register {seq} {name} in scope {scope}"),
+        Entry::ScopeOpened { scope, parent } => format!("open scope {scope} in {parent}"),
+        Entry::ScopeClosed { scope } => format!("close scope {scope}"),
+        Entry::SignalSent { .. } => format!("{entry:?}"),
     }
+}
+
+fn undone(undone: &Undone) -> String {
+    let list = |what: &str, calls: &[UndoneCall]| {
+        let calls: Vec<String> = calls.iter().map(|call| format!("{} {}", call.name, call.seq)).collect();
+        if calls.is_empty() { String::new() } else { format!(", {what} {}", calls.join(" and ")) }
+    };
+    list("undone", &undone.undone) + &list("not undone", &undone.not_undone) + &list("unknown", &undone.unknown)
 }
 
 fn cause(cause: &AttemptCause) -> String {

@@ -398,6 +398,11 @@ impl World {
         let Some(effect) = kernel.poll_effect(self.now) else { return false };
         match effect {
             Effect::StartAttempt(order) => self.begin(*order),
+            Effect::AskAttempt { run, seq } => {
+                let order = &self.running[&(run, seq)];
+                let (name, id) = (order.name.clone(), order.id.clone());
+                self.say(&format!("< ask {name} of {id} to stop"));
+            }
             Effect::StopAttempt { run, seq } => {
                 if let Some(order) = self.running.remove(&(run, seq)) {
                     self.say(&format!("< stop {} of {}", order.name, order.id));

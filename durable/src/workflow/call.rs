@@ -15,11 +15,13 @@ use super::answer::Answer;
 use super::context::{Origin, Pending, What};
 use super::definition::{Activity, ActivityKind, Definition, Described, Kind, RunDirect, Workflow};
 use super::options::ChildOptions;
+use super::undo::Compensation;
+use super::undo::sealed::Undoes;
 use crate::activity::{States, direct};
 use crate::error::{CallError, RunError, Undone};
 use crate::kernel::command::{Command, Inputs, Outcome};
 use crate::kernel::event::{CallFailure, ClosePolicy, End, Payload, Text};
-use crate::kernel::id::Digest;
+use crate::kernel::id::{Digest, Seq};
 use crate::kernel::retry::RetryPolicy;
 use crate::payload::{self, PayloadCodec, PayloadError};
 
@@ -96,6 +98,11 @@ impl<D: Definition> Call<D> {
         <D::Kind as RunDirect<D>>::run_direct(self).await
     }
 
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Inner { pending, name, input, options, .. } = &mut *self.inner;
+        pending.poll(cx, |origin| command::<D>(name, input.take(), options, origin))
+    }
+
     #[track_caller]
     fn build(what: What, name: Text, input: D::Input, options: <D::Kind as Kind>::Options) -> Self {
         let pending = Pending::build(what);
@@ -154,6 +161,91 @@ impl<D: Activity> Call<D> {
     #[track_caller]
     pub fn at_most_once(self) -> Self {
         self.set(|options| options.at_most_once = true)
+    }
+}
+
+/// What undoes a call, and what happens to it when it is dropped.
+impl<D: Activity> Call<D> {
+    /// Binds a compensation to the call: `undo` makes it of the call's result, when the run fails, is cancelled or times out, or when the
+    /// scope around it does. From then on the result is registered by the very event that delivers it, so that no crash loses it.
+    ///
+    /// Compensations run newest first, are not cut by a cancel, and are tried again by their own retry policy. One that fails for good is
+    /// named in the run's end, [`RunError::CompensationFailed`], and the older ones run all the same.
+    ///
+    /// A call with an undo that is dropped in flight (the loser of a `select!`, a cancel) is asked to stop and awaited, and undone if it
+    /// succeeded: before its run ends, also if that ends `Ok`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use durable::prelude::*;
+    /// # #[activity]
+    /// # async fn reserve(item: String) -> Result<u32, String> { Ok(7) }
+    /// # #[activity]
+    /// # async fn release(hold: u32) -> Result<(), String> { Ok(()) }
+    /// # #[activity]
+    /// # async fn charge(cents: u64) -> Result<(), String> { Err("declined".to_owned()) }
+    /// #[workflow]
+    /// async fn order(item: String) -> durable::Result<()> {
+    ///     reserve(item).undo(|hold| release(hold)).await?;
+    ///     charge(999).retry(durable::RetryPolicy::never()).await?; // declined: the hold is released
+    ///     Ok(())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// assert!(order("book".to_owned()).run_direct().await.is_err());
+    /// # }
+    /// ```
+    ///
+    /// # Journal
+    /// That an undo is bound, with the call: every build of the workflow has to bind one. The compensation is recorded as any call, with
+    /// the number of the one that it undoes.
+    #[track_caller]
+    pub fn undo<C: Compensation>(mut self, undo: impl FnOnce(D::Output) -> C + Send + 'static) -> Self {
+        assert_unissued(&self.inner.pending, &self.inner.name);
+        self.inner.pending.bound().undo = Some(Box::new(move |result| match D::Answer::value(result) {
+            Ok(value) => Ok(Box::new(undo(value))),
+            Err(error) => Err(format!("the recorded result of `{}` does not decode: {error}", D::name())),
+        }));
+        self
+    }
+
+    /// What runs in the place of an [`undo`](Self::undo) when it is not known whether the call's effect stands: an attempt timed out,
+    /// panicked, or its process died, and the call failed in the end. Without it the run's end names the call as not known to be undone.
+    ///
+    /// # Journal
+    /// As [`undo`](Self::undo).
+    #[track_caller]
+    pub fn undo_unknown<C: Compensation>(mut self, compensation: C) -> Self {
+        assert_unissued(&self.inner.pending, &self.inner.name);
+        self.inner.pending.bound().call = Some(Box::new(compensation));
+        self
+    }
+
+    /// When the call is dropped in flight, its attempt is asked to stop, see [`durable::activity::cancelled`](crate::activity::cancelled),
+    /// and is awaited before the run ends, to its deadline. Else it is dropped where it stands, but for calls with an undo, of which
+    /// this is always true.
+    ///
+    /// # Journal
+    /// That it is so, with the call: every build of the workflow has to say the same.
+    #[track_caller]
+    pub fn wait_on_cancel(mut self) -> Self {
+        assert_unissued(&self.inner.pending, &self.inner.name);
+        self.inner.pending.wait_on_cancel();
+        self
+    }
+}
+
+impl<D: Activity> Undoes for Call<D> {
+    fn name(&self) -> Text {
+        self.inner.name.clone()
+    }
+
+    fn begin(&mut self, undoes: Option<Seq>) -> Seq {
+        self.inner.pending.undo(undoes)
+    }
+
+    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_outcome(cx).map(drop)
     }
 }
 
@@ -216,11 +308,10 @@ impl<D: Definition> Future for Call<D> {
     type Output = Result<D::Output, CallError<D::Error>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Inner { pending, name, input, options, .. } = &mut *self.get_mut().inner;
-        let outcome = ready!(pending.poll(cx, |origin| command::<D>(name, input.take(), options, origin)));
-        match settle::<D>(outcome) {
+        let call = self.get_mut();
+        match settle::<D>(ready!(call.poll_outcome(cx))) {
             Ok(result) => Poll::Ready(result),
-            Err(reason) => pending.block(reason).map(|never| match never {}),
+            Err(reason) => call.inner.pending.block(reason).map(|never| match never {}),
         }
     }
 }
@@ -255,8 +346,8 @@ fn settle<D: Definition>(outcome: Outcome) -> Result<Result<D::Output, CallError
     match outcome {
         Outcome::Completed(value) => D::Answer::value(&value).map(Ok).map_err(told),
         Outcome::Failed(failure) => failed(failure, |error| D::Answer::error(error).map_err(told)).map(Err),
-        Outcome::Child { how, result } => {
-            let ended = Ended { how, body: None, result, undone: Undone::default() };
+        Outcome::Child { how, body, result, undone } => {
+            let ended = Ended { how, body, result, undone: undone.into() };
             let result = ended.decode::<D>().map_err(told)?;
             Ok(result.map_err(|error| CallError::Child(Box::new(error))))
         }
@@ -356,8 +447,8 @@ impl<T: Serialize + DeserializeOwned + Send> Input for T {
 pub(crate) struct Ended {
     /// How the run ended.
     pub(crate) how: End,
-    /// How its body ended, where a failed compensation hides that.
-    pub(crate) body: Option<End>,
+    /// How its body ended, which a failed compensation hides.
+    pub(crate) body: End,
     /// The recorded result or error.
     pub(crate) result: Payload,
     /// What was undone.

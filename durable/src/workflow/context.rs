@@ -6,6 +6,7 @@
 
 use std::any::TypeId;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -16,13 +17,15 @@ use std::task::{Context, Poll, Waker};
 
 use crate::activity::{AttemptFuture, AttemptInfo};
 use crate::kernel::command::{Command, Outcome, Place};
-use crate::kernel::event::{Payload, Text};
+use crate::kernel::event::{Payload, Text, UndoBits};
 use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
-use crate::kernel::id::{Seq, Timestamp};
+use crate::kernel::id::{ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::Machine;
+use crate::kernel::scope::{Catches, Within};
 use crate::payload::PayloadCodec;
 use crate::registry::Registry;
+use crate::workflow::undo::Bound;
 
 /// What a command asks for, for messages and for the check of what is registered under its name.
 #[derive(Debug, Clone)]
@@ -83,6 +86,16 @@ struct Inner {
     machine: Machine,
     wakers: Few<Seq, Waker>,
     branches: Vec<BranchFuture>,
+    /// What undoes a scope. No cancel drops these, and they outlive the body.
+    undoers: Vec<BranchFuture>,
+    /// The wakers of what undoes.
+    undoing: Vec<Waker>,
+    /// The wakers of scopes.
+    scopes: BTreeMap<ScopeNo, Waker>,
+    /// What is bound to calls that may have to be undone.
+    bound: BTreeMap<Seq, Bound>,
+    /// Where the code that is being polled stands.
+    within: Within,
     steps: Vec<(Seq, StepFn)>,
     missing: Option<Text>,
     open: Gate,
@@ -116,6 +129,11 @@ impl Drop for Restore {
     }
 }
 
+/// The run that is being polled on this thread.
+pub(crate) fn current_run() -> Option<Arc<RunContext>> {
+    current()
+}
+
 fn current() -> Option<Arc<RunContext>> {
     CURRENT.with(|current| current.borrow().clone())
 }
@@ -126,6 +144,11 @@ impl RunContext {
             machine,
             wakers: Few::default(),
             branches: Vec::new(),
+            undoers: Vec::new(),
+            undoing: Vec::new(),
+            scopes: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            within: Within::default(),
             steps: Vec::new(),
             missing: None,
             open: Gate::Open,
@@ -139,10 +162,33 @@ impl RunContext {
         f()
     }
 
-    /// Runs `f`, which drops what the run waits for: that is recorded, and what a destructor awaits panics.
+    /// Runs `f`, which drops what the run, or a scope of it, waits for: that is recorded, and what a destructor awaits panics.
     pub(crate) fn enter_drops<T>(self: &Arc<Self>, f: impl FnOnce() -> T) -> T {
-        self.lock().open = Gate::Dropping;
-        self.enter(f)
+        let before = std::mem::replace(&mut self.lock().open, Gate::Dropping);
+        let done = self.enter(f);
+        let mut inner = self.lock();
+        if inner.open == Gate::Dropping {
+            inner.open = before;
+        }
+        done
+    }
+
+    /// Polls what stands in a scope, or in a shield.
+    pub(crate) fn within<T>(&self, within: Within, f: impl FnOnce() -> T) -> T {
+        let before = std::mem::replace(&mut self.lock().within, within);
+        let done = f();
+        self.lock().within = before;
+        done
+    }
+
+    /// Where the code that is being polled stands.
+    pub(crate) fn here(&self) -> Within {
+        self.lock().within
+    }
+
+    /// A poll of the run begins, in no scope: one that panicked may have left another place.
+    pub(crate) fn begin_poll(&self) {
+        self.lock().within = Within::default();
     }
 
     /// Whether this run is the one that is being polled on this thread.
@@ -165,6 +211,88 @@ impl RunContext {
 
     pub(crate) fn take_branches(&self) -> Vec<BranchFuture> {
         std::mem::take(&mut self.lock().branches)
+    }
+
+    /// What undoes and was not taken yet.
+    pub(crate) fn take_undoers(&self) -> Vec<BranchFuture> {
+        std::mem::take(&mut self.lock().undoers)
+    }
+
+    /// Whether something undoes that was not taken yet.
+    pub(crate) fn has_undoers(&self) -> bool {
+        !self.lock().undoers.is_empty()
+    }
+
+    /// Adds what undoes a scope.
+    pub(crate) fn add_undoer(&self, undoer: BranchFuture) {
+        self.lock().undoers.push(undoer);
+    }
+
+    /// Wakes what undoes: something that it waits for may be settled.
+    pub(crate) fn wake_undoers(self: &Arc<Self>) {
+        let wakers = std::mem::take(&mut self.lock().undoing);
+        self.enter(|| wakers.into_iter().for_each(Waker::wake));
+    }
+
+    /// Has what undoes woken when something is settled.
+    pub(crate) fn wait_to_undo(&self, cx: &Context<'_>) {
+        self.lock().undoing.push(cx.waker().clone());
+    }
+
+    /// What is bound to a call; once.
+    pub(crate) fn take_bound(&self, seq: Seq) -> Option<Bound> {
+        self.lock().bound.remove(&seq)
+    }
+
+    /// Binds something to a call.
+    pub(crate) fn bind(&self, seq: Seq, bound: Bound) {
+        self.lock().bound.insert(seq, bound);
+    }
+
+    /// Opens a scope where the code stands.
+    pub(crate) fn open_scope(&self, catches: Catches) -> ScopeNo {
+        let mut inner = self.lock();
+        let within = inner.within;
+        inner.machine.open_scope(within, catches)
+    }
+
+    /// Has a scope woken when it is cut, or when what was done in it is undone.
+    pub(crate) fn wait_in_scope(&self, scope: ScopeNo, cx: &Context<'_>) {
+        let old = self.lock().scopes.insert(scope, cx.waker().clone());
+        drop(old);
+    }
+
+    /// Closes a scope. Where it is dropped, `what` names it.
+    pub(crate) fn close_scope(self: &Arc<Self>, scope: ScopeNo) {
+        let here = self.is_current();
+        let mut inner = self.lock();
+        if inner.open == Gate::Closed {
+            return;
+        }
+        if here {
+            inner.machine.close_scope(scope);
+        } else {
+            let text = "a scope was dropped outside the run's own polls: keep durable futures in the workflow's body";
+            inner.machine.fail(Fault::Refused(text.into()));
+        }
+        let waker = inner.scopes.remove(&scope);
+        drop(inner);
+        // It may wait for the end of its undoing.
+        waker.into_iter().filter(|_| here).for_each(Waker::wake);
+    }
+
+    /// Ends a shield.
+    pub(crate) fn unshield(&self, within: Within) {
+        let mut inner = self.lock();
+        if inner.open != Gate::Closed {
+            inner.machine.unshield(within);
+        }
+    }
+
+    /// Wakes a scope that is to be cut.
+    pub(crate) fn wake_scope(self: &Arc<Self>, scope: ScopeNo) {
+        let waker = self.lock().scopes.remove(&scope);
+        self.enter(|| waker.into_iter().for_each(Waker::wake));
     }
 
     /// Whether there are branches that were not taken yet.
@@ -191,7 +319,10 @@ impl RunContext {
         }
         let mut inner = self.lock();
         match command {
-            Ok(command) => inner.machine.issue(seq, command, place),
+            Ok(command) => {
+                let within = inner.within;
+                inner.machine.issue(seq, command, within, place);
+            }
             Err(reason) => {
                 let text = format!("{reason} (at {}:{})", place.file, place.line);
                 inner.machine.fail(Fault::Refused(text.into()));
@@ -258,7 +389,16 @@ pub(crate) struct Pending {
     built: &'static Location<'static>,
     run: Option<(Arc<RunContext>, Seq)>,
     step: Option<StepFn>,
+    extras: Option<Box<Extras>>,
     stage: Stage,
+}
+
+/// What few commands have.
+#[derive(Default)]
+struct Extras {
+    bound: Bound,
+    waits: bool,
+    undoes: Option<Seq>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,7 +423,7 @@ impl Pending {
             let seq = run.machine(Machine::take_seq);
             (run, seq)
         });
-        Pending { what, built: Location::caller(), run, step: None, stage: Stage::Built }
+        Pending { what, built: Location::caller(), run, step: None, extras: None, stage: Stage::Built }
     }
 
     pub(crate) fn is_issued(&self) -> bool {
@@ -293,6 +433,29 @@ impl Pending {
     /// Gives a step's closure, before its first poll.
     pub(crate) fn attach(&mut self, step: StepFn) {
         self.step = Some(step);
+    }
+
+    /// What is bound to a call, before its first poll.
+    pub(crate) fn bound(&mut self) -> &mut Bound {
+        &mut self.extras.get_or_insert_default().bound
+    }
+
+    /// When it is dropped, its attempt is asked to stop and awaited.
+    pub(crate) fn wait_on_cancel(&mut self) {
+        self.extras.get_or_insert_default().waits = true;
+    }
+
+    /// From now on it is a compensation: of this call, or registered by hand. Gives its number.
+    ///
+    /// # Panics
+    /// Where it is not registered, or made, in the run that it was built in, and when it was awaited before.
+    pub(crate) fn undo(&mut self, undoes: Option<Seq>) -> Seq {
+        assert!(!self.is_issued(), "{} was awaited already: it cannot undo something", self.what);
+        let (_, seq) = self.here();
+        let extras = self.extras.get_or_insert_default();
+        extras.bound = Bound::default();
+        extras.undoes = Some(undoes.unwrap_or(seq));
+        seq
     }
 
     /// Asks for the command at the first poll; gives its outcome when it is granted.
@@ -309,7 +472,15 @@ impl Pending {
         if self.stage == Stage::Built {
             self.stage = Stage::Issued;
             let (salt, now) = run.machine(|machine| (machine.salt(), machine.now()));
-            let command = command(&Origin { salt, now, codec: run.codec });
+            let mut command = command(&Origin { salt, now, codec: run.codec });
+            if let (Some(extras), Ok(Command::CallActivity(call))) = (self.extras.take(), &mut command) {
+                let Extras { bound, waits, undoes } = *extras;
+                call.undo = UndoBits { waits, ..bound.bits() };
+                call.undoes = undoes;
+                if call.undo.binds() {
+                    run.bind(seq, bound);
+                }
+            }
             let place = Place { file: self.built.file(), line: self.built.line() };
             run.issue(seq, &self.what, command, place);
             if let Some(step) = self.step.take() {

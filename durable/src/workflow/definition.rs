@@ -171,6 +171,7 @@ impl Kind for ActivityKind {
             schedule_to_close: options.schedule_to_close,
             at_most_once: options.at_most_once,
             undo: UndoBits::default(),
+            undoes: None,
         }))
     }
 }

@@ -17,10 +17,13 @@ use super::answer::{Answer, FAILURE, Mode, Recordable, RecordedError, TYPED, Tol
 use super::call::{assert_unissued, failed};
 use super::context::{Origin, Pending, What};
 use super::definition::{ActivityKind, Described, Kind};
+use super::undo::Compensation;
+use super::undo::sealed::Undoes;
 use crate::activity::{ActivityOptions, AttemptEnd, AttemptFuture, AttemptInfo, attempt};
 use crate::error::{CallError, IntoFailure, Retryable};
 use crate::kernel::command::{Inputs, Outcome};
 use crate::kernel::event::{Payload, Text};
+use crate::kernel::id::Seq;
 use crate::kernel::retry::RetryPolicy;
 use crate::payload::{self, PayloadError};
 
@@ -153,6 +156,46 @@ impl<T, E> Step<T, E> {
         self.set(|options| options.at_most_once = true)
     }
 
+    /// Binds a compensation to the step; see [`Call::undo`](crate::Call::undo).
+    #[track_caller]
+    pub fn undo<C: Compensation>(mut self, undo: impl FnOnce(T) -> C + Send + 'static) -> Self
+    where
+        T: 'static,
+    {
+        assert_unissued(&self.inner.pending, &self.inner.name);
+        let (name, value) = (self.inner.name.clone(), self.inner.value);
+        self.inner.pending.bound().undo = Some(Box::new(move |result| match value(result) {
+            Ok(value) => Ok(Box::new(undo(value))),
+            Err(error) => Err(format!("the recorded result of step {name:?} does not decode: {error}")),
+        }));
+        self
+    }
+
+    /// What runs when it is not known whether the step's effect stands; see [`Call::undo_unknown`](crate::Call::undo_unknown).
+    #[track_caller]
+    pub fn undo_unknown<C: Compensation>(mut self, compensation: C) -> Self {
+        assert_unissued(&self.inner.pending, &self.inner.name);
+        self.inner.pending.bound().call = Some(Box::new(compensation));
+        self
+    }
+
+    /// When the step is dropped in flight, its attempt is asked to stop and awaited; see
+    /// [`Call::wait_on_cancel`](crate::Call::wait_on_cancel).
+    #[track_caller]
+    pub fn wait_on_cancel(mut self) -> Self {
+        assert_unissued(&self.inner.pending, &self.inner.name);
+        self.inner.pending.wait_on_cancel();
+        self
+    }
+
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Inner { pending, options, describe, .. } = &mut *self.inner;
+        pending.poll(cx, |origin| {
+            let describe = describe.take().expect("because a command is made once, at the first poll");
+            Ok(ActivityKind::command(describe(origin)?, options))
+        })
+    }
+
     /// What a changed input means at replay.
     #[track_caller]
     pub fn inputs(self, inputs: Inputs) -> Self {
@@ -178,16 +221,26 @@ impl<T, E> Future for Step<T, E> {
     type Output = Result<T, CallError<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let inner = &mut *self.get_mut().inner;
-        let Inner { pending, options, describe, .. } = inner;
-        let outcome = ready!(pending.poll(cx, |origin| {
-            let describe = describe.take().expect("because a command is made once, at the first poll");
-            Ok(ActivityKind::command(describe(origin)?, options))
-        }));
-        match inner.settle(outcome) {
+        let step = self.get_mut();
+        let outcome = ready!(step.poll_outcome(cx));
+        match step.inner.settle(outcome) {
             Ok(result) => Poll::Ready(result),
-            Err(reason) => inner.pending.block(reason).map(|never| match never {}),
+            Err(reason) => step.inner.pending.block(reason).map(|never| match never {}),
         }
+    }
+}
+
+impl<T: 'static, E: 'static> Undoes for Step<T, E> {
+    fn name(&self) -> Text {
+        self.inner.name.clone()
+    }
+
+    fn begin(&mut self, undoes: Option<Seq>) -> Seq {
+        self.inner.pending.undo(undoes)
+    }
+
+    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_outcome(cx).map(drop)
     }
 }
 

@@ -139,7 +139,7 @@ where
 }
 
 fn ended(how: End, result: Payload) -> Ended {
-    Ended { how, body: None, result, undone: Undone::default() }
+    Ended { how, body: how, result, undone: Undone::default() }
 }
 
 #[test]
@@ -183,6 +183,7 @@ fn step_attempt(attempts: &StepFn, input: &impl Serialize) -> AttemptEnd {
         attempt: Attempt(1),
         key: KeyOf::Call(Digest(1), 0),
         codec: PayloadCodec::Json,
+        asked: None,
     };
     let input = payload::encode(PayloadCodec::Json, input).unwrap();
     match attempts(input, info).as_mut().poll(&mut Context::from_waker(Waker::noop())) {

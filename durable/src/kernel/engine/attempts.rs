@@ -43,6 +43,8 @@ pub struct AttemptOrder {
     pub start_to_close: Option<Duration>,
     /// When the call was asked for.
     pub scheduled: Timestamp,
+    /// Whether it may be asked to stop.
+    pub may_be_asked: bool,
 }
 
 /// How an attempt ended.
@@ -99,6 +101,15 @@ struct Call {
     scheduled: Timestamp,
     phase: Phase,
     maybe: bool,
+    wanted: Wanted,
+}
+
+/// Whether the code still waits for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    /// It has dropped it; the attempt in flight is asked to stop and is the last.
+    Dropped,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +155,7 @@ impl Calls {
     /// Notes which calls the process before this one left.
     pub(super) fn remember(&mut self, tables: &Tables) {
         for (run, entry) in &tables.open {
-            let calls = entry.waiting.iter().filter(|waiting| is_call(waiting));
+            let calls = entry.waiting.iter().chain(&entry.dropped).filter(|waiting| is_call(waiting));
             self.from_before.extend(calls.map(|waiting| (*run, waiting.seq)));
         }
     }
@@ -229,7 +240,7 @@ impl Kernel {
     pub(super) fn schedule(&mut self, run: RunNo, issued: Issued, now: Now) {
         let (seq, at_most_once) = (issued.seq, issued.is_at_most_once());
         self.arm_call_deadline(run, seq, now);
-        let call = Call { issued: Some(issued), scheduled: now.wall, phase: Phase::Ordered(Attempt(1)), maybe: false };
+        let call = Call { issued: Some(issued), scheduled: now.wall, phase: Phase::Ordered(Attempt(1)), maybe: false, wanted: Wanted::Yes };
         self.calls.open.insert((run, seq), call);
         match at_most_once {
             true => self.order_recorded(run, seq, Attempt(1)),
@@ -249,7 +260,7 @@ impl Kernel {
         self.arm_call_deadline(run, seq, now);
         let before = self.calls.from_before.remove(&(run, seq));
         let unclean = before && self.calls.stop == Stop::Unclean;
-        let call = Call { issued: Some(issued), scheduled: waiting.since, phase: Phase::Backoff(Attempt(1)), maybe };
+        let call = Call { issued: Some(issued), scheduled: waiting.since, phase: Phase::Backoff(Attempt(1)), maybe, wanted: Wanted::Yes };
         self.calls.open.insert((run, seq), call);
         match state {
             AttemptState::Scheduled if unclean && !binding.at_most_once => self.interrupted(run, seq, Attempt(1), now),
@@ -271,6 +282,44 @@ impl Kernel {
             self.disarm_attempt(run, seq, running);
             self.stop(run, seq);
         }
+    }
+
+    /// The code dropped a call of which it has to be known how it came out: the attempt in flight may end, and is the last. One of which
+    /// nothing is in flight is settled at once.
+    pub(super) fn settle_dropped(&mut self, run: RunNo, seq: Seq, now: Now) {
+        match self.calls.open.get_mut(&(run, seq)) {
+            Some(call) if call.running().is_some() => {
+                call.wanted = Wanted::Dropped;
+                self.hold(Effect::AskAttempt { run, seq });
+            }
+            Some(_) | None => {
+                if let Some(event) = self.settled_without_attempt(run, seq, now) {
+                    self.drop_call(run, seq);
+                    self.work.push_back((run, event));
+                }
+            }
+        }
+    }
+
+    /// At open: nothing is in flight of what the process before this one had dropped. Whether there was anything.
+    pub(super) fn settle_left(&mut self, run: RunNo, now: Now) -> bool {
+        let Some(entry) = self.tables.open.get(&run) else { return false };
+        let seqs: Vec<Seq> = entry.dropped.iter().filter(|w| is_call(w)).map(|w| w.seq).collect();
+        let events: Vec<Event> = seqs.iter().filter_map(|seq| self.settled_without_attempt(run, *seq, now)).collect();
+        let any = !events.is_empty();
+        for event in events {
+            self.append(run, event, now);
+        }
+        any
+    }
+
+    fn settled_without_attempt(&self, run: RunNo, seq: Seq, now: Now) -> Option<Event> {
+        let waiting = self.tables.open.get(&run)?.call(seq)?;
+        let WaitingFor::Activity { state, maybe, binding, .. } = &waiting.what else { return None };
+        let may_have_begun = self.calls.may_have_begun(run, seq, state, binding);
+        let maybe = *maybe || may_have_begun || self.calls.open.get(&(run, seq)).is_some_and(|call| call.maybe);
+        let attempt = last_attempt(state).max(Attempt(u32::from(may_have_begun)));
+        Some(Event::ActivityFailed { seq, attempt, began: now.wall, error: CallFailure::Cancelled, maybe })
     }
 
     /// An attempt is stopped when what drops it is durable; it has its slot until then.
@@ -376,7 +425,7 @@ impl Kernel {
     pub(super) fn call_timed_out(&mut self, run: RunNo, seq: Seq, now: Now) {
         let call = self.calls.open.get(&(run, seq));
         let running = call.and_then(Call::running);
-        let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
+        let waits = self.tables.open.get(&run).and_then(|entry| entry.call(seq));
         let Some(Waiting { what: WaitingFor::Activity { maybe, state, binding, .. }, .. }) = waits else { return };
         let may_have_begun = self.calls.may_have_begun(run, seq, state, binding);
         let maybe = *maybe || running.is_some() || may_have_begun || call.is_some_and(|call| call.maybe);
@@ -427,13 +476,13 @@ impl Kernel {
 
     fn park(&mut self, run: RunNo, seq: Seq, now: Now) {
         let Some(call) = self.calls.open.get(&(run, seq)) else { return };
-        let at_most_once = call.is_at_most_once();
+        let awaited = call.is_at_most_once() || call.wanted == Wanted::Dropped;
         let (attempt, running) = match call.phase {
             Phase::Backoff(_) => return,
             Phase::Withheld(attempt) | Phase::Ordered(attempt) | Phase::Queued(attempt) => (attempt, false),
             Phase::Running(running) => (running.attempt, true),
         };
-        if at_most_once && running {
+        if awaited && running {
             return;
         }
         self.append(run, Event::AttemptParked { seq, attempt }, now);
@@ -485,7 +534,8 @@ impl Kernel {
         call.maybe |= matches!(cause, AttemptCause::Panicked(_));
         let maybe = call.maybe;
         // Of an at-most-once call whose effect may stand there is no further attempt.
-        let retry = if maybe && call.is_at_most_once() { Retry::Never } else { retry };
+        let last = call.wanted == Wanted::Dropped || (maybe && call.is_at_most_once());
+        let retry = if last { Retry::Never } else { retry };
         let due =
             call.next_due(attempt, retry, draw, now).filter(|due| deadline.is_none_or(|deadline| *due < deadline));
         match due {
@@ -502,7 +552,7 @@ impl Kernel {
     }
 
     fn call_deadline(&self, run: RunNo, seq: Seq) -> Option<Timestamp> {
-        match &self.tables.open.get(&run)?.waits(seq)?.what {
+        match &self.tables.open.get(&run)?.call(seq)?.what {
             WaitingFor::Activity { binding, .. } => binding.deadline,
             WaitingFor::Timer { .. } | WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
         }
@@ -562,6 +612,7 @@ impl Kernel {
             ordinal: *ordinal,
             start_to_close: activity.start_to_close,
             scheduled: call.scheduled,
+            may_be_asked: activity.undo.owes(),
         };
         self.hold(Effect::StartAttempt(Box::new(order)));
     }

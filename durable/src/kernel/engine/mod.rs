@@ -108,6 +108,13 @@ pub struct Caller(pub u64);
 pub enum Effect {
     /// Begin an attempt.
     StartAttempt(Box<AttemptOrder>),
+    /// Ask an attempt to stop, and let it end: the code has dropped its call, and what it does has to be known.
+    AskAttempt {
+        /// Its run.
+        run: RunNo,
+        /// Its call.
+        seq: Seq,
+    },
     /// Drop an attempt: nobody waits for it any more.
     StopAttempt {
         /// Its run.
@@ -365,6 +372,7 @@ impl Kernel {
                     self.stopped(now);
                     return Some(Effect::StopAttempt { run, seq });
                 }
+                Effect::AskAttempt { run, seq } => return Some(Effect::AskAttempt { run, seq }),
                 Effect::Answer(caller, answer) => return Some(Effect::Answer(caller, answer)),
             }
         }

@@ -8,7 +8,9 @@ use super::{
     Residence, SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
-use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text};
+use crate::kernel::event::{
+    ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall,
+};
 use crate::kernel::id::{EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, TurnDone};
 use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
@@ -165,6 +167,7 @@ impl Kernel {
         let timers: Vec<(Due, Timestamp)> = entry.armed().collect();
         let replay = !entry.unturned.is_empty() || entry.needs_attempts();
         let blocked = entry.blocked.as_ref().map(|blocked| blocked.build.clone());
+        let replay = self.settle_left(run, now) || replay;
         timers.into_iter().for_each(|(due, at)| self.timers.arm_at(run, due, at, now));
         match blocked {
             Some(build) if build == self.config.build => {}
@@ -223,9 +226,8 @@ impl Kernel {
         let Some(entry) = self.tables.open.get(&run) else { return false };
         match event {
             Event::ActivityCompleted { seq, .. }
-            | Event::ActivityFailed { seq, .. }
-            | Event::TimerFired { seq, .. }
-            | Event::ChildEnded { seq, .. } => entry.waits(*seq).is_some(),
+            | Event::ActivityFailed { seq, .. } => entry.call(*seq).is_some(),
+            Event::TimerFired { seq, .. } | Event::ChildEnded { seq, .. } => entry.waits(*seq).is_some(),
             _ => true,
         }
     }
@@ -300,7 +302,7 @@ impl Kernel {
             self.block(run, reason.into(), now, turns);
             return false;
         }
-        let TurnDone { of, mut entries, asked, warnings } = done;
+        let TurnDone { of, mut entries, asked, end, warnings } = done;
         self.warnings.extend(warnings.into_iter().map(|warning| (run, warning)));
         self.note_build(run, now);
         for entry in &mut entries {
@@ -311,7 +313,11 @@ impl Kernel {
         let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
         let children: Children = entries.iter().filter_map(child_of).collect();
         self.append(run, Event::Turn { of, entries }, now);
-        dropped.into_iter().for_each(|waiting| self.dropped(run, waiting));
+        if let Some((cause, result)) = end {
+            self.append(run, Event::CompensationStarted { cause, result }, now);
+            self.timers.disarm(run, Due::Run);
+        }
+        dropped.into_iter().for_each(|waiting| self.dropped(run, waiting, now));
         for issued in asked {
             self.take_on(run, issued, &children, now);
         }
@@ -335,10 +341,14 @@ impl Kernel {
         seqs.filter_map(|seq| entry.waits(seq).cloned()).collect()
     }
 
-    fn dropped(&mut self, run: RunNo, waiting: Waiting) {
+    fn dropped(&mut self, run: RunNo, waiting: Waiting, now: Now) {
+        let ends = self.tables.open.get(&run).is_some_and(|entry| entry.undoing.is_some());
         match waiting.what {
+            WaitingFor::Activity { undo, .. } if undo.owes() => self.settle_dropped(run, waiting.seq, now),
             WaitingFor::Activity { .. } => self.drop_call(run, waiting.seq),
             WaitingFor::Timer { .. } => self.timers.disarm(run, Due::Timer(waiting.seq)),
+            // What the body leaves behind at its end is for the close policy.
+            WaitingFor::Child { close: ClosePolicy::Abandon, .. } if ends => {}
             WaitingFor::Child { child, .. } => self.cancel_child(child),
             WaitingFor::Signal { .. } => {}
         }
@@ -347,7 +357,7 @@ impl Kernel {
     fn take_on(&mut self, run: RunNo, issued: Issued, children: &Children, now: Now) {
         let seq = issued.seq;
         if self.tables.open.get(&run).is_none_or(|entry| entry.waits(seq).is_none()) {
-            return self.begin_dropped_child(run, &issued, children, now);
+            return self.dropped_at_once(run, &issued, children, now);
         }
         match &issued.command {
             Command::CallActivity(_) => self.schedule(run, issued, now),
@@ -357,13 +367,18 @@ impl Kernel {
         }
     }
 
-    /// A child that was asked for and dropped in one turn still begins, since the journal says so, and is cancelled.
-    fn begin_dropped_child(&mut self, run: RunNo, issued: &Issued, children: &Children, now: Now) {
-        if let Command::StartChild(child) = &issued.command {
-            self.begin_child(run, issued.seq, child, children, now);
-            if let Some((no, _)) = children.get(&issued.seq) {
-                self.work.push_back((*no, cancel_by("parent".into(), "its call was dropped".into())));
+    /// A child that was asked for and dropped in one turn still begins, since the journal says so, and is cancelled. A call never begins;
+    /// one with something to undo is settled all the same.
+    fn dropped_at_once(&mut self, run: RunNo, issued: &Issued, children: &Children, now: Now) {
+        match &issued.command {
+            Command::StartChild(child) => {
+                self.begin_child(run, issued.seq, child, children, now);
+                if let Some((no, _)) = children.get(&issued.seq) {
+                    self.work.push_back((*no, cancel_by("parent".into(), "its call was dropped".into())));
+                }
             }
+            Command::CallActivity(call) if call.undo.owes() => self.settle_dropped(run, issued.seq, now),
+            Command::CallActivity(_) | Command::StartTimer { .. } | Command::AwaitSignal { .. } => {}
         }
     }
 
@@ -371,8 +386,9 @@ impl Kernel {
         let Some((no, id)) = children.get(&seq) else { return };
         let namespace = self.tables.open.get(&run).map(|parent| parent.namespace.clone()).unwrap_or_default();
         if self.tables.ids.contains_key(&(namespace.clone(), id.clone())) {
-            let event = Event::ChildEnded { seq, how: End::NotStarted, result: Payload::default() };
-            return self.work.push_back((run, event));
+            let how = End::NotStarted;
+            let (result, undone) = (Payload::default(), Undone::default());
+            return self.work.push_back((run, Event::ChildEnded { seq, how, body: how, result, undone }));
         }
         let (random, seed, salt) = (self.draw_16(), self.draw_16(), self.draw_16());
         let started = RunStarted {
@@ -412,15 +428,11 @@ impl Kernel {
         let Some(entry) = self.tables.open.get(&run) else { return };
         let (parent, children) = (entry.parent, entry.children());
         let (actor, reason) = by;
-        let ended = RunEnded {
-            how,
-            result: result.clone(),
-            undone: Vec::new(),
-            not_undone: Vec::new(),
-            unknown: Vec::new(),
-            actor,
-            reason,
-        };
+        let (body, undone) = (how, entry.undos.undone(how));
+        let failed = how != End::Terminated && !undone.not_undone.is_empty();
+        let how = if failed { End::CompensationFailed } else { how };
+        let ended = RunEnded { how, body, result: result.clone(), undone: undone.clone(), actor, reason };
+        self.warn_of_what_stands(run, &undone);
         self.append(run, Event::RunEnded(Box::new(ended.clone())), now);
         self.recent.keep(run, &ended);
         self.drop_calls(run);
@@ -430,10 +442,25 @@ impl Kernel {
         turns.ended(run);
         children.into_iter().for_each(|(child, close)| self.close_child(child, close, now, turns));
         if let Some((parent, seq)) = parent {
-            self.work.push_back((parent, Event::ChildEnded { seq, how, result }));
+            self.work.push_back((parent, Event::ChildEnded { seq, how, body, result, undone }));
         }
         for watcher in self.watchers.remove(&run).unwrap_or_default() {
             self.hold(Effect::Answer(watcher.caller, Answer::Ended(Box::new(ended.clone()))));
+        }
+    }
+
+    /// What a run leaves behind is told to operators: nobody else may ever look.
+    fn warn_of_what_stands(&mut self, run: RunNo, undone: &Undone) {
+        let named = |calls: &[UndoneCall]| {
+            let named: Vec<String> = calls.iter().map(|call| format!("`{}` (seq {})", call.name, call.seq)).collect();
+            named.join(", ")
+        };
+        let (not_undone, unknown) = (named(&undone.not_undone), named(&undone.unknown));
+        if !not_undone.is_empty() {
+            self.warnings.push((run, format!("it ended, and was not undone: {not_undone} [E0212]").into()));
+        }
+        if !unknown.is_empty() {
+            self.warnings.push((run, format!("it ended, and is not known to be undone: {unknown} [E0212]").into()));
         }
     }
 

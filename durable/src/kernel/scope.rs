@@ -1,0 +1,184 @@
+//! The scopes of a run: which are open, which one a cancel cuts, and what keeps it from being cut yet. It never drops anything itself;
+//! it only says what is to be cut.
+
+use std::collections::BTreeMap;
+
+use super::event::End;
+use super::id::ScopeNo;
+
+/// The body: the outermost scope.
+pub const BODY: ScopeNo = ScopeNo(0);
+
+/// The scopes of one run.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    last: ScopeNo,
+    open: BTreeMap<ScopeNo, Scope>,
+    /// The scope around each shield that has begun and not ended.
+    shields: Vec<ScopeNo>,
+    /// Why the body is to be cut.
+    body: Option<End>,
+    cancelled: bool,
+    /// The body is there no more.
+    ended: bool,
+    /// The scopes that were told to be cut and have not been woken for it.
+    told: Vec<ScopeNo>,
+}
+
+/// One open scope.
+#[derive(Debug)]
+struct Scope {
+    parent: ScopeNo,
+    catches: Catches,
+    shielded: bool,
+    stage: Stage,
+}
+
+/// Whether a cancel of the run ends at a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Catches {
+    /// The run's, and that of its own handle.
+    Run,
+    /// That of its own handle alone.
+    Handle,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Runs,
+    /// It is to be cut as soon as no shield in it holds that off.
+    Cut,
+    Undoes,
+}
+
+/// Where code stands: in which scope, and whether a shield is around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Within {
+    /// The innermost scope.
+    pub scope: ScopeNo,
+    /// Whether a cancel of the run passes by.
+    pub shielded: bool,
+}
+
+impl Scopes {
+    pub(super) fn open(&mut self, within: Within, catches: Catches) -> ScopeNo {
+        let no = ScopeNo(self.last.0 + 1);
+        self.last = no;
+        let scope = Scope { parent: within.scope, catches, shielded: within.shielded, stage: Stage::Runs };
+        self.open.insert(no, scope);
+        no
+    }
+
+    pub(super) fn is_open(&self, no: ScopeNo) -> bool {
+        self.open.contains_key(&no)
+    }
+
+    /// Forgets a scope; gives the one around it.
+    pub(super) fn close(&mut self, no: ScopeNo) -> Option<ScopeNo> {
+        let scope = self.open.remove(&no)?;
+        // What stood in it stands in the one around it: nothing does, but a scope that undoes after its own future was dropped.
+        self.open.values_mut().filter(|inner| inner.parent == no).for_each(|inner| inner.parent = scope.parent);
+        Some(scope.parent)
+    }
+
+    pub(super) fn shield(&mut self, scope: ScopeNo) {
+        self.shields.push(scope);
+    }
+
+    pub(super) fn unshield(&mut self, scope: ScopeNo) {
+        if let Some(place) = self.shields.iter().rposition(|shield| *shield == scope) {
+            self.shields.swap_remove(place);
+        }
+    }
+
+    /// The run is asked to end. That reaches the innermost scopes that catch it; where there is none, the body. A second one is ignored.
+    pub(super) fn cancel(&mut self) {
+        if std::mem::replace(&mut self.cancelled, true) || self.ended {
+            return;
+        }
+        let catching: Vec<ScopeNo> = self.open.iter().filter(|(_, scope)| scope.catches_run()).map(|(no, _)| *no).collect();
+        let is_innermost = |no: &ScopeNo| !catching.iter().any(|other| other != no && self.is_within(*other, *no));
+        let cut: Vec<ScopeNo> = catching.iter().copied().filter(is_innermost).collect();
+        if cut.is_empty() {
+            self.body.get_or_insert(End::Cancelled);
+        }
+        cut.into_iter().for_each(|no| self.tell(no));
+    }
+
+    /// The run's time is over: nothing catches that.
+    pub(super) fn time_out(&mut self) {
+        if !self.ended {
+            self.body.get_or_insert(End::TimedOut);
+        }
+    }
+
+    /// One scope is cancelled from outside: it has to be woken for that.
+    pub(super) fn tell(&mut self, no: ScopeNo) {
+        self.cut(no);
+        self.told.push(no);
+    }
+
+    /// One scope is cancelled.
+    pub(super) fn cut(&mut self, no: ScopeNo) {
+        if let Some(scope) = self.open.get_mut(&no)
+            && scope.stage == Stage::Runs
+        {
+            scope.stage = Stage::Cut;
+        }
+    }
+
+    /// The scopes that have to be woken to be cut, oldest first.
+    pub(super) fn take_told(&mut self) -> Vec<ScopeNo> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Whether this scope is to be cut now.
+    pub(super) fn is_cut(&self, no: ScopeNo) -> bool {
+        self.open.get(&no).is_some_and(|scope| scope.stage == Stage::Cut) && !self.holds_off(no)
+    }
+
+    /// Why the body is to be cut now.
+    pub(super) fn body_cut(&self) -> Option<End> {
+        self.body.filter(|_| !self.holds_off(BODY))
+    }
+
+    /// The body has ended: it is cut no more.
+    pub(super) fn end_body(&mut self) {
+        self.body = None;
+        self.ended = true;
+    }
+
+    pub(super) fn begin_undo(&mut self, no: ScopeNo) {
+        if let Some(scope) = self.open.get_mut(&no) {
+            scope.stage = Stage::Undoes;
+        }
+    }
+
+    /// Whether a scope in this one undoes what was done in it.
+    pub(super) fn undoes_within(&self, no: ScopeNo) -> bool {
+        let undoing = self.open.iter().filter(|(_, scope)| scope.stage == Stage::Undoes).map(|(inner, _)| *inner);
+        undoing.into_iter().any(|inner| inner != no && self.is_within(inner, no))
+    }
+
+    fn holds_off(&self, no: ScopeNo) -> bool {
+        self.shields.iter().any(|shield| self.is_within(*shield, no))
+    }
+
+    fn is_within(&self, mut inner: ScopeNo, outer: ScopeNo) -> bool {
+        loop {
+            if inner == outer || outer == BODY {
+                return true;
+            }
+            match self.open.get(&inner) {
+                Some(scope) => inner = scope.parent,
+                None => return false,
+            }
+        }
+    }
+}
+
+impl Scope {
+    fn catches_run(&self) -> bool {
+        self.catches == Catches::Run && !self.shielded && self.stage == Stage::Runs
+    }
+}
