@@ -483,9 +483,10 @@ impl Machine {
         Some(stands)
     }
 
-    /// Undoing of the body begins: everything that still waits is dropped.
+    /// Undoing of the body begins: everything that still waits is dropped, but for what undoes a scope already.
     pub fn begin_undo_of_body(&mut self, end: (End, Payload)) {
-        let left: Vec<Seq> = self.slots.keys().collect();
+        let undoes = |seq: Seq| self.undo.calls.iter().any(|call| call.by == Some(seq));
+        let left: Vec<Seq> = self.slots.keys().filter(|seq| !undoes(*seq)).collect();
         left.into_iter().for_each(|seq| self.abandon(seq));
         self.undo.body = Some(end.0);
         self.turn.end = Some(end);

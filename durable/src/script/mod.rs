@@ -19,6 +19,7 @@ mod program;
 mod replays;
 mod shown;
 mod time;
+mod undo;
 mod world;
 
 use expect_test::Expect;

@@ -52,6 +52,16 @@ pub(super) enum Node {
     Child(Vec<Node>),
     /// A child, a call or a receive that is dropped for a call that is first.
     Drop(Box<Node>, Box<Node>),
+    /// A call with an undo, one for the unknown too, or one that is only awaited when it is dropped.
+    Undo(u8, u8),
+    /// A compensation by hand.
+    Compensate(u8),
+    /// A scope that ends well, or fails after its last statement.
+    Scope(Vec<Node>, bool),
+    Catch(Vec<Node>),
+    Shield(Box<Node>),
+    /// A scope that a second branch cancels when it is done.
+    Cancel(Box<Node>, Box<Node>),
     /// Tokio's `select!` under a name that the macro does not see: taken in random order. Only in programs that must diverge.
     Unbiased(Box<Node>, Box<Node>),
 }
@@ -73,6 +83,11 @@ pub(super) async fn green(x: u64) -> Result<u64, String> {
     Ok(x)
 }
 
+#[activity(retry = fixed("1s").jitter(0.0).max_attempts(3))]
+pub(super) async fn undo(x: u64) -> Result<u64, String> {
+    Ok(x)
+}
+
 #[activity(at_most_once, retry = never())]
 pub(super) async fn blue(x: u64) -> Result<u64, String> {
     Ok(x)
@@ -82,7 +97,40 @@ pub(super) const SIGNALS: [Signal<u64>; 3] = [Signal::new("one"), Signal::new("t
 
 #[workflow]
 pub(super) async fn interpret(program: Program) -> Result<u64, String> {
-    Ok(all(program.0).await)
+    let fails = program.0.len() % 2 == 0 && program.0.iter().any(|node| matches!(node, Node::Undo(..)));
+    let seen = all(program.0).await;
+    if fails && seen % 3 == 0 {
+        return Err(format!("seen {seen}"));
+    }
+    Ok(seen)
+}
+
+async fn bound(which: u8, x: u64) -> Seen {
+    told(match which % 4 {
+        0 => red(x).undo(undo).await,
+        1 => green(x).undo(|x| undo(x + 1)).undo_unknown(undo(7)).await,
+        2 => red(x).wait_on_cancel().await,
+        _ => blue(x).undo(undo).undo_unknown(undo(8)).await,
+    })
+}
+
+async fn scoped(nodes: Vec<Node>, fails: bool) -> Seen {
+    let scope = crate::scope(async move {
+        let seen = all(nodes).await;
+        if fails { Err(seen) } else { Ok(seen) }
+    });
+    scope.await
+}
+
+async fn cancelled(x: Branch, y: Branch) -> Seen {
+    let scope = crate::catch_cancel(x);
+    let handle = scope.handle();
+    let (x, y) = join!(scope, async move {
+        let y = y.await;
+        handle.cancel();
+        y
+    });
+    Ok(mix(x.map_or(18, |x| mix(19, x)), y))
 }
 
 async fn all(nodes: Vec<Node>) -> u64 {
@@ -194,6 +242,15 @@ fn run(node: Node) -> Branch {
                 drop(dropped);
                 Ok(mix(u64::from(done), y))
             }
+            Node::Undo(which, x) => bound(which, u64::from(x)).await,
+            Node::Compensate(x) => {
+                crate::compensate(undo(u64::from(x)));
+                Ok(20)
+            }
+            Node::Scope(nodes, fails) => scoped(nodes, fails).await,
+            Node::Catch(nodes) => Ok(crate::catch_cancel(all(nodes)).await.unwrap_or(21)),
+            Node::Shield(node) => crate::shield(run(*node)).await,
+            Node::Cancel(x, y) => cancelled(run(*x), run(*y)).await,
             Node::Unbiased(x, y) => unbiased(run(*x), run(*y)).await,
         }
     })
@@ -273,7 +330,7 @@ async fn unbiased(x: Branch, y: Branch) -> Seen {
 }
 
 pub(super) fn registry() -> Registry {
-    Registry::of((red, green, blue, interpret))
+    Registry::of((red, green, blue, undo, interpret))
 }
 
 fn leaf() -> impl Strategy<Value = Node> {
@@ -283,6 +340,8 @@ fn leaf() -> impl Strategy<Value = Node> {
         3 => (0..4_u8).prop_map(Node::Helper),
         2 => (0..3000_u16).prop_map(Node::Sleep),
         2 => (0..2_u8).prop_map(Node::Receive),
+        3 => (0..4_u8, 0..4_u8).prop_map(|(which, x)| Node::Undo(which, x)),
+        1 => (0..4_u8).prop_map(Node::Compensate),
         1 => (1..12_u8).prop_map(Node::Burst),
         1 => Just(Node::Look),
     ]
@@ -313,6 +372,10 @@ fn node(odd: Option<OfTwo>) -> impl Strategy<Value = Node> {
             (some(), 0..3_u8).prop_map(|(nodes, keep)| Node::Set(nodes, keep)),
             some().prop_map(Node::Child),
             two().prop_map(|(x, y)| Node::Drop(x, y)),
+            (some(), any::<bool>()).prop_map(|(nodes, fails)| Node::Scope(nodes, fails)),
+            some().prop_map(Node::Catch),
+            node.clone().prop_map(|node| Node::Shield(Box::new(node))),
+            two().prop_map(|(x, y)| Node::Cancel(x, y)),
         ];
         match odd {
             None => usual.boxed(),

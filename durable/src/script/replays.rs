@@ -44,14 +44,16 @@ struct Recording {
     ends: BTreeMap<RunNo, (End, Payload)>,
     /// (activity, idempotency key, attempt), sorted.
     effects: Vec<(String, String, u32)>,
-    /// Two things of one run, or of a run and its child, came due in the same instant: a run that was loaded in between sees them
-    /// as they came.
+    /// Two things of one run, or of a run and its child, came due in the same instant, or two calls were settled by one drop: a run that
+    /// was loaded in between sees them as they came.
     simultaneous: bool,
 }
 
 impl Recording {
     fn cancels_a_child(&self) -> bool {
-        self.journals.values().flatten().any(|(_, _, event)| matches!(event, Event::CancelRequested { .. }))
+        self.journals.values().flatten().any(|(_, _, event)| {
+            matches!(event, Event::CancelRequested { actor, .. } if actor.as_str() == "parent")
+        })
     }
 
     fn commands(&self) -> usize {
@@ -106,9 +108,15 @@ fn record(program: &Program, seed: u64, residence: Residence) -> Recording {
             break;
         }
         assert!(!moves.is_empty(), "nothing can happen, and a run is open:\n{}", world.told);
+        if dice.below(50) == 0 && world.is_running("root") {
+            let told = world.told.len();
+            world.cancel("root");
+            simultaneous |= settles_two(&world.told[told..]);
+            continue;
+        }
         let told = world.told.len();
         let timer = go(&mut world, moves.swap_remove(dice.below(moves.len())), round);
-        simultaneous |= timer && is_simultaneous(&world.told[told..]);
+        simultaneous |= settles_two(&world.told[told..]) || (timer && is_simultaneous(&world.told[told..]));
     }
     let runs: Vec<RunNo> = world.log.ids.keys().copied().filter(|run| run.0 > 0).collect();
     let mut effects: Vec<(String, String, u32)> =
@@ -129,6 +137,11 @@ fn is_simultaneous(told: &str) -> bool {
     let runs: Vec<&str> = told.lines().filter(caused).filter_map(|line| line.trim().split('.').next()).collect();
     let of_one_family = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"));
     (1..runs.len()).any(|i| runs[..i].iter().any(|run| of_one_family(run, runs[i])))
+}
+
+/// Whether one turn dropped two calls that were settled at once.
+fn settles_two(told: &str) -> bool {
+    told.lines().filter(|line| line.contains(": cancelled")).count() > 1
 }
 
 /// Makes a move; says whether it was the clock's.
@@ -294,6 +307,10 @@ fn survive(program: &Program, seed: u64, residence: Residence) -> World {
             break;
         }
         assert!(!moves.is_empty(), "nothing can happen, and a run is open:\n{}", world.told);
+        if dice.below(80) == 0 && world.is_running("root") {
+            world.cancel("root");
+            continue;
+        }
         go(&mut world, moves.swap_remove(dice.below(moves.len())), round);
     }
     let_go(&mut world);
@@ -322,9 +339,12 @@ proptest! {
         for (run, journal) in &recording.journals {
             let end = recording.ends.get(run);
             let failed = in_a_fresh_thread(|| {
-                (1..=up_to_the_end(journal)).find_map(|len| replay(journal, len, end).err().map(|why| (len, why)))
+                // What ends the body and what says so are one group.
+                let whole = |len: &usize| !matches!(journal.get(*len), Some((_, _, Event::CompensationStarted { .. })));
+                (1..=up_to_the_end(journal)).filter(whole).find_map(|len| replay(journal, len, end).err().map(|why| (len, why)))
             });
             prop_assert!(failed.is_none(), "prefix {failed:?} of run {run}: {journal:#?}");
+            prop_assert_eq!(what_is_wrong_with_its_undoing(journal), None, "{:#?}", journal);
         }
     }
 
@@ -348,6 +368,10 @@ proptest! {
         let residence = if put_away { Residence::PutAwayAtEveryAwait } else { Residence::Stay };
         let world = survive(&program, seed, residence);
         prop_assert!(!world.told.contains("RunBlocked"), "{}", world.told);
+        for run in world.log.ids.keys().filter(|run| run.0 > 0) {
+            let journal = world.log.journal(*run);
+            prop_assert_eq!(what_is_wrong_with_its_undoing(&journal), None, "{}", world.told);
+        }
         let known = keys_of(&world);
         let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
         for (name, key, attempt) in &world.begun {
@@ -357,6 +381,72 @@ proptest! {
             prop_assert!(name.as_str() != "blue" || before == 0, "at most once\n{}", world.told);
         }
     }
+}
+
+/// Holds a whole journal to the table of what is undone at which end, event by event, without the engine's own account of it.
+fn what_is_wrong_with_its_undoing(journal: &Journal) -> Option<String> {
+    let (mut bound, mut dropped, mut completed, mut unknown) =
+        (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut undoing, mut undone, mut failed) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    let mut ended = None;
+    for (_, _, event) in journal {
+        match event {
+            Event::Turn { entries, .. } => {
+                for entry in entries {
+                    match entry {
+                        Entry::ActivityScheduled(call) => {
+                            if call.undo.undo {
+                                bound.insert(call.seq, call.undo);
+                            }
+                            if let Some(seq) = call.undoes {
+                                undoing.insert(call.seq, seq);
+                                if undoing.values().filter(|other| **other == seq).count() > 1 {
+                                    return Some(format!("seq {seq} is undone twice"));
+                                }
+                            }
+                        }
+                        Entry::CommandDropped { seq } => drop(dropped.insert(*seq)),
+                        _ => {}
+                    }
+                }
+            }
+            Event::ActivityCompleted { seq, .. } => {
+                completed.insert(*seq);
+                undone.extend(undoing.get(seq));
+            }
+            Event::ActivityFailed { seq, maybe, .. } => {
+                if *maybe {
+                    unknown.insert(*seq);
+                }
+                failed.extend(undoing.get(seq));
+            }
+            Event::RunEnded(end) => ended = Some(end),
+            _ => {}
+        }
+    }
+    let ended = ended?;
+    let seqs = |calls: &[crate::kernel::event::UndoneCall]| calls.iter().map(|call| call.seq).collect::<BTreeSet<Seq>>();
+    let (not_undone, named_unknown) = (seqs(&ended.undone.not_undone), seqs(&ended.undone.unknown));
+    if seqs(&ended.undone.undone) != undone || not_undone != failed {
+        return Some(format!("{undone:?} were undone and {failed:?} not, and it says {:?}", ended.undone));
+    }
+    if (ended.how == End::CompensationFailed) != !failed.is_empty() {
+        return Some(format!("{failed:?} were not undone, and it ended {:?}", ended.how));
+    }
+    for (seq, bits) in &bound {
+        let must = ended.body != End::Completed || dropped.contains(seq);
+        let is_done = undone.contains(seq) || failed.contains(seq);
+        if completed.contains(seq) && must && !is_done {
+            return Some(format!("the effect of seq {seq} stands, and the body ended {:?}", ended.body));
+        }
+        if unknown.contains(seq) && must && !(is_done || (!bits.unknown && named_unknown.contains(seq))) {
+            return Some(format!("nobody says that the effect of seq {seq} may stand"));
+        }
+        if !completed.contains(seq) && !unknown.contains(seq) && is_done {
+            return Some(format!("seq {seq} had no effect and was undone"));
+        }
+    }
+    None
 }
 
 /// The idempotency keys of all calls that the journals hold.

@@ -235,6 +235,11 @@ impl World {
         self.asked(caller);
     }
 
+    /// Whether a run of this id is open.
+    pub(super) fn is_running(&self, id: &str) -> bool {
+        self.kernel().tables().open.values().any(|entry| entry.id.as_str() == id)
+    }
+
     pub(super) fn terminate(&mut self, id: &str) {
         let run = self.run(id);
         let caller = self.caller(format!("terminate {id}"));
@@ -347,7 +352,7 @@ impl World {
                         self.say(&format!("  {id}.{no} {line}"));
                     }
                     if let Event::RunEnded(ended) = event {
-                        self.ends.insert(section.run, (ended.how, ended.result.clone()));
+                        self.ends.insert(section.run, (ended.body, ended.result.clone()));
                     }
                 }
             }
@@ -399,9 +404,11 @@ impl World {
         match effect {
             Effect::StartAttempt(order) => self.begin(*order),
             Effect::AskAttempt { run, seq } => {
-                let order = &self.running[&(run, seq)];
-                let (name, id) = (order.name.clone(), order.id.clone());
-                self.say(&format!("< ask {name} of {id} to stop"));
+                // It may have ended while the log lagged.
+                if let Some(order) = self.running.get(&(run, seq)) {
+                    let asked = format!("< ask {} of {} to stop", order.name, order.id);
+                    self.say(&asked);
+                }
             }
             Effect::StopAttempt { run, seq } => {
                 if let Some(order) = self.running.remove(&(run, seq)) {

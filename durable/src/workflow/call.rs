@@ -187,7 +187,7 @@ impl<D: Activity> Call<D> {
     /// #[workflow]
     /// async fn order(item: String) -> durable::Result<()> {
     ///     reserve(item).undo(|hold| release(hold)).await?;
-    ///     charge(999).retry(durable::RetryPolicy::never()).await?; // declined: the hold is released
+    ///     charge(999).retry(durable::retry::never()).await?; // declined: the hold is released
     ///     Ok(())
     /// }
     /// # #[tokio::main(flavor = "current_thread")]

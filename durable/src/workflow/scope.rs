@@ -77,7 +77,7 @@ pub fn catch_cancel<F: Future>(future: F) -> CatchCancel<F> {
 ///     book("flight".to_owned()).undo(release).await?;
 ///     let extras = durable::scope(async {
 ///         book("hotel".to_owned()).undo(release).await?;
-///         book("car".to_owned()).retry(durable::RetryPolicy::never()).undo(release).await
+///         book("car".to_owned()).retry(durable::retry::never()).undo(release).await
 ///     });
 ///     Ok(extras.await.is_ok()) // the hotel is released again, the flight stands
 /// }

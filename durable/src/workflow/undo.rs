@@ -82,7 +82,7 @@ impl fmt::Debug for Bound {
 /// #[workflow]
 /// async fn import(dir: String) -> durable::Result<()> {
 ///     durable::compensate(remove(dir.clone()));
-///     unpack(dir).retry(durable::RetryPolicy::never()).await?;
+///     unpack(dir).retry(durable::retry::never()).await?;
 ///     Ok(())
 /// }
 /// # #[tokio::main(flavor = "current_thread")]
