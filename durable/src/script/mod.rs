@@ -17,6 +17,7 @@ mod messages;
 mod ordering;
 mod program;
 mod replays;
+mod scopes;
 mod shown;
 mod time;
 mod undo;
