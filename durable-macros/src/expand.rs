@@ -71,18 +71,28 @@ pub(crate) fn attribute(kind: Kind, options: TokenStream, item: TokenStream) -> 
     let mut problems = Problems::default();
     let parameters = shape::check(kind, &mut function, &mut problems);
     let (options, unread) = Options::parse(kind, options);
-    let is_refused = !problems.is_empty();
-    if let Some(error) = unread {
-        problems.push(error);
+    let is_read = unread.is_none();
+    if let (Some(body), None) = (&function.body, function.signature.receiver()) {
+        refuse::words_without_meaning(kind, body.stream(), &mut problems);
     }
-    if let (Kind::Workflow, Some(body)) = (kind, &function.body) {
-        refuse::random_branches(body.stream(), &mut problems);
+    let is_refused = !problems.is_empty();
+    if is_read {
+        shape::named(kind, &function, options.name.is_some(), &mut problems);
+    }
+    if let (Kind::Workflow, Some(body), true) = (kind, &function.body, is_read) {
+        refuse::what_replays_otherwise(body, &options.allowed, &mut problems);
     }
     let library = Library::new(options.library.clone(), function.signature.ident.span());
-    let code = match (is_refused, Expansion::new(kind, &function, &parameters, &options, &library, &mut problems)) {
+    // What an attribute says that was not read to its end would be missed once more.
+    let mut missed = Problems::default();
+    let told = if is_read { &mut problems } else { &mut missed };
+    let code = match (is_refused, Expansion::new(kind, &function, &parameters, &options, &library, told)) {
         (false, Some(expansion)) => expansion.code(),
         (true, _) | (false, None) => substitute(kind, &function, options.error, &library),
     };
+    if let Some(error) = unread {
+        problems.push(error);
+    }
     let problems = problems.into_tokens();
     quote! { #problems #code }
 }
@@ -119,12 +129,12 @@ impl<'a> Expansion<'a> {
     }
 
     fn code(self) -> TokenStream {
-        let (span, private) = (self.library.span(), self.library.private());
+        let (span, at) = (self.library.span(), self.returned_span());
         let Attributes { outer, inner } = Attributes::sort(&self.function.attributes);
         let (visibility, name) = (&self.function.visibility, &self.function.signature.ident);
         let (marker, build) = match self.kind {
-            Kind::Activity => (quote_spanned! {span=> Activity }, quote_spanned! {span=> call_activity }),
-            Kind::Workflow => (quote_spanned! {span=> Workflow }, quote_spanned! {span=> call_workflow }),
+            Kind::Activity => (quote_spanned! {at=> Activity }, quote_spanned! {at=> call_activity }),
+            Kind::Workflow => (quote_spanned! {at=> Workflow }, quote_spanned! {at=> call_workflow }),
         };
         let (_, types, conditions) = self.generics.split_for_impl();
         let parameters = &self.generics.params;
@@ -133,17 +143,17 @@ impl<'a> Expansion<'a> {
         let (output, error) = (self.projected("Output"), self.projected("Error"));
         let marked = self.type_marker().map(|_| quote_spanned! {span=> __marker: ::core::marker::PhantomData, });
         let (input, definition) = (self.input(), self.definition(inner));
+        let told = self.library.private_at(at);
+        let call = quote_spanned! {at=> #told::Call<impl #told::#marker<Output = #output, Error = #error>> };
+        let made = quote_spanned! {at=> #told::#build::<__Definition #turbofish>(__Input { #(#names,)* #marked }) };
         quote_spanned! {span=>
             #(#outer)*
             #[track_caller]
             #[allow(clippy::too_many_arguments)]
-            #visibility fn #name <#parameters> (#(#names: #argument_types),*) -> #private::Call<impl #private::#marker<
-                Output = #output,
-                Error = #error,
-            >> #conditions {
+            #visibility fn #name <#parameters> (#(#names: #argument_types),*) -> #call #conditions {
                 #input
                 #definition
-                #private::#build::<__Definition #turbofish>(__Input { #(#names,)* #marked })
+                #made
             }
         }
     }
@@ -187,18 +197,53 @@ impl<'a> Expansion<'a> {
     }
 
     /// The struct of the arguments. Its recorded name is the same for all functions, so that renaming one changes no
-    /// shape.
+    /// shape. The type of each field is a parameter of its own, so that the derived code compiles whatever the argument
+    /// is, and one that cannot be recorded is told once; a field with a `serde` attribute needs its type itself.
     fn input(&self) -> TokenStream {
         let (span, private) = (self.library.span(), self.library.private());
-        let serde = LitStr::new(&quote! { #private::serde }.to_string().replace(' ', ""), span);
-        let (parameters, conditions) = (&self.generics.params, &self.generics.where_clause);
-        let fields = self.arguments().map(|Argument { name, ty, attributes }| quote! { #(#attributes)* #name: #ty, });
+        let path = private.to_string().replace(' ', "");
+        let serde = format!("{path}::serde");
+        let conditions = &self.generics.where_clause;
+        let parameters: Vec<_> = self.generics.params.iter().collect();
+        let free: Vec<_> = self.free().map(|(parameter, _)| parameter).collect();
+        let fields = self.arguments().map(|argument| {
+            let Argument { name, ty, attributes } = argument;
+            let free = self.free().find(|(_, of)| of.name == *name).map(|(parameter, _)| parameter.to_token_stream());
+            let ty = free.unwrap_or_else(|| ty.to_token_stream());
+            quote! { #(#attributes)* #name: #ty, }
+        });
         let marker = self.type_marker().map(|marker| quote_spanned! {span=> #[serde(skip)] __marker: #marker, });
+        let bounds: String = free.iter().map(|free| format!("{free}: {path}::Argument, ")).collect();
         quote_spanned! {span=>
             #[derive(#private::serde::Serialize, #private::serde::Deserialize)]
-            #[serde(crate = #serde, bound = "", rename = "Input")]
-            struct __Input <#parameters> #conditions { #(#fields)* #marker }
+            #[serde(crate = #serde, bound = #bounds, rename = "Input")]
+            struct __Input <#(#parameters,)* #(#free),*> #conditions { #(#fields)* #marker }
         }
+    }
+
+    /// The struct with the arguments' types, in the place of these: what is wrong with one is told there.
+    fn input_type(&self) -> TokenStream {
+        let types: Vec<_> = self.free().map(|(_, argument)| &argument.ty).collect();
+        let at = |ty: Option<&&Type>| ty.map_or(self.library.span(), |ty| Span::call_site().located_at(ty.span()));
+        let (first, last, names) = (at(types.first()), at(types.last()), self.generic_names());
+        let (open, close) = (quote_spanned! {first=> __Input < }, quote_spanned! {last=> > });
+        quote! { #open #(#names,)* #(#types),* #close }
+    }
+
+    fn generic_names(&self) -> Vec<Ident> {
+        let names = self.generics.params.iter().filter_map(|parameter| match parameter {
+            GenericParam::Type(parameter) => Some(parameter.ident.clone()),
+            GenericParam::Const(parameter) => Some(parameter.ident.clone()),
+            GenericParam::Lifetime(_) => None,
+        });
+        names.collect()
+    }
+
+    /// The arguments whose type is a parameter of their struct, with that.
+    fn free(&self) -> impl Iterator<Item = (Ident, &'a Argument)> {
+        let span = self.library.span();
+        let plain = self.arguments().filter(|argument| argument.attributes.is_empty());
+        plain.enumerate().map(move |(i, argument)| (Ident::new(&format!("__A{i}"), span), argument))
     }
 
     fn definition(&self, inner: Vec<syn::Attribute>) -> TokenStream {
@@ -212,8 +257,10 @@ impl<'a> Expansion<'a> {
         };
         let (output, error, written) = (self.projected("Output"), self.projected("Error"), self.projected("Written"));
         let (answer, returned) = (self.answer(), self.written_type());
-        let (name, retry) = (self.name(), self.retry());
-        let (function, runs) = (self.inner_function(inner), self.runs());
+        let (name, retry, at) = (self.name(), self.retry(), self.returned_span());
+        let library = self.library.private_at(at);
+        let told = quote_spanned! {at=> fn told(error: &Self::Written) -> #library::Told };
+        let (function, runs, input) = (self.inner_function(inner), self.runs(), self.input_type());
         quote_spanned! {span=>
             struct __Definition <#parameters> #held #conditions;
 
@@ -221,7 +268,7 @@ impl<'a> Expansion<'a> {
 
             impl #impls #private::Definition for __Definition #types #conditions {
                 type Kind = #private::#kind;
-                type Input = __Input #types;
+                type Input = #input;
                 type Returned = #returned;
                 type Output = #output;
                 type Error = #error;
@@ -230,7 +277,7 @@ impl<'a> Expansion<'a> {
 
                 fn name() -> #private::Text { #name }
                 fn register(registry: &mut #private::Registry) { registry.#enter::<Self>(); }
-                fn told(error: &Self::Written) -> #private::Told {
+                #told {
                     #[allow(unused_imports)]
                     use #private::AskDefault as _;
                     #private::Told { text: #private::Ask(error).text(), retry: #retry }
@@ -499,7 +546,11 @@ fn substitute(kind: Kind, function: &Function, said: Option<ErrorMode>, library:
         let mode = mode(function, returned, said, library, &mut Problems::default())?;
         Some((returned.to_token_stream(), mode))
     });
-    let (returned, mode) = known.unwrap_or_else(|| {
+    let wrapped = shape::bare_return(function).filter(|_| !has_lifetimes).map(|bare| {
+        let root = library.root();
+        (quote_spanned! {span=> #root::Result<#bare> }, quote_spanned! {span=> #private::FAILURE })
+    });
+    let (returned, mode) = known.or(wrapped).unwrap_or_else(|| {
         let none = quote_spanned! {span=> ::core::result::Result<(), ::core::convert::Infallible> };
         (none, quote_spanned! {span=> #private::NEVER })
     });
@@ -508,6 +559,7 @@ fn substitute(kind: Kind, function: &Function, said: Option<ErrorMode>, library:
         Kind::Workflow => (quote_spanned! {span=> Workflow }, quote_spanned! {span=> refused_workflow }),
     };
     let (generic, conditions) = (&generics.params, &generics.where_clause);
+    let seen = seen_by_an_editor(function, library);
     quote_spanned! {span=>
         #(#outer)*
         #[allow(dead_code)]
@@ -515,7 +567,31 @@ fn substitute(kind: Kind, function: &Function, said: Option<ErrorMode>, library:
             Output = <#returned as #private::Returned<{ #mode }>>::Output,
             Error = <#returned as #private::Returned<{ #mode }>>::Error,
         >> #conditions {
+            #seen
             #private::#make::<#returned, { #mode }>()
+        }
+    }
+}
+
+/// A refused function's body, for rust-analyzer alone, which looks for what the user types in what a macro makes of it. A
+/// compiler would tell what is wrong with it a second time.
+fn seen_by_an_editor(function: &Function, library: &Library) -> TokenStream {
+    let (span, root, body) = (library.span(), library.root(), &function.body);
+    if body.is_none() || function.signature.receiver().is_some() {
+        return TokenStream::new();
+    }
+    let mut signature = function.signature.clone();
+    signature.asyncness = Some(parse_quote_spanned! {span=> async });
+    quote_spanned! {span=>
+        #root::__seen_by_an_editor! {
+            struct __Seen;
+            impl __Seen {
+                #signature {
+                    #[allow(unused_imports)]
+                    use #root::{join, select, try_join};
+                    #body
+                }
+            }
         }
     }
 }

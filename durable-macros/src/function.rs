@@ -22,6 +22,14 @@ impl Kind {
             Kind::Workflow => "a workflow",
         }
     }
+
+    /// Where it has what a method has in `self`.
+    pub(crate) fn instead_of_self(self) -> &'static str {
+        match self {
+            Kind::Activity => "give it a `State(x): State<T>`, or what it needs as arguments",
+            Kind::Workflow => "give it what it needs as arguments",
+        }
+    }
 }
 
 /// The function.

@@ -40,13 +40,17 @@ pub fn activity(options: TokenStream, item: TokenStream) -> TokenStream {
 /// The function then returns a call: started by a runtime it is a run, awaited in a workflow it is a child. Arguments
 /// are owned and are recorded as a map by parameter name: a new one needs `Option` or `#[serde(default)]`, and one that
 /// is renamed, if only to `_name`, is another one to the runs that are open. In the body
-/// the names `select!`, `join!` and `try_join!` are the library's, which poll in the order that is written.
+/// the names `select!`, `join!` and `try_join!` are the library's, which poll in the order that is written. What would
+/// say something else at replay (a clock, a random number, a task of its own, a file) is refused there, but for the
+/// closures of steps; names of the user's own never are.
 ///
 /// Options, separated by commas:
 ///
 /// - `version = 2`: runs are stamped with it (1);
 /// - `timeout = "30d"`: how long a run may take;
 /// - `inputs = Strict`, `Loose`: what a changed input means where it is a child;
+/// - `allow(clock, sleep, spawn, random, env, io, select)`: takes some of these in the body all the same, where they do
+///   no harm: a clock that is only logged;
 /// - `name = "checkout"`: the recorded name, where it is not the function's; for a generic function an expression, as
 ///   `name = format!("checkout-{}", P::NAME)`;
 /// - `error = typed`, `failure`: how the error comes back, where its type depends on a generic parameter;

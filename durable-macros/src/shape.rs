@@ -47,6 +47,11 @@ impl Problems {
         self.0.is_none()
     }
 
+    #[cfg(test)]
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.0.iter().flatten().map(|error| error.to_string()).collect()
+    }
+
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.0.map(syn::Error::into_compile_error).unwrap_or_default()
     }
@@ -59,13 +64,9 @@ pub(crate) fn check(kind: Kind, function: &mut Function, problems: &mut Problems
     let mut parameters = Vec::new();
     for argument in &mut function.signature.inputs {
         match argument {
-            FnArg::Receiver(receiver) => problems.add(
-                receiver,
-                format!(
-                    "{} takes no `self`: give it a `State(x): State<T>`, or what it needs as arguments",
-                    kind.noun()
-                ),
-            ),
+            FnArg::Receiver(receiver) => {
+                problems.add(receiver, format!("{} takes no `self`: {}", kind.noun(), kind.instead_of_self()));
+            }
             FnArg::Typed(argument) => parameters.extend(parameter(kind, argument, problems)),
         }
     }
@@ -107,6 +108,12 @@ fn returned(kind: Kind, function: &Function, problems: &mut Problems) {
         problems.add(&function.signature.ident, format!("{} {text}", kind.noun()));
         return;
     };
+    if is_never_a_result(ty) {
+        let text = "write `-> durable::Result<..>` around it, which takes every error by `?`, or a `Result` with an error of \
+                    its own";
+        problems.add(ty, format!("{} returns a `Result`: {text}", kind.noun()));
+        return;
+    }
     match borrowed(ty) {
         Some(Borrowed::Static) | None => {}
         Some(Borrowed::Lent) => problems.add(ty, format!("{} returns owned values", kind.noun())),
@@ -116,6 +123,41 @@ fn returned(kind: Kind, function: &Function, problems: &mut Problems) {
     }
     if is_word(ty, "Self") {
         problems.add(ty, format!("write the type's name: `Self` is not known inside {}", kind.noun()));
+    }
+}
+
+/// Refuses a generic function without a name: its instances would be recorded under one.
+pub(crate) fn named(kind: Kind, function: &Function, is_named: bool, problems: &mut Problems) {
+    let generics = &function.signature.generics;
+    let parameter = generics.params.iter().find_map(|parameter| match parameter {
+        GenericParam::Type(parameter) => Some((&parameter.ident, format!("{}::NAME", parameter.ident))),
+        GenericParam::Const(parameter) => Some((&parameter.ident, parameter.ident.to_string())),
+        GenericParam::Lifetime(_) => None,
+    });
+    if let Some((parameter, said)) = parameter.filter(|_| !is_named) {
+        let text = format!(
+            "{} that is generic is recorded under a name for each instance: say `name = format!(\"{}-{{}}\", {said})`, or \
+             `name = \"..\"` if there is only ever one",
+            kind.noun(),
+            function.signature.ident,
+        );
+        problems.add(parameter, text);
+    }
+}
+
+/// Whether the type is known by its name or form to be no `Result`; a name of the user's own may stand for one.
+fn is_never_a_result(ty: &Type) -> bool {
+    const NAMES: [&str; 23] = [
+        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+        "f32", "f64", "String", "Vec", "Option", "Box", "HashMap", "BTreeMap",
+    ];
+    match ty {
+        Type::Array(_) | Type::Never(_) | Type::Slice(_) | Type::Tuple(_) => true,
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) => NAMES.iter().any(|name| last.ident == name),
+            None => false,
+        },
+        _ => false,
     }
 }
 
@@ -170,9 +212,12 @@ fn name(kind: Kind, argument: &PatType, problems: &mut Problems) -> Option<Ident
             None
         }
         pattern => {
+            let excepted = match kind {
+                Kind::Activity => " (`State(x): State<T>` excepted)",
+                Kind::Workflow => "",
+            };
             let text = format!(
-                "{}'s arguments are plain names, under which they are recorded (`State(x): State<T>` excepted): take it \
-                 apart in the body",
+                "{}'s arguments are plain names, under which they are recorded{excepted}: take it apart in the body",
                 kind.noun()
             );
             problems.add(pattern, text);
@@ -187,7 +232,10 @@ fn owned(kind: Kind, argument: &PatType, problems: &mut Problems) {
         None => {}
         Some(Borrowed::Lent | Borrowed::Static) => problems.add(
             ty,
-            format!("{}'s arguments are owned, because they outlive the caller: `String`, not `&str`", kind.noun()),
+            format!(
+                "{}'s arguments are owned, because they outlive the caller: take the value itself, as `String` for `&str`",
+                kind.noun()
+            ),
         ),
         Some(Borrowed::Impl) => problems.add(
             ty,
@@ -280,7 +328,17 @@ pub(crate) fn is_owned(ty: &Type) -> bool {
 /// What is returned, where it can stand in a signature that names it.
 pub(crate) fn owned_return(function: &Function) -> Option<&Type> {
     match &function.signature.output {
-        ReturnType::Type(_, ty) if matches!(borrowed(ty), None | Some(Borrowed::Static)) => Some(ty),
+        ReturnType::Type(_, ty) if matches!(borrowed(ty), None | Some(Borrowed::Static)) && !is_never_a_result(ty) => {
+            Some(ty)
+        }
+        ReturnType::Type(..) | ReturnType::Default => None,
+    }
+}
+
+/// What is returned where it should be in a `Result`.
+pub(crate) fn bare_return(function: &Function) -> Option<&Type> {
+    match &function.signature.output {
+        ReturnType::Type(_, ty) if is_never_a_result(ty) && is_owned(ty) && !is_word(ty, "Self") => Some(ty),
         ReturnType::Type(..) | ReturnType::Default => None,
     }
 }

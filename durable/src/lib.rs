@@ -10,6 +10,11 @@ pub mod codec;
 pub mod kernel;
 pub mod seams;
 
+// The document's examples are compiled and run.
+#[cfg(all(doctest, feature = "runtime"))]
+#[doc = include_str!("../../docs/determinism.md")]
+mod determinism {}
+
 #[cfg(feature = "runtime")]
 #[doc(hidden)]
 #[path = "private.rs"]

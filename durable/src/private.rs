@@ -16,7 +16,7 @@ pub use crate::workflow::answer::{
 };
 pub use crate::workflow::call::{Call, call_activity, call_workflow};
 pub use crate::workflow::definition::{
-    Activity, ActivityKind, BodyFuture, Definition, Name, Workflow, WorkflowKind, body,
+    Activity, ActivityKind, Argument, BodyFuture, Definition, Name, Workflow, WorkflowKind, body,
 };
 pub use crate::workflow::refused::{refused_activity, refused_workflow};
 

@@ -117,7 +117,7 @@ async fn each_instance_of_a_generic_function_has_its_name() {
     assert_eq!(tokenize::<Visa>(7).run_direct().await, Ok(7));
 }
 
-#[activity]
+#[activity(name = "unnamed")]
 async fn unnamed<T: Send + Serialize + serde::de::DeserializeOwned>(value: T) -> Result<T, String> {
     Ok(value)
 }
@@ -144,12 +144,12 @@ impl Source for Broken {
     }
 }
 
-#[activity(error = typed)]
+#[activity(name = "read", error = typed)]
 async fn read<S: Source>(offset: u8) -> Result<u8, S::Error> {
     S::get().map(|value| value + offset)
 }
 
-#[activity(error = failure)]
+#[activity(name = "read_any", error = failure)]
 async fn read_any<S: Source>(offset: u8) -> Result<u8, S::Error>
 where
     S::Error: std::error::Error + Sync,

@@ -6,6 +6,12 @@ async fn reference(name: &str) -> Result<u8, String> {
     Ok(name.len() as u8)
 }
 
+#[activity]
+async fn lent(names: &mut Vec<String>) -> Result<usize, String> {
+    names.clear();
+    Ok(names.len())
+}
+
 #[workflow]
 async fn inside(names: Vec<&'static str>) -> Result<usize, String> {
     Ok(names.len())
@@ -23,5 +29,5 @@ async fn result(name: String) -> Result<&str, String> {
 
 fn main() {
     let name = String::new();
-    let _ = (reference(&name), inside(vec!["a"]));
+    let _ = (reference(&name), lent(&mut vec![name.clone()]), inside(vec!["a"]));
 }

@@ -6,12 +6,12 @@ trait Source: Send + 'static {
     type Error: Serialize + for<'de> Deserialize<'de> + Send + 'static;
 }
 
-#[activity]
+#[activity(name = "unsaid")]
 async fn unsaid<S: Source>() -> Result<u8, S::Error> {
     Ok(1)
 }
 
-#[activity(error = typed)]
+#[activity(name = "not_retryable", error = typed)]
 async fn not_retryable<S: Source>() -> Result<u8, S::Error> {
     Ok(1)
 }

@@ -36,4 +36,29 @@ async fn no_value() -> Result<u8, String> {
     Ok(1)
 }
 
+#[activity(name = "a", at_most_once, name = "b")]
+async fn two_names() -> Result<u8, String> {
+    Ok(1)
+}
+
+#[workflow(error = failure, error = typed)]
+async fn two_ways() -> Result<u8, String> {
+    Ok(1)
+}
+
+#[activity(start_to_closed = "1s")]
+async fn nearly() -> Result<u8, String> {
+    Ok(1)
+}
+
+#[activity(timeout = "1s")]
+async fn a_workflows() -> Result<u8, String> {
+    Ok(1)
+}
+
+#[workflow(something = 1)]
+async fn like_none() -> Result<u8, String> {
+    Ok(1)
+}
+
 fn main() {}

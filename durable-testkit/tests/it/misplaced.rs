@@ -34,7 +34,7 @@ async fn by_activity() -> Result<String, String> {
 }
 
 /// Gives calls that it built to another thread, and what that said.
-#[workflow]
+#[workflow(allow(spawn))]
 async fn by_thread() -> Result<(Vec<String>, u32), String> {
     let line = line!();
     let call = double(1);

@@ -149,6 +149,7 @@ pub trait Returned<const MODE: u8> {
     type Written;
 }
 
+#[cfg(not(rust_analyzer))]
 #[diagnostic::do_not_recommend]
 impl<T, E> Returned<TYPED> for Result<T, E> {
     type Output = T;
@@ -156,6 +157,7 @@ impl<T, E> Returned<TYPED> for Result<T, E> {
     type Written = E;
 }
 
+#[cfg(not(rust_analyzer))]
 #[diagnostic::do_not_recommend]
 impl<T, E> Returned<FAILURE> for Result<T, E> {
     type Output = T;
@@ -163,6 +165,7 @@ impl<T, E> Returned<FAILURE> for Result<T, E> {
     type Written = E;
 }
 
+#[cfg(not(rust_analyzer))]
 #[diagnostic::do_not_recommend]
 impl<T> Returned<NEVER> for Result<T, Infallible> {
     type Output = T;

@@ -45,6 +45,17 @@ pub trait Definition: Sized + 'static {
     fn told(error: &Self::Written) -> Told;
 }
 
+/// A value that can be an argument: it is recorded and decoded after a restart.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be recorded, and an argument is",
+    label = "not `Serialize + Deserialize + Send`",
+    note = "derive `Serialize` and `Deserialize` for it; a generic parameter is bound by `Serialize + DeserializeOwned + Send`"
+)]
+pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
+
 /// An activity's definition.
 pub trait Activity: Definition<Kind = ActivityKind> {
     /// The attribute's options.

@@ -5,6 +5,7 @@ pub(crate) mod call;
 mod combine;
 pub(crate) mod context;
 pub(crate) mod definition;
+mod editor;
 pub(crate) mod options;
 mod random;
 pub(crate) mod refused;
