@@ -1,5 +1,5 @@
-//! What workflows and activities say by `tracing`, and what is said of failed attempts: once for each turn that happens, never at
-//! replay, in spans that name the run and the attempt, also after the run was loaded again.
+//! What workflows and activities say by `tracing`, and what is said of failed attempts and blocked runs: once for each turn that
+//! happens, never at replay, in spans that name the run and the attempt, also after the run was loaded again.
 //!
 //! A process of its own, with one test: `tracing` asks about a place in the code once a process, so that threads of other tests, which
 //! have no subscriber, would decide what is heard here.
@@ -40,8 +40,8 @@ impl Visit for Fields {
 
 impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let told_by_the_engine = metadata.target() == "durable::runtime::attempts";
-        metadata.target().starts_with("spans") || told_by_the_engine || metadata.is_span()
+        let told_by_the_engine = ["durable::runtime::attempts", "durable::runtime::driver", "durable::runtime::turns"];
+        metadata.target().starts_with("spans") || told_by_the_engine.contains(&metadata.target()) || metadata.is_span()
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -62,7 +62,11 @@ impl Subscriber for Collector {
         let (spans, entered) = (self.0.spans.lock().unwrap(), self.0.entered.lock().unwrap());
         let around = entered.iter().filter_map(|id| spans.iter().find(|(span, _)| span == id));
         let around: Vec<&str> = around.map(|(_, text)| text.as_str()).collect();
-        self.0.events.lock().unwrap().push(format!("{} in [{}]", fields.0.trim(), around.join("; ")));
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => "error: ",
+            _ => "",
+        };
+        self.0.events.lock().unwrap().push(format!("{level}{} in [{}]", fields.0.trim(), around.join("; ")));
     }
 
     fn enter(&self, span: &Id) {
@@ -109,6 +113,47 @@ async fn hum() -> durable::Result<String> {
         tracing::info!("hums");
     }
     Ok(WORD.recv().await)
+}
+
+/// Its first attempt never ends by itself.
+#[activity(start_to_close = "1ms", retry = fixed("1ms"))]
+async fn hang() -> Result<u32, String> {
+    match durable::activity::info().attempt.0 {
+        1 => std::future::pending().await,
+        n => Ok(n),
+    }
+}
+
+#[workflow]
+async fn hangs() -> durable::Result<u32> {
+    Ok(hang().await?)
+}
+
+/// What is awaited here is fed from outside the journal.
+static FED: Mutex<Option<tokio::sync::oneshot::Receiver<()>>> = Mutex::new(None);
+
+fn fed() -> tokio::sync::oneshot::Receiver<()> {
+    FED.lock().unwrap().take().unwrap()
+}
+
+/// Waits for a word, and beside it for something that no journal holds.
+#[workflow]
+async fn overhears() -> durable::Result<String> {
+    let fed = fed();
+    Ok(select! {
+        word = WORD.recv() => word,
+        _ = fed => "overheard".to_owned(),
+    })
+}
+
+/// Whether [`trips`] trips.
+static TRIPS: AtomicBool = AtomicBool::new(true);
+
+#[workflow]
+async fn trips() -> durable::Result<String> {
+    let word = WORD.recv().await;
+    assert!(!TRIPS.load(Ordering::Relaxed), "it trips");
+    Ok(word)
 }
 
 #[test]
@@ -171,4 +216,47 @@ fn each_turn_is_told_once_in_the_span_of_its_run() {
     });
     let expected = [format!("message=hums in [run workflow=hum id=new run={run_id}]")];
     assert_eq!(*collector.0.events.lock().unwrap(), expected);
+    let heard = || std::mem::take(&mut *collector.0.events.lock().unwrap());
+    heard();
+    tokio.block_on(async {
+        let rt = Runtime::builder(dir.path()).register((hangs, hang, overhears, trips)).open().await.unwrap();
+
+        // A timeout is told as an error of the attempt would be.
+        let run = rt.start(hangs()).id("hangs").await.unwrap();
+        assert_eq!(run.result().await.unwrap(), 2);
+        let attempt = "attempt activity=hang workflow=hangs id=hangs seq=1 attempt=1";
+        assert_eq!(heard(), [format!("message=the attempt timed out (start-to-close) in [{attempt}]")]);
+
+        // A wake from outside is told once, and polls nothing.
+        let (feed, fed) = tokio::sync::oneshot::channel();
+        *FED.lock().unwrap() = Some(fed);
+        let run = rt.start(overhears()).id("overhears").await.unwrap();
+        feed.send(()).unwrap();
+        let told = heard();
+        assert!(
+            matches!(&told[..], [one] if one.contains("woken from outside its journal") && one.contains("[E0204]"))
+        );
+        assert!(told[0].contains("workflow=overhears id=overhears"), "{told:?}");
+        assert_eq!(run.status().await.unwrap(), durable::Status::Running);
+        run.signal(WORD, "heard".to_owned()).await.unwrap();
+        assert_eq!(run.result().await.unwrap(), "heard");
+
+        // Why a run is blocked is told when that happens, and again to whoever comes to wait for its result.
+        let run = rt.start(trips()).id("trips").await.unwrap();
+        run.signal(WORD, "up".to_owned()).await.unwrap();
+        let reason = run.result_or_blocked().await.unwrap_err().to_string();
+        assert!(reason.contains("it trips") && reason.ends_with("[E0202]"), "{reason}");
+        let expected = [format!("error: message={reason} workflow=trips id=trips in []")];
+        assert_eq!(heard(), expected);
+        let mut result = std::pin::pin!(run.result());
+        assert!(futures::poll!(&mut result).is_pending());
+        run.status().await.unwrap();
+        assert_eq!(heard(), expected);
+        assert!(futures::poll!(&mut result).is_pending(), "it goes on waiting");
+        TRIPS.store(false, Ordering::Relaxed);
+        assert!(run.retry_blocked().await.unwrap());
+        assert_eq!(result.await.unwrap(), "up");
+        assert_eq!(heard(), Vec::<String>::new());
+        rt.shutdown().await.unwrap();
+    });
 }

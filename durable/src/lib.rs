@@ -55,8 +55,8 @@ pub use self::{
     },
     workflow::{
         Call, CatchCancel, Compensation, Elapsed, JoinHandle, JoinSet, Random, Recv, Scope, ScopeHandle, Shield,
-        Signal, Sleep, Step, Timeout, catch_cancel, compensate, now, random, scope, shield, sleep, sleep_until,
-        spawn, step, step_with, timeout, uuid,
+        Signal, Sleep, Step, Timeout, catch_cancel, compensate, now, random, scope, shield, sleep, sleep_until, spawn,
+        step, step_with, timeout, uuid,
     },
 };
 #[cfg(feature = "runtime")]

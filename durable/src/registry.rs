@@ -248,8 +248,10 @@ impl WorkflowEntry {
 }
 
 fn body<D: Workflow>(input: &Payload, codec: PayloadCodec) -> Result<BodyFuture, String> {
-    let input = payload::decode::<D::Input>(input)
-        .map_err(|error| format!("the recorded input does not fit the arguments of `{}`: {error}", D::name()))?;
+    let told = |error| {
+        format!("the recorded input does not fit the arguments of `{}`: {}", D::name(), payload::way_out(&error))
+    };
+    let input = payload::decode::<D::Input>(input).map_err(told)?;
     Ok(D::body(input, codec))
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
+mod blocked;
 mod codec;
 mod format;
 mod fuzz;

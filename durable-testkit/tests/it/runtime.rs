@@ -1,7 +1,14 @@
 //! A first walk through the public surface, on a real directory.
 
+use std::sync::Arc;
+
+use durable::codec::segment::SegmentHeader;
+use durable::kernel::id::Timestamp;
 use durable::prelude::*;
+use durable::runtime::World;
+use durable::seams::{Entropy, Seams};
 use durable::{Run, Runtime};
+use durable_testkit::{ManualClock, SeededEntropy, SimDisk, TokioSpawn};
 
 const GO: Signal<u32> = Signal::new("go");
 
@@ -102,4 +109,47 @@ async fn two_starts_at_once_are_one_run_though_it_ends_at_once() {
 #[workflow]
 async fn at_once() -> durable::Result<u32> {
     Ok(1)
+}
+
+/// Entropy that has a name for the build only if it may be asked.
+#[derive(Debug)]
+struct Unnamed(SeededEntropy);
+
+impl Entropy for Unnamed {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    fn host(&self) -> String {
+        self.0.host()
+    }
+
+    fn boot_id(&self) -> [u8; 16] {
+        self.0.boot_id()
+    }
+
+    fn build_id(&self) -> String {
+        panic!("the executable was read though the build has a name")
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_has_a_name_stands_in_the_log_under_it_and_the_executable_is_not_read() {
+    let disk = SimDisk::new();
+    let seams = Seams {
+        clock: Arc::new(ManualClock::new(Timestamp(0))),
+        entropy: Arc::new(Unnamed(SeededEntropy::new(7))),
+        spawn: Arc::new(TokioSpawn),
+    };
+    let world = World { seams, disk: Arc::new(disk.process()) };
+    let rt = Runtime::builder("/store").register((at_once,)).build_id("release-7").world(world).open().await.unwrap();
+    let run = rt.start(at_once()).id("a").await.unwrap();
+    run.result().await.unwrap();
+    let header = SegmentHeader::decode(&disk.read_file("/store/0000000000000001.seg").unwrap()).unwrap();
+    assert_eq!(header.build.as_str(), "release-7");
+    assert_eq!(run.describe().await.unwrap().build, "release-7");
 }

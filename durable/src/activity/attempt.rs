@@ -1,6 +1,7 @@
 //! One attempt as a future: decode the input, run the body with its attempt as the ambient one, record what it gives. A
 //! panic is caught here and is an outcome.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -42,9 +43,16 @@ pub enum AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// A failure that is no error of the activity's own.
-    pub(crate) fn unrecorded(text: impl AsRef<str>) -> AttemptEnd {
-        let text = Text::cut(text.as_ref(), TEXT_LEN_MAX);
+    /// A failure that is no error of the activity's own: what should be recorded cannot be, and no other build can go on from
+    /// there.
+    pub(crate) fn unrecorded(text: impl fmt::Display) -> AttemptEnd {
+        AttemptEnd::without_value(&format!(
+            "{text}; this call has no value in any build: mend it, end the run by `Run::terminate`, and start another one"
+        ))
+    }
+
+    fn without_value(text: &str) -> AttemptEnd {
+        let text = Text::cut(text, TEXT_LEN_MAX);
         AttemptEnd::Failed { error: Payload::default(), text, retry: RetryHint::Never }
     }
 }
@@ -106,7 +114,8 @@ fn prepare<D: Activity, F>(
 ) -> Result<F, AttemptEnd> {
     let input = payload::decode::<D::Input>(input)
         .map_err(|error| AttemptEnd::unrecorded(format!("the input of `{}` does not decode: {error}", D::name())))?;
-    work(input, states).map_err(|missing| AttemptEnd::unrecorded(format!("`{}` cannot run: {missing}", D::name())))
+    // An open refuses this: only a direct run meets it.
+    work(input, states).map_err(|missing| AttemptEnd::without_value(&format!("`{}` cannot run: {missing}", D::name())))
 }
 
 fn recorded<D: Definition>(returned: D::Returned, codec: PayloadCodec) -> AttemptEnd {

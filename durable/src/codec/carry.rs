@@ -123,11 +123,7 @@ fn calls_to_wire(calls: &[UndoneCall]) -> List<(u32, &str)> {
 pub(super) fn undone_of_wire(undone: wire::Undone<'_>) -> Undone {
     let call = |(seq, name): (u32, &str)| UndoneCall { seq: Seq(seq), name: name.into() };
     let calls = |calls: List<(u32, &str)>| calls.0.into_iter().map(call).collect();
-    Undone {
-        undone: calls(undone.undone),
-        not_undone: calls(undone.not_undone),
-        unknown: calls(undone.unknown),
-    }
+    Undone { undone: calls(undone.undone), not_undone: calls(undone.not_undone), unknown: calls(undone.unknown) }
 }
 
 pub(super) fn cause_to_wire(cause: &AttemptCause) -> wire::Cause<'_> {

@@ -1,9 +1,10 @@
 //! What workflow code asks for, and what it receives. A command is what an entry of a turn records, plus what only the
 //! process needs: the input, the policy, the place in the source.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::event::{CallFailure, ClosePolicy, End, Payload, Text, Undone, UndoBits};
+use super::event::{CallFailure, ClosePolicy, End, Payload, Text, UndoBits, Undone};
 use super::id::{Digest, Seq, Timestamp};
 use super::retry::RetryPolicy;
 
@@ -119,4 +120,10 @@ pub struct Place {
     pub file: &'static str,
     /// The line in it, from 1.
     pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
 }

@@ -11,9 +11,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 use super::command::{CallActivity, Command, Inputs, Outcome, Place, StartChild};
-use super::event::{
-    ActivityScheduled, Binding, ChildScheduled, End, Entry, Event, Payload, RunStarted, Sender, Text,
-};
+use super::event::{ActivityScheduled, Binding, ChildScheduled, End, Entry, Event, Payload, RunStarted, Sender, Text};
 use super::fault::Fault;
 use super::few::Few;
 use super::fit::{self, Fit};
@@ -25,7 +23,7 @@ use super::undo::{UndoState, Undoable, Undos};
 /// A workflow id may take this many bytes.
 pub const ID_LEN_MAX: usize = 255;
 
-/// How many polls one turn may take before the run is taken for a livelock.
+/// How many polls a run may take without taking an outcome before that is a livelock.
 pub const MAX_POLLS: u32 = 10_000;
 
 /// No command's number: a signal whose message id was known already is taken by it.
@@ -54,6 +52,8 @@ pub struct Machine {
     now: Timestamp,
     deliveries: u64,
     draws: u64,
+    /// Where the durable call was built that was polled last.
+    polled: Option<Place>,
     fault: Option<Fault>,
     warnings: Vec<Text>,
 }
@@ -209,6 +209,7 @@ impl Machine {
             now: Timestamp::default(),
             deliveries: 0,
             draws: 0,
+            polled: None,
             fault: None,
             warnings: Vec::new(),
         }
@@ -293,11 +294,12 @@ impl Machine {
         Some(seq)
     }
 
-    /// Takes the grant back if the code did not take it: the command waits until the code asks for it again.
-    pub fn settle_grant(&mut self) {
-        if let Some(seq) = self.granted.take() {
-            self.demand(seq, Demand::None);
-        }
+    /// Takes the grant back if the code did not take it: the command waits until the code asks for it again. Tells whether the
+    /// code took it.
+    pub fn settle_grant(&mut self) -> bool {
+        let Some(seq) = self.granted.take() else { return true };
+        self.demand(seq, Demand::None);
+        false
     }
 
     /// Ends the turn.
@@ -314,13 +316,27 @@ impl Machine {
         {
             return Err(Fault::Mismatch(Box::new(self.mismatch(Some(missing), None))));
         }
-        match turn.expected.map(|expected| (expected.end.is_some(), turn.end.is_some())) {
-            Some((true, false)) => return Err(Fault::EndsLate),
-            Some((false, true)) => return Err(Fault::EndsEarly),
-            Some(_) | None => {}
+        match (turn.expected.map(|expected| expected.end.is_some()), &turn.end) {
+            (None, _) | (Some(false), None) | (Some(true), Some(_)) => {}
+            (Some(true), None) => return Err(Fault::EndsLate { after: self.polled }),
+            (Some(false), Some((how, _))) => return Err(self.ends_early(turn.of, *how)),
         }
         let warnings = std::mem::take(&mut self.warnings);
         Ok(TurnDone { of: turn.of, entries: turn.entries, asked: turn.asked, end: turn.end, warnings })
+    }
+
+    /// The fault of a code that ended the run in a turn after which the journal goes on.
+    #[must_use]
+    pub fn ends_early(&self, of: EventNo, how: End) -> Fault {
+        let seq = Seq(self.next_seq.0.saturating_sub(1));
+        let around = self.around(seq);
+        Fault::Mismatch(Box::new(Mismatch { seq, turn: of, ended: Some(how), around, ..self.mismatch(None, None) }))
+    }
+
+    /// Where the durable call was built that was polled last.
+    #[must_use]
+    pub fn polled_last(&self) -> Option<Place> {
+        self.polled
     }
 
     /// Whether the code waits for anything that the journal can give.
@@ -349,6 +365,11 @@ impl Machine {
         seq
     }
 
+    /// The code polls a durable call that was built here.
+    pub fn polls(&mut self, place: Place) {
+        self.polled = Some(place);
+    }
+
     /// Asks for a command, at the first poll of its future.
     pub fn issue(&mut self, seq: Seq, command: Command, within: Within, place: Place) {
         if self.fault.is_some() {
@@ -356,7 +377,7 @@ impl Machine {
         }
         let entry = match self.entry_of(seq, &command) {
             Ok(entry) => entry,
-            Err(fault) => return self.fail(fault),
+            Err(fault) => return self.fail(fault.at(place)),
         };
         let inputs = command.inputs();
         let Some(entry) = self.compare(entry, inputs, Some(place)) else { return };
@@ -668,7 +689,9 @@ impl Machine {
             asked: asked.map(|entry| self.describe(entry)),
             recorded_build: self.recorded.build.clone(),
             build: self.head.build.clone(),
+            ended: None,
             place: None,
+            after: self.polled,
             around: self.around(seq),
         }
     }

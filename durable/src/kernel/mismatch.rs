@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::command::Place;
-use super::event::{ActivityScheduled, Entry, Text};
+use super::event::{ActivityScheduled, End, Entry, Text};
 use super::id::{Digest, EventNo, Seq, Timestamp};
 
 /// The code asks for something other than the journal holds.
@@ -26,8 +26,12 @@ pub struct Mismatch {
     pub recorded_build: Text,
     /// The build that replays it.
     pub build: Text,
+    /// How the code ended the run, if that is what the journal does not hold.
+    pub ended: Option<End>,
     /// Where in the source the command was built.
     pub place: Option<Place>,
+    /// Where the durable call was built that was polled last.
+    pub after: Option<Place>,
     /// The journal's commands near it.
     pub around: Vec<Asked>,
 }
@@ -111,16 +115,23 @@ impl fmt::Display for Mismatch {
             Some(asked) => format!("{asked} (seq {})", asked.seq),
             None => nothing.to_owned(),
         };
+        let (no_more, asks_no_more) = match self.ended {
+            None => ("nothing more in this turn", "nothing more in this turn"),
+            Some(End::Completed) => ("further turns of the run", "the end of the run, with `Ok`"),
+            Some(End::Failed) => ("further turns of the run", "the end of the run, with `Err`"),
+            Some(_) => ("further turns of the run", "the end of the run"),
+        };
         writeln!(f, "mismatch in workflow `{}`, run {}, at seq {}", self.workflow, self.id, self.seq)?;
-        let recorded = side(&self.recorded, "nothing more in this turn");
+        let recorded = side(&self.recorded, no_more);
         writeln!(
             f,
             "  the journal holds     {recorded}{} (build {})",
             self.differs(&self.recorded),
             self.recorded_build
         )?;
-        let asked = side(&self.asked, "nothing more in this turn");
-        let place = self.place.map(|place| format!("{}:{}, ", place.file, place.line)).unwrap_or_default();
+        let asked = side(&self.asked, asks_no_more);
+        let after = self.after.map(|place| format!("after {place}, "));
+        let place = self.place.map(|place| format!("{place}, ")).or(after).unwrap_or_default();
         writeln!(f, "  the code asks for     {asked}{} ({place}build {})", self.differs(&self.asked), self.build)?;
         if !self.around.is_empty() {
             let around: Vec<String> = self.around.iter().map(|asked| format!("{} {asked}", asked.seq)).collect();
@@ -172,7 +183,11 @@ impl Mismatch {
         match (&self.recorded, &self.asked) {
             (Some(_), None) => "a call was removed while this run was in flight",
             (None, Some(_)) => "a call was added while this run was in flight",
-            _ => "calls were added, removed, swapped or changed while this run was in flight",
+            (None, None) => "calls were removed while this run was in flight",
+            (Some(was), Some(is)) if was.seq != is.seq && (was.kind, &was.what) == (is.kind, &is.what) => {
+                "a call before it was added or removed while this run was in flight, also one that is built and not awaited"
+            }
+            (Some(_), Some(_)) => "calls were added, removed, swapped or changed while this run was in flight",
         }
     }
 }

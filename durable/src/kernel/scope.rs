@@ -96,7 +96,8 @@ impl Scopes {
         if std::mem::replace(&mut self.cancelled, true) || self.ended {
             return;
         }
-        let catching: Vec<ScopeNo> = self.open.iter().filter(|(_, scope)| scope.catches_run()).map(|(no, _)| *no).collect();
+        let catching: Vec<ScopeNo> =
+            self.open.iter().filter(|(_, scope)| scope.catches_run()).map(|(no, _)| *no).collect();
         let is_innermost = |no: &ScopeNo| !catching.iter().any(|other| other != no && self.is_within(*other, *no));
         let cut: Vec<ScopeNo> = catching.iter().copied().filter(is_innermost).collect();
         if cut.is_empty() {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::event::{AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits};
-use super::undo::Undos;
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
+use super::undo::Undos;
 
 /// Everything that is open, by the log up to some place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! The tables and the machine use the same fold, so that a run's end can name what it leaves without the user's code. It never
 //! decides when something is undone, and never sees a payload.
 
-use super::event::{ActivityScheduled, End, Entry, Event, Text, Undone, UndoneCall, UndoBits};
+use super::event::{ActivityScheduled, End, Entry, Event, Text, UndoBits, Undone, UndoneCall};
 use super::id::Seq;
 
 /// The calls of a run that have something to undo or to await, those that are settled in the order in which that happened.

@@ -116,6 +116,16 @@ impl fmt::Display for PayloadError {
 
 impl std::error::Error for PayloadError {}
 
+/// Why a recorded value cannot be had, with what to do where that is known.
+pub(crate) fn way_out(error: &PayloadError) -> String {
+    match error {
+        PayloadError::Decode { .. } => {
+            format!("{error}; give new fields a `#[serde(default)]`, or bring the old type back")
+        }
+        other => other.to_string(),
+    }
+}
+
 /// The value as a payload, at most [`LEN_MAX`] bytes. With [`PayloadCodec::Raw`] the value must be bytes or text.
 ///
 /// # Errors

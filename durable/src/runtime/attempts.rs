@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::request::Message;
 use crate::activity::{Asked, AttemptEnd, AttemptFuture, AttemptInfo, KeyOf};
 use crate::error::RetryHint;
-use crate::kernel::engine::{AttemptOrder, AttemptReport, Retry};
+use crate::kernel::engine::{AttemptOrder, AttemptReport, Retry, WhyStopped};
 use crate::kernel::event::Text;
 use crate::kernel::id::{Attempt, RunNo, Seq};
 use crate::seams::{Clock, Spawn};
@@ -30,7 +30,7 @@ const SLOW: u32 = 12;
 
 /// The attempts that have a task.
 pub(crate) struct InFlight {
-    tasks: BTreeMap<(RunNo, Seq), Task>,
+    tasks: BTreeMap<(RunNo, Seq), InTask>,
     /// How slow an activity's first polls were, where one was.
     slow: BTreeMap<Text, u32>,
     clock: Arc<dyn Clock>,
@@ -38,11 +38,14 @@ pub(crate) struct InFlight {
     done: UnboundedSender<Message>,
 }
 
-/// An attempt's task.
-struct Task {
+/// An attempt that has a task.
+struct InTask {
     attempt: Attempt,
     abort: AbortHandle,
+    /// How it hears that it is to stop.
     asked: Option<Asked>,
+    /// What is said of its end is said in here.
+    span: tracing::Span,
 }
 
 impl InFlight {
@@ -93,18 +96,20 @@ impl InFlight {
         self.tasks.len()
     }
 
-    /// Drops an attempt where it stands.
-    pub(crate) fn stop(&mut self, run: RunNo, seq: Seq) {
-        if let Some(task) = self.tasks.remove(&(run, seq)) {
-            task.abort.abort();
-        }
-    }
-
     /// Asks an attempt to stop.
     pub(crate) fn ask(&self, run: RunNo, seq: Seq) {
         if let Some(asked) = self.tasks.get(&(run, seq)).and_then(|task| task.asked.as_ref()) {
             asked.ask();
         }
+    }
+
+    /// Drops an attempt where it stands. A timeout is told to operators as an error of its own would be.
+    pub(crate) fn stop(&mut self, run: RunNo, seq: Seq, why: WhyStopped) {
+        let Some(task) = self.tasks.remove(&(run, seq)) else { return };
+        if why == WhyStopped::TimedOut {
+            task.span.in_scope(|| tracing::warn!("the attempt timed out (start-to-close)"));
+        }
+        task.abort.abort();
     }
 
     /// Drops all of them.
@@ -121,9 +126,9 @@ impl InFlight {
                 // Nobody is there any more when the runtime was dropped.
                 let _ = done.send(Message::Attempt { run, seq, attempt, report });
             }
-            .instrument(span),
+            .instrument(span.clone()),
         );
-        self.tasks.insert((run, seq), Task { attempt, abort, asked });
+        self.tasks.insert((run, seq), InTask { attempt, abort, asked, span });
         self.spawn.task(Box::pin(async move {
             let _ = task.await;
         }));

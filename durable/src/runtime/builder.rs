@@ -23,7 +23,7 @@ use crate::kernel::event::Text;
 use crate::kernel::tables::Tables;
 use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
-use crate::seams::Seams;
+use crate::seams::{Entropy, Seams};
 use crate::store::disk::Disk;
 use crate::store::log::{self, IndexAt, Log, Options, Recovered, Writer};
 use crate::store::real::RealDisk;
@@ -66,7 +66,7 @@ pub struct Builder {
     dir: PathBuf,
     registry: Registry,
     states: States,
-    build: Option<Text>,
+    build: Option<String>,
     codec: PayloadCodec,
     attempts: usize,
     queued_bytes_max: usize,
@@ -109,9 +109,9 @@ impl Builder {
     }
 
     /// What names this build: a run that is blocked is replayed once by each build that opens the store. Without it the build is a
-    /// hash of the executable.
+    /// hash of the executable, which is read for that.
     pub fn build_id(mut self, build: impl Into<String>) -> Self {
-        self.build = Some(build.into().into());
+        self.build = Some(build.into());
         self
     }
 
@@ -166,7 +166,10 @@ impl Builder {
     }
 
     async fn open_in(self, world: World) -> Result<Runtime, OpenError> {
-        let World { seams, disk } = world;
+        let World { mut seams, disk } = world;
+        if let Some(build) = self.build {
+            seams.entropy = Arc::new(Named { build, inner: seams.entropy });
+        }
         let wires = Wires::new();
         let index = match self.world {
             None => IndexAt::Folder(self.dir.join("index")),
@@ -184,13 +187,42 @@ impl Builder {
         let setting = Setting {
             definitions: Arc::new(Definitions::of(self.registry)),
             states: self.states,
-            build: self.build.unwrap_or_else(|| seams.entropy.build_id().into()),
+            build: seams.entropy.build_id().into(),
             codec: self.codec,
             attempts: self.attempts,
             queued_bytes_max: self.queued_bytes_max,
             residence: self.residence,
         };
         Ok(assemble(store, setting, seams, wires))
+    }
+}
+
+/// Entropy under a build's name that the application chose: the executable is not asked for one.
+#[derive(Debug)]
+struct Named {
+    build: String,
+    inner: Arc<dyn Entropy>,
+}
+
+impl Entropy for Named {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.inner.fill(bytes);
+    }
+
+    fn pid(&self) -> u32 {
+        self.inner.pid()
+    }
+
+    fn host(&self) -> String {
+        self.inner.host()
+    }
+
+    fn boot_id(&self) -> [u8; 16] {
+        self.inner.boot_id()
+    }
+
+    fn build_id(&self) -> String {
+        self.build.clone()
     }
 }
 

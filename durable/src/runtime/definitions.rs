@@ -108,7 +108,7 @@ fn another(name: &Text, type_name: &str) -> Text {
 
 fn missing(name: &Text) -> Text {
     format!(
-        "`{name}` is called and not registered in this binary: add it to `.register((.., {name}))`, and the run goes on at the \
+        "it is not registered in this binary: add it to `.register((.., {name}))`, and the run goes on at the \
          next open [E0208]"
     )
     .into()

@@ -171,6 +171,10 @@ impl Driver {
     }
 
     async fn drive(&mut self) -> Last {
+        // A runtime may be dropped before its driver does anything: there is no log to feed then.
+        if self.handle_waiting() == Flow::Killed {
+            return Last::Killed;
+        }
         loop {
             let pumped = self.pump();
             if self.has_drained() {
@@ -184,13 +188,21 @@ impl Driver {
                     return Last::Killed;
                 }
             }
-            for _ in 0..MESSAGES_AT_ONCE {
-                let Ok(message) = self.receive.try_recv() else { break };
-                if self.handle(message) == Flow::Killed {
-                    return Last::Killed;
-                }
+            if self.handle_waiting() == Flow::Killed {
+                return Last::Killed;
             }
         }
+    }
+
+    /// Takes the messages that wait, as many as is fair.
+    fn handle_waiting(&mut self) -> Flow {
+        for _ in 0..MESSAGES_AT_ONCE {
+            let Ok(message) = self.receive.try_recv() else { break };
+            if self.handle(message) == Flow::Killed {
+                return Flow::Killed;
+            }
+        }
+        Flow::On
     }
 
     /// Feeds the log and the world until both have everything that the kernel has for them, or for as long as is fair.
@@ -516,7 +528,7 @@ impl Driver {
             Effect::StartAttempt(_) if self.failed.is_some() => {}
             Effect::StartAttempt(order) => self.begin(*order),
             Effect::AskAttempt { run, seq } => self.attempts.ask(run, seq),
-            Effect::StopAttempt { run, seq } => self.attempts.stop(run, seq),
+            Effect::StopAttempt { run, seq, why } => self.attempts.stop(run, seq, why),
             Effect::Answer(caller, answer) => {
                 self.watching.remove(&caller);
                 if let Some(reply) = self.callers.remove(&caller) {
@@ -534,11 +546,10 @@ impl Driver {
             None => match self.definitions.activity(order.name.as_str()) {
                 Some(entry) => entry.attempt(order.input.clone(), &self.states, info),
                 None => {
-                    let reason = format!(
-                        "`{}` has neither a closure nor a registered activity; report this [E0209]",
-                        order.name
+                    return tracing::error!(
+                        workflow = %order.workflow, id = %order.id,
+                        "`{}` has neither a closure nor a registered activity; report this [E0209]", order.name
                     );
-                    return self.warn(order.run, &reason.into());
                 }
             },
         };
@@ -581,7 +592,10 @@ impl Driver {
 
     fn warn(&self, run: RunNo, text: &Text) {
         match self.kernel.tables().open.get(&run) {
-            Some(entry) => tracing::error!(workflow = %entry.workflow, id = %entry.id, "{text}"),
+            Some(entry) if self.kernel.is_blocked(run) => {
+                tracing::error!(workflow = %entry.workflow, id = %entry.id, "{text}");
+            }
+            Some(entry) => tracing::warn!(workflow = %entry.workflow, id = %entry.id, "{text}"),
             None => tracing::warn!(run = run.0, "{text}"),
         }
     }

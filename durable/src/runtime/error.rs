@@ -4,8 +4,23 @@ use std::fmt;
 
 use crate::registry::RegistryFault;
 
+/// What a `main` that returns one of these prints is its text.
+macro_rules! debug_as_text {
+    ($($error:ty)*) => {
+        $(
+            impl fmt::Debug for $error {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    fmt::Display::fmt(self, f)
+                }
+            }
+        )*
+    };
+}
+
+debug_as_text! { StartError SignalError LookupError OpenError ShutdownError super::handle::Blocked }
+
 /// Why a run was not started.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum StartError {
     /// The workflow is not registered, or another one is under its name.
@@ -81,7 +96,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// Why a signal or a cancel was not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignalError {
     /// The run has ended.
@@ -121,7 +136,7 @@ impl fmt::Display for SignalError {
 impl std::error::Error for SignalError {}
 
 /// Why nothing is known of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LookupError {
     /// No run has this id.
@@ -178,7 +193,6 @@ impl From<super::request::Refused> for SignalError {
 }
 
 /// Why a runtime did not open.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
     /// What was registered does not fit together.
@@ -219,7 +233,7 @@ impl std::error::Error for OpenError {
 }
 
 /// A shutdown that was not clean: the next open takes it for a crash, and nothing acknowledged is lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ShutdownError {
     pub(crate) reason: String,
 }
@@ -231,3 +245,21 @@ impl fmt::Display for ShutdownError {
 }
 
 impl std::error::Error for ShutdownError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_main_that_returns_an_error_prints_its_text_and_code() {
+        let error = OpenError::Store(crate::store::log::OpenError::NotAStore {
+            dir: "/data".into(),
+            found: "it has no FORMAT".into(),
+        });
+        let text = error.to_string();
+        assert!(text.starts_with("/data ") && text.ends_with(" [E0101]"), "{text}");
+        assert_eq!(format!("{error:?}"), text);
+        let error: Box<dyn std::error::Error> = Box::new(LookupError::NotFound { id: "order-1".to_owned() });
+        assert_eq!(format!("{error:?}"), "no run has the id `order-1` [E0308]");
+    }
+}

@@ -56,7 +56,7 @@ impl<T, E> fmt::Debug for Run<T, E> {
 }
 
 /// Why a run goes no further, from [`Run::result_or_blocked`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Blocked {
     /// The cause, with the way out.
     pub reason: String,
@@ -122,6 +122,19 @@ impl<T, E> Run<T, E> {
             Ok(Ok(ended)) => Ok(self.decode(ended)),
             Ok(Err(blocked)) => Err(blocked),
             Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Replays the run once more if it is blocked, for when the cause was outside the code; tells whether it was. A build that opens the
+    /// store for the first time does so by itself. When this returns, that is on disk.
+    ///
+    /// # Errors
+    /// When the runtime is shut down or its store failed.
+    pub async fn retry_blocked(&self) -> Result<bool, LookupError> {
+        match self.shared.ask(|reply| Message::RetryBlocked { run: Some(self.no), reply }).await? {
+            Answered::By(Answer::Retried(runs)) => Ok(runs > 0),
+            Answered::Refused(refused) => Err(refused.into()),
+            Answered::By(_) | Answered::Closed(..) => Ok(false),
         }
     }
 

@@ -1,16 +1,20 @@
-//! What a run is doing, in data and in words.
+//! What a run is doing, in data, in words and as whatever an application serialises it to.
 
 use std::fmt;
 use std::time::SystemTime;
 
+use serde::{Serialize, Serializer};
+
 use crate::error::Undone;
 use crate::kernel::event::{End, Text};
-use crate::kernel::id::RunId;
+use crate::kernel::id::{RunId, Timestamp};
+use crate::kernel::mismatch::Utc;
 use crate::kernel::tables::{AttemptState, RunEntry, Waiting, WaitingFor};
 use crate::store::ClosedRun;
 
 /// Where a run stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
     /// It goes on, or waits for something named.
@@ -20,6 +24,7 @@ pub enum Status {
         /// The cause, with the way out.
         reason: String,
         /// Since when; none if the cause is outside the journal and was met by this process.
+        #[serde(serialize_with = "maybe_utc")]
         since: Option<SystemTime>,
     },
     /// Its body has ended, and what it did is being undone.
@@ -63,7 +68,29 @@ impl fmt::Display for Status {
 }
 
 /// What is known of a run, as far as it is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Serialised, points in time are RFC 3339 texts in UTC, to the microsecond, and the run's identity is a text.
+///
+/// # Examples
+/// ```
+/// # use durable::prelude::*;
+/// # const APPROVAL: Signal<bool> = Signal::new("approval");
+/// # #[workflow]
+/// # async fn publish(page: String) -> Result<bool, String> { let _ = page; Ok(APPROVAL.recv().await) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let rt = durable::Runtime::builder(dir.path()).register((publish,)).open().await?;
+/// let run = rt.start(publish("about".to_owned())).id("about").await?;
+/// let json = serde_json::to_value(run.describe().await?)?;
+/// assert_eq!(json["status"]["state"], "running");
+/// assert_eq!(json["waits_for"][0]["signal"]["name"], "approval");
+/// assert!(json["started"].as_str().is_some_and(|at| at.ends_with("Z")));
+/// # rt.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Description {
     /// The workflow id.
@@ -71,16 +98,20 @@ pub struct Description {
     /// The namespace.
     pub namespace: String,
     /// The run's identity.
+    #[serde(serialize_with = "text")]
     pub run: RunId,
     /// The workflow's recorded name.
     pub workflow: String,
     /// The build that polled it last.
     pub build: String,
     /// When it started.
+    #[serde(serialize_with = "utc")]
     pub started: SystemTime,
     /// When it times out.
+    #[serde(serialize_with = "maybe_utc")]
     pub deadline: Option<SystemTime>,
     /// When it ended.
+    #[serde(serialize_with = "maybe_utc")]
     pub ended: Option<SystemTime>,
     /// How many events its journal has; 0 if that was not looked up.
     pub events: u64,
@@ -93,19 +124,22 @@ pub struct Description {
 }
 
 /// Something that a run waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WaitsFor {
     /// The command's number in its run.
     pub seq: u32,
     /// Since when.
+    #[serde(serialize_with = "utc")]
     pub since: SystemTime,
     /// What for.
+    #[serde(flatten)]
     pub what: What,
 }
 
 /// What a run can wait for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum What {
     /// An activity, or a step.
@@ -115,15 +149,18 @@ pub enum What {
         /// The newest attempt that began or is about to.
         attempt: u32,
         /// When the next attempt is due, if one waits for that.
+        #[serde(serialize_with = "maybe_utc")]
         next_attempt: Option<SystemTime>,
         /// Why the last attempt failed, if one did.
         last_failure: Option<String>,
         /// When the call as a whole times out.
+        #[serde(serialize_with = "maybe_utc")]
         deadline: Option<SystemTime>,
     },
     /// A timer.
     Timer {
         /// When it is due.
+        #[serde(serialize_with = "utc")]
         due: SystemTime,
     },
     /// A signal.
@@ -224,12 +261,7 @@ impl fmt::Display for WaitsFor {
                 last_failure.iter().try_for_each(|failure| write!(f, ", after: {failure}"))
             }
             What::Timer { due } => {
-                let left = due.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                write!(
-                    f,
-                    "a timer, due at {}",
-                    crate::kernel::mismatch::Utc(crate::kernel::id::Timestamp(0).after(left))
-                )
+                write!(f, "a timer, due at {}", Utc(Timestamp::from(*due)))
             }
             What::Signal { name } => write!(f, "signal `{name}`"),
             What::Child { id } => write!(f, "child {id}"),
@@ -247,5 +279,135 @@ impl fmt::Display for Description {
             write!(f, "\n  waits for {waits}")?;
         }
         Ok(())
+    }
+}
+
+fn text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn utc<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Micros(Timestamp::from(*at)))
+}
+
+fn maybe_utc<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => utc(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// A point in time in UTC, to the microsecond.
+struct Micros(Timestamp);
+
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = Utc(self.0).to_string();
+        write!(f, "{}.{:06}Z", seconds.trim_end_matches('Z'), self.0.0.rem_euclid(1_000_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(micros: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+    }
+
+    #[test]
+    fn a_description_serialises_with_times_that_people_and_programs_read() {
+        let activity = What::Activity {
+            name: "charge".to_owned(),
+            attempt: 2,
+            next_attempt: Some(at(1_767_225_600_000_000)),
+            last_failure: Some("declined".to_owned()),
+            deadline: None,
+        };
+        let waits = |seq, what| WaitsFor { seq, since: at(1_767_225_599_000_001), what };
+        let description = Description {
+            id: "order-1".to_owned(),
+            namespace: String::new(),
+            run: RunId([1; 16]),
+            workflow: "order".to_owned(),
+            build: "b1".to_owned(),
+            started: at(1_767_225_599_000_001),
+            deadline: None,
+            ended: None,
+            events: 4,
+            status: Status::Blocked { reason: "why".to_owned(), since: Some(at(1_767_225_600_500_000)) },
+            waits_for: vec![
+                waits(1, activity),
+                waits(2, What::Timer { due: at(0) }),
+                waits(3, What::Signal { name: "go".to_owned() }),
+                waits(4, What::Child { id: "order-1/4".to_owned() }),
+            ],
+            undone: Undone::default(),
+        };
+        expect_test::expect![[r#"
+            {
+              "id": "order-1",
+              "namespace": "",
+              "run": "01010101-0101-0101-0101-010101010101",
+              "workflow": "order",
+              "build": "b1",
+              "started": "2025-12-31T23:59:59.000001Z",
+              "deadline": null,
+              "ended": null,
+              "events": 4,
+              "status": {
+                "state": "blocked",
+                "reason": "why",
+                "since": "2026-01-01T00:00:00.500000Z"
+              },
+              "waits_for": [
+                {
+                  "seq": 1,
+                  "since": "2025-12-31T23:59:59.000001Z",
+                  "activity": {
+                    "name": "charge",
+                    "attempt": 2,
+                    "next_attempt": "2026-01-01T00:00:00.000000Z",
+                    "last_failure": "declined",
+                    "deadline": null
+                  }
+                },
+                {
+                  "seq": 2,
+                  "since": "2025-12-31T23:59:59.000001Z",
+                  "timer": {
+                    "due": "1970-01-01T00:00:00.000000Z"
+                  }
+                },
+                {
+                  "seq": 3,
+                  "since": "2025-12-31T23:59:59.000001Z",
+                  "signal": {
+                    "name": "go"
+                  }
+                },
+                {
+                  "seq": 4,
+                  "since": "2025-12-31T23:59:59.000001Z",
+                  "child": {
+                    "id": "order-1/4"
+                  }
+                }
+              ],
+              "undone": {
+                "undone": [],
+                "not_undone": [],
+                "unknown": []
+              }
+            }"#]]
+        .assert_eq(&serde_json::to_string_pretty(&description).unwrap());
+        assert_eq!(serde_json::to_string(&Status::TimedOut).unwrap(), r#"{"state":"timed_out"}"#);
+    }
+
+    #[test]
+    fn a_time_before_1970_is_no_less_readable() {
+        assert_eq!(Micros(Timestamp(-1)).to_string(), "1969-12-31T23:59:59.999999Z");
     }
 }

@@ -1,6 +1,7 @@
 //! Runs in memory: this is where workflow code is polled. It turns a delivered event into polls and the polls into a turn, live
 //! and at replay, and decides nothing: what is granted and what fits is the machine's, what follows from it the kernel's.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +16,7 @@ use tracing::Span;
 use super::definitions::Definitions;
 use super::silence::silently;
 use crate::error::panic_text;
+use crate::kernel::command::Place;
 use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
@@ -193,7 +195,10 @@ impl Hot {
         let (no, at, event) = delivered;
         match self.deliver(run, no, at, &event, Some(recorded)) {
             TurnEnd::Quiet(done) => Ok(done),
-            TurnEnd::Ended(..) => Err(LoadFailure::Fault(Fault::EndsEarly.to_string().into())),
+            TurnEnd::Ended(_, how, _) => {
+                let fault = self.runs.get(&run).map(|hot| hot.context.machine(|machine| machine.ends_early(no, how)));
+                Err(LoadFailure::Fault(fault.map(|fault| fault.to_string()).unwrap_or_default().into()))
+            }
             TurnEnd::Blocked(reason) => Err(LoadFailure::Fault(reason)),
             TurnEnd::Stuck(reason) => Err(LoadFailure::Outside(reason)),
         }
@@ -223,7 +228,15 @@ impl Hot {
             foreign: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let hot = HotRun { context, body: Some(body), branches: None, undoers: None, ending: None, waker, span: run_span(started) };
+        let hot = HotRun {
+            context,
+            body: Some(body),
+            branches: None,
+            undoers: None,
+            ending: None,
+            waker,
+            span: run_span(started),
+        };
         self.runs.insert(run, hot);
         Ok(())
     }
@@ -296,14 +309,17 @@ impl HotRun {
         while let Some(seq) = self.context.machine(Machine::grant) {
             self.wake(seq);
             let ended = self.poll_until_quiet(&mut polls)?;
-            self.context.machine(Machine::settle_grant);
+            if self.context.machine(Machine::settle_grant) {
+                // Outcomes are finite: what takes one is no livelock, however many there are in a turn.
+                polls = 0;
+            }
             if let Some(end) = ended {
                 return Ok(end);
             }
         }
         match self.context.machine(|machine| machine.has_failed() || machine.waits()) {
             true => Ok(Driven::Quiet),
-            false => Err(Fault::WaitsOutside),
+            false => Err(Fault::WaitsOutside { after: self.polled_last() }),
         }
     }
 
@@ -339,7 +355,7 @@ impl HotRun {
             }
             *polls += 1;
             if *polls > MAX_POLLS {
-                return Err(Fault::Livelock);
+                return Err(Fault::Livelock { after: self.polled_last() });
             }
             self.waker.woken.store(false, Ordering::Relaxed);
             if let Poll::Ready(end) = self.poll()? {
@@ -386,8 +402,7 @@ impl HotRun {
 
     /// One poll of the body, of every branch and of what undoes that was woken or is new.
     fn poll(&mut self) -> Result<Poll<BodyEnd>, Fault> {
-        let (context, body, branches, undoers) =
-            (&self.context, &mut self.body, &mut self.branches, &mut self.undoers);
+        let (context, body, branches, undoers) = (&self.context, &mut self.body, &mut self.branches, &mut self.undoers);
         context.begin_poll();
         let waker = Waker::from(Arc::clone(&self.waker));
         let mut poll = std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|cx| {
@@ -403,7 +418,15 @@ impl HotRun {
         })));
         let polled =
             catch_unwind(AssertUnwindSafe(|| context.enter(|| poll.as_mut().poll(&mut Context::from_waker(&waker)))));
-        polled.map_err(|panic| Fault::Panicked(panic_text(panic.as_ref())))
+        polled.map_err(|panic| self.panicked(panic.as_ref()))
+    }
+
+    fn panicked(&self, panic: &(dyn Any + Send)) -> Fault {
+        Fault::Panicked { text: panic_text(panic), after: self.polled_last() }
+    }
+
+    fn polled_last(&self) -> Option<Place> {
+        self.context.machine(|machine| machine.polled_last())
     }
 
     /// Drops everything that the code waits for, as a journaled point.
@@ -417,7 +440,7 @@ impl HotRun {
                 drop(branches);
             });
         }));
-        dropped.map_err(|panic| Fault::Panicked(panic_text(panic.as_ref())))
+        dropped.map_err(|panic| self.panicked(panic.as_ref()))
     }
 
     fn wake(&self, seq: Seq) {

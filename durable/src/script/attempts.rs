@@ -538,9 +538,9 @@ fn a_slot_given_to_a_blocked_run_is_passed_on() {
             < start single: started
             > signal panics go 1
               panics.2 SignalReceived go: 1
-              panics.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics.3 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/flows.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             < signal panics go: done
-              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked after its durable call at durable/src/script/flows.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > ok a 1
               a.2 ActivityCompleted 1: 1
               a.3 Turn of 2: nothing

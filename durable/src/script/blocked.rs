@@ -2,8 +2,9 @@
 
 use expect_test::expect;
 
-use super::check;
 use super::world::Build;
+use super::{check, check_in_memory, tell};
+use crate::kernel::engine::Residence;
 use crate::registry::Registry;
 
 mod broken {
@@ -48,10 +49,38 @@ mod broken {
         Ok(x)
     }
 
+    /// Polls its two calls in turn, and never the one whose outcome was granted.
+    #[workflow]
+    pub(super) async fn misses() -> Result<u32, String> {
+        let (mut x, mut y, mut polls) = (a(1), b(2), 0_u32);
+        std::future::poll_fn(move |cx| {
+            polls += 1;
+            if polls % 2 == 1 {
+                let _ = std::pin::Pin::new(&mut x).poll(cx);
+            }
+            if polls % 2 == 0 || polls == 1 {
+                let _ = std::pin::Pin::new(&mut y).poll(cx);
+            }
+            std::task::Poll::<()>::Pending
+        })
+        .await;
+        Ok(0)
+    }
+
     #[workflow]
     pub(super) async fn twins() -> Result<u32, String> {
         let (x, y) = join!(child(1).id("twin"), child(2).id("twin"));
         Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+
+    /// Breaks nothing: it receives ten thousand signals in one turn.
+    #[workflow]
+    pub(super) async fn hoards() -> Result<u32, String> {
+        let mut sum = a(1).await.map_err(|e| e.to_string())?;
+        for _ in 0..10_000 {
+            sum += GO.recv().await;
+        }
+        Ok(sum)
     }
 
     #[workflow]
@@ -63,12 +92,28 @@ mod broken {
 mod mended {
     //! The same, mended.
 
-    use super::super::flows::{GO, a, b};
+    use super::super::flows::{GO, a, b, child};
     use crate::prelude::*;
 
     #[workflow]
     pub(super) async fn panics() -> Result<u32, String> {
         let (x, y) = join!(a(1), b(2));
+        Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
+    pub(super) async fn spins() -> Result<u32, String> {
+        Ok(GO.recv().await)
+    }
+
+    #[workflow]
+    pub(super) async fn waits_outside() -> Result<u32, String> {
+        a(1).await.map_err(|e| e.to_string())
+    }
+
+    #[workflow]
+    pub(super) async fn twins() -> Result<u32, String> {
+        let (x, y) = join!(child(1).id("one"), child(2).id("two"));
         Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
     }
 
@@ -81,21 +126,49 @@ mod mended {
 
 fn builds() -> [Build; 4] {
     use super::flows::{a, b, child, nap, steps};
-    use broken::{mistaken, panics, panics_first, spins, twins, waits_outside};
+    use broken::{hoards, misses, mistaken, panics, panics_first, spins, twins, waits_outside};
     [
         Build::new(
             "b1",
-            Registry::of((a, b, child, nap, steps, panics, panics_first, spins, waits_outside, twins, mistaken)),
+            Registry::of((
+                a,
+                b,
+                child,
+                nap,
+                steps,
+                panics,
+                panics_first,
+                spins,
+                misses,
+                waits_outside,
+                twins,
+                mistaken,
+                hoards,
+            )),
         )
         .start("panics", || panics().into_start())
         .start("panics_first", || panics_first().into_start())
+        .start("hoards", || hoards().into_start())
+        .start("misses", || misses().into_start())
         .start("spins", || spins().into_start())
         .start("waits_outside", || waits_outside().into_start())
         .start("twins", || twins().into_start())
         .start("mistaken", || mistaken().into_start())
         .start("steps", || steps().into_start())
         .start("nap", || nap().into_start()),
-        Build::new("mended", Registry::of((a, b, mended::panics, mended::panics_first))),
+        Build::new(
+            "mended",
+            Registry::of((
+                a,
+                b,
+                child,
+                mended::panics,
+                mended::panics_first,
+                mended::spins,
+                mended::waits_outside,
+                mended::twins,
+            )),
+        ),
         Build::new("empty", Registry::default()),
         Build::new("without_b", Registry::of((a, steps, nap))).start("steps", || steps().into_start()),
     ]
@@ -119,16 +192,16 @@ fn a_panic_blocks_the_run_and_another_build_mends_it() {
               panics.3 Turn of 2: nothing
             > ok b 2
               panics.4 ActivityCompleted 2: 2
-              panics.5 RunBlocked in b1: the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics.5 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/blocked.rs:_: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             < watch panics: blocked
-              ! the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked after its durable call at durable/src/script/blocked.rs:_: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > kill
             > open
             > retry blocked
               panics.6 RunUnblocked in b1: asked for
               panics is loaded
-              ! the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
-              panics.7 RunBlocked in b1: the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked after its durable call at durable/src/script/blocked.rs:_: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics.7 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/blocked.rs:_: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > kill
             > open mended
               panics.8 RunUnblocked in mended: another build opened the store
@@ -153,9 +226,9 @@ fn what_comes_for_a_blocked_run_is_kept_and_no_attempt_begins() {
             < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
             > signal panics_first go 1
               panics_first.2 SignalReceived go: 1
-              panics_first.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics_first.3 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             < signal panics_first go: done
-              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > fail a down
               panics_first.4 AttemptFailed 1, attempt 1: `down`, next at 1s
             > advance 1s
@@ -192,9 +265,9 @@ fn a_completion_that_comes_for_a_blocked_run_is_kept() {
             < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
             > signal panics_first go 1
               panics_first.2 SignalReceived go: 1
-              panics_first.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics_first.3 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             < signal panics_first go: done
-              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > ok a 5
               panics_first.4 ActivityCompleted 1: 5
             > close
@@ -222,9 +295,9 @@ fn a_blocked_run_can_be_terminated() {
             < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
             > signal panics_first go 1
               panics_first.2 SignalReceived go: 1
-              panics_first.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics_first.3 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             < signal panics_first go: done
-              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > terminate panics_first
               panics_first.4 RunEnded: Terminated nothing
             < stop a of panics_first
@@ -237,13 +310,26 @@ fn a_blocked_run_can_be_terminated() {
 fn a_run_that_wakes_itself_for_ever_is_a_livelock() {
     check(
         &builds(),
-        "start spins",
+        "start spins | kill | open | kill | open mended | signal spins go 4",
         &expect![[r#"
             > start spins
               spins.0 RunStarted spins{}
-              spins.1 RunBlocked in b1: the workflow woke itself 10000 times without an event: look for a loop that polls a channel or a future which is always ready [E0203]
+              spins.1 RunBlocked in b1: the workflow was polled 10000 times without an event, before its first durable call: look for a loop around something that is always ready, or a future that wakes itself whenever it is polled, and let it wait for something durable, as `durable::sleep` [E0203]
             < start spins: started
-              ! the workflow woke itself 10000 times without an event: look for a loop that polls a channel or a future which is always ready [E0203]
+              ! the workflow was polled 10000 times without an event, before its first durable call: look for a loop around something that is always ready, or a future that wakes itself whenever it is polled, and let it wait for something durable, as `durable::sleep` [E0203]
+            > kill
+            > open
+            > kill
+            > open mended
+              spins.2 RunUnblocked in mended: another build opened the store
+              spins is loaded
+              spins.3 BuildChanged mended
+              spins.4 Turn of 0: await 1 go
+            > signal spins go 4
+              spins.5 SignalReceived go: 4
+              spins.6 Turn of 5: take 1
+              spins.7 RunEnded: Completed 4
+            < signal spins go: done
         "#]],
     );
 }
@@ -252,7 +338,7 @@ fn a_run_that_wakes_itself_for_ever_is_a_livelock() {
 fn a_run_that_waits_for_nothing_durable_is_blocked() {
     check(
         &builds(),
-        "start waits_outside | ok a 1",
+        "start waits_outside | ok a 1 | kill | open mended",
         &expect![[r#"
             > start waits_outside
               waits_outside.0 RunStarted waits_outside{}
@@ -261,8 +347,15 @@ fn a_run_that_waits_for_nothing_durable_is_blocked() {
             < begin a{"x":1} of waits_outside, seq 1, attempt 1, key 1
             > ok a 1
               waits_outside.2 ActivityCompleted 1: 1
-              waits_outside.3 RunBlocked in b1: the workflow waits for something outside its journal (a tokio timer, a channel fed from elsewhere, a join handle) and for nothing durable: move it into an activity or a step, or use `durable::sleep`, a signal or `durable::spawn` [E0204]
-              ! the workflow waits for something outside its journal (a tokio timer, a channel fed from elsewhere, a join handle) and for nothing durable: move it into an activity or a step, or use `durable::sleep`, a signal or `durable::spawn` [E0204]
+              waits_outside.3 RunBlocked in b1: the workflow waits for something outside its journal (a tokio timer, a channel fed from elsewhere, a join handle) and for nothing durable, after its durable call at durable/src/script/blocked.rs:_: move it into an activity or a step, or use `durable::sleep`, a signal or `durable::spawn` [E0204]
+              ! the workflow waits for something outside its journal (a tokio timer, a channel fed from elsewhere, a join handle) and for nothing durable, after its durable call at durable/src/script/blocked.rs:_: move it into an activity or a step, or use `durable::sleep`, a signal or `durable::spawn` [E0204]
+            > kill
+            > open mended
+              waits_outside.4 RunUnblocked in mended: another build opened the store
+              waits_outside is loaded
+              waits_outside.5 BuildChanged mended
+              waits_outside.6 Turn of 2: nothing
+              waits_outside.7 RunEnded: Completed 1
         "#]],
     );
 }
@@ -271,13 +364,36 @@ fn a_run_that_waits_for_nothing_durable_is_blocked() {
 fn two_children_under_one_id_are_refused() {
     check(
         &builds(),
-        "start twins",
+        "start twins | kill | open mended | terminate twins",
         &expect![[r#"
             > start twins
               twins.0 RunStarted twins{}
-              twins.1 RunBlocked in b1: it starts two children under the one id `twins/twin`: give each another one by `.id(..)` [E0207]
+              twins.1 RunBlocked in b1: it starts two children under the one id `twins/twin`: give each another one by `.id(..)` (at durable/src/script/blocked.rs:_) [E0207]
             < start twins: started
-              ! it starts two children under the one id `twins/twin`: give each another one by `.id(..)` [E0207]
+              ! it starts two children under the one id `twins/twin`: give each another one by `.id(..)` (at durable/src/script/blocked.rs:_) [E0207]
+            > kill
+            > open mended
+              twins.2 RunUnblocked in mended: another build opened the store
+              twins is loaded
+              twins.3 BuildChanged mended
+              twins.4 Turn of 0: child 1 twins/one, child 2 twins/two
+              twins/one.0 RunStarted child{"x":1}
+              twins/one.1 Turn of 0: call 1 a
+              twins/two.0 RunStarted child{"x":2}
+              twins/two.1 Turn of 0: call 1 a
+            < begin a{"x":1} of twins/one, seq 1, attempt 1, key 1
+            < begin a{"x":2} of twins/two, seq 1, attempt 1, key 2
+            > terminate twins
+              twins.5 RunEnded: Terminated nothing
+              twins/one.2 CancelRequested by parent: its parent does not wait for it any more
+              twins/one.3 Turn of 2: drop 1
+              twins/one.4 RunEnded: Cancelled nothing
+              twins/two.2 CancelRequested by parent: its parent does not wait for it any more
+              twins/two.3 Turn of 2: drop 1
+              twins/two.4 RunEnded: Cancelled nothing
+            < terminate twins: done
+            < stop a of twins/one
+            < stop a of twins/two
         "#]],
     );
 }
@@ -371,7 +487,7 @@ fn a_call_of_an_activity_that_this_binary_lacks_is_stuck() {
             < begin a{"x":1} of steps, seq 1, attempt 1, key 1
             > ok a 1
               steps.2 ActivityCompleted 1: 1
-              ! `b` is called and not registered in this binary: add it to `.register((.., b))`, and the run goes on at the next open [E0208]
+              ! the call of activity `b` at durable/src/script/flows.rs:_: it is not registered in this binary: add it to `.register((.., b))`, and the run goes on at the next open [E0208]
             > kill
             > open
               steps is loaded
@@ -403,8 +519,8 @@ fn a_blocked_run_is_looked_at_once_by_each_build() {
               panics.3 Turn of 2: nothing
             > ok b 2
               panics.4 ActivityCompleted 2: 2
-              panics.5 RunBlocked in b1: the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
-              ! the workflow panicked: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics.5 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/blocked.rs:_: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked after its durable call at durable/src/script/blocked.rs:_: with Ok(1) and Ok(2); mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > kill
             > open
             > kill
@@ -433,9 +549,9 @@ fn a_call_of_a_blocked_run_may_have_run_though_a_clean_stop_came_after_the_crash
             < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
             > signal panics_first go 1
               panics_first.2 SignalReceived go: 1
-              panics_first.3 RunBlocked in b1: the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              panics_first.3 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             < signal panics_first go: done
-              ! the workflow panicked: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+              ! the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > crash
             > close
               panics_first.4 AttemptParked 1, attempt 1
@@ -452,4 +568,37 @@ fn a_call_of_a_blocked_run_may_have_run_though_a_clean_stop_came_after_the_crash
               panics_first.11 RunEnded: Completed 6
         "#]],
     );
+}
+
+#[test]
+fn a_run_that_never_takes_what_it_is_granted_is_a_livelock() {
+    check_in_memory(
+        &builds(),
+        "start misses | ok a 1 | ok b 2",
+        &expect![[r#"
+        > start misses
+          misses.0 RunStarted misses{}
+          misses.1 Turn of 0: call 1 a, call 2 b
+        < start misses: started
+        < begin a{"x":1} of misses, seq 1, attempt 1, key 1
+        < begin b{"x":2} of misses, seq 2, attempt 1, key 2
+        > ok a 1
+          misses.2 ActivityCompleted 1: 1
+          misses.3 Turn of 2: nothing
+        > ok b 2
+          misses.4 ActivityCompleted 2: 2
+          misses.5 RunBlocked in b1: the workflow was polled 10000 times without an event, after its durable call at durable/src/script/blocked.rs:_: look for a loop around something that is always ready, or a future that wakes itself whenever it is polled, and let it wait for something durable, as `durable::sleep` [E0203]
+          ! the workflow was polled 10000 times without an event, after its durable call at durable/src/script/blocked.rs:_: look for a loop around something that is always ready, or a future that wakes itself whenever it is polled, and let it wait for something durable, as `durable::sleep` [E0203]
+    "#]],
+    );
+}
+
+#[test]
+fn ten_thousand_outcomes_in_one_turn_are_no_livelock() {
+    let mut script = "start hoards".to_owned();
+    script.push_str(&" | signal hoards go 1".repeat(10_000));
+    script.push_str(" | ok a 7");
+    let told = tell(&builds(), &script, Residence::Stay);
+    let (_, end) = told.rsplit_once("hoards.").unwrap();
+    assert_eq!(end.trim_end(), "20004 RunEnded: Completed 10007");
 }

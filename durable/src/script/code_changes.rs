@@ -10,7 +10,7 @@ use crate::registry::Registry;
 mod b1 {
     //! The application as it was.
 
-    use super::super::flows::{a, b};
+    use super::super::flows::{GO, STOP, a, b, child};
     use crate::prelude::*;
 
     #[derive(Debug, Serialize, Deserialize)]
@@ -70,6 +70,38 @@ mod b1 {
         crate::sleep(Duration::from_secs(3600)).await;
         Ok(1)
     }
+
+    /// The loser of a select is a command whose outcome nobody uses.
+    #[workflow]
+    pub(super) async fn raced() -> Result<u32, String> {
+        let x = select! {
+            x = GO.recv() => x,
+            () = crate::sleep(Duration::from_secs(3600)) => 0,
+        };
+        a(x).await.map_err(|e| e.to_string())
+    }
+
+    #[workflow]
+    pub(super) async fn joined() -> Result<u32, String> {
+        let (x, y) = join!(a(1), b(2));
+        Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
+    pub(super) async fn spawned() -> Result<u32, String> {
+        let (x, y) = (crate::spawn(a(1)), crate::spawn(b(2)));
+        Ok(x.await.map_err(|e| e.to_string())? + y.await.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
+    pub(super) async fn receives() -> Result<u32, String> {
+        Ok(GO.recv().await * 10 + STOP.recv().await)
+    }
+
+    #[workflow]
+    pub(super) async fn parent() -> Result<u32, String> {
+        child(1).id("first").await.map_err(|e| e.to_string())
+    }
 }
 
 mod field {
@@ -121,9 +153,9 @@ mod strict {
 }
 
 mod swapped {
-    //! Two calls of one activity are swapped.
+    //! Two calls are swapped, of one activity or of two; two receives are.
 
-    use super::super::flows::a;
+    use super::super::flows::{GO, STOP, a, b};
     use super::b1::{Means, pay};
     use crate::prelude::*;
 
@@ -139,16 +171,39 @@ mod swapped {
         let (y, x) = join!(pay(Means::Cash { drawer: 1 }), pay(Means::Card { number: "4711".to_owned() }),);
         Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
     }
+
+    #[workflow]
+    pub(super) async fn joined() -> Result<u32, String> {
+        let (y, x) = join!(b(2), a(1));
+        Ok(x.map_err(|e| e.to_string())? + y.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
+    pub(super) async fn receives() -> Result<u32, String> {
+        let y = STOP.recv().await;
+        Ok(GO.recv().await * 10 + y)
+    }
 }
 
 mod removed {
-    //! The last step is gone.
+    //! The last step is gone, one side of a select, one of two calls that were awaited together.
 
-    use super::super::flows::a;
+    use super::super::flows::{GO, a};
     use crate::prelude::*;
 
     #[workflow]
     pub(super) async fn steps() -> Result<u32, String> {
+        a(1).await.map_err(|e| e.to_string())
+    }
+
+    #[workflow]
+    pub(super) async fn raced() -> Result<u32, String> {
+        let x = GO.recv().await;
+        a(x).await.map_err(|e| e.to_string())
+    }
+
+    #[workflow]
+    pub(super) async fn joined() -> Result<u32, String> {
         a(1).await.map_err(|e| e.to_string())
     }
 }
@@ -164,6 +219,51 @@ mod added {
         let x = b(0).await.map_err(|e| e.to_string())?;
         let y = a(1).await.map_err(|e| e.to_string())?;
         Ok(x + y)
+    }
+}
+
+mod kept {
+    //! The loser of a select is kept for later; a call is built that is never awaited; the child has another id.
+
+    use super::super::flows::{GO, a, b, child};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn raced() -> Result<u32, String> {
+        let (go, mut nap) = (GO.recv(), crate::sleep(Duration::from_secs(3600)));
+        let x = select! {
+            x = go => x,
+            () = &mut nap => 0,
+        };
+        let y = a(x).await.map_err(|e| e.to_string());
+        drop(nap);
+        y
+    }
+
+    #[workflow]
+    pub(super) async fn steps() -> Result<u32, String> {
+        let _unused = b(7);
+        let x = a(1).await.map_err(|e| e.to_string())?;
+        let y = b(2).await.map_err(|e| e.to_string())?;
+        Ok(x + y)
+    }
+
+    #[workflow]
+    pub(super) async fn parent() -> Result<u32, String> {
+        child(1).id("second").await.map_err(|e| e.to_string())
+    }
+}
+
+mod early {
+    //! The second of two branches is not awaited any more.
+
+    use super::super::flows::{a, b};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn spawned() -> Result<u32, String> {
+        let (x, _beside) = (crate::spawn(a(1)), crate::spawn(b(2)));
+        x.await.map_err(|e| e.to_string())
     }
 }
 
@@ -235,13 +335,21 @@ mod patient {
     }
 }
 
-fn builds() -> [Build; 10] {
-    use super::flows::{a, b};
+fn builds() -> [Build; 12] {
+    use super::flows::{a, b, child};
     [
         Build::new(
             "b1",
-            Registry::of((a, b, b1::charge, b1::pay, b1::order, b1::known, b1::twice, b1::both, b1::steps, b1::nap)),
+            Registry::of((
+                Registry::of((b1::charge, b1::pay, b1::order, b1::known, b1::twice, b1::both, b1::steps, b1::nap)),
+                Registry::of((a, b, child, b1::raced, b1::joined, b1::spawned, b1::receives, b1::parent)),
+            )),
         )
+        .start("raced", || b1::raced().into_start())
+        .start("joined", || b1::joined().into_start())
+        .start("spawned", || b1::spawned().into_start())
+        .start("receives", || b1::receives().into_start())
+        .start("parent", || b1::parent().into_start())
         .start("order", || b1::order().into_start())
         .start("known", || b1::known(b1::Card { number: "4711".to_owned() }).into_start())
         .start("twice", || b1::twice().into_start())
@@ -251,8 +359,13 @@ fn builds() -> [Build; 10] {
         Build::new("field", Registry::of((a, b, field::charge, field::order, field::known)))
             .start("known", || field::known(field::card()).into_start()),
         Build::new("strict", Registry::of((a, b, field::charge, strict::order))),
-        Build::new("swapped", Registry::of((a, b, b1::pay, swapped::twice, swapped::both))),
-        Build::new("removed", Registry::of((a, b, removed::steps))),
+        Build::new(
+            "swapped",
+            Registry::of((a, b, b1::pay, swapped::twice, swapped::both, swapped::joined, swapped::receives)),
+        ),
+        Build::new("removed", Registry::of((a, b, removed::steps, removed::raced, removed::joined))),
+        Build::new("kept", Registry::of((a, b, child, kept::raced, kept::steps, kept::parent))),
+        Build::new("early", Registry::of((a, b, early::spawned))),
         Build::new("added", Registry::of((a, b, added::steps))),
         Build::new("beside", Registry::of((a, b, beside::steps))),
         Build::new("renamed", Registry::of((renamed::a_by_another_name, b, renamed::steps))),
@@ -412,7 +525,7 @@ fn a_removed_last_step_is_a_mismatch() {
               ! mismatch in workflow `steps`, run steps, at seq 2
               steps.4 RunBlocked in removed: mismatch in workflow `steps`, run steps, at seq 2
                     the journal holds     activity `b` (seq 2) (build b1)
-                    the code asks for     nothing more in this turn (build removed)
+                    the code asks for     nothing more in this turn (after durable/src/script/code_changes.rs:_, build removed)
                     around it             1 activity `a`   2 activity `b`
                     likely cause          a call was removed while this run was in flight
                     way out               finish the open runs on the build that recorded them, or bring the old order back
@@ -695,6 +808,281 @@ fn a_start_by_another_build_attaches_though_its_input_got_a_field() {
               known.5 BuildChanged field
               known.6 Turn of 4: nothing
               known.7 RunEnded: Completed 5
+        "#]],
+    );
+}
+
+#[test]
+fn two_activities_that_are_swapped_are_a_mismatch() {
+    check(
+        &builds(),
+        "start joined | kill | open swapped | kill | open | ok a 1 | ok b 2",
+        &expect![[r#"
+            > start joined
+              joined.0 RunStarted joined{}
+              joined.1 Turn of 0: call 1 a, call 2 b
+            < start joined: started
+            < begin a{"x":1} of joined, seq 1, attempt 1, key 1
+            < begin b{"x":2} of joined, seq 2, attempt 1, key 2
+            > kill
+            > open swapped
+              joined is loaded
+              ! mismatch in workflow `joined`, run joined, at seq 1
+              joined.2 RunBlocked in swapped: mismatch in workflow `joined`, run joined, at seq 1
+                    the journal holds     activity `a` (seq 1) (build b1)
+                    the code asks for     activity `b` (seq 1) (durable/src/script/code_changes.rs:_, build swapped)
+                    around it             1 activity `a`   2 activity `b`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+            > kill
+            > open
+              joined.3 RunUnblocked in b1: another build opened the store
+              joined is loaded
+              joined.4 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              joined.5 AttemptFailed 2, attempt 1: interrupted, next at 0ms, may stand
+              joined.6 AttemptStarted 1, attempt 2
+              joined.7 AttemptStarted 2, attempt 2
+            < begin a{"x":1} of joined, seq 1, attempt 2, key 1
+            < begin b{"x":2} of joined, seq 2, attempt 2, key 2
+            > ok a 1
+              joined.8 ActivityCompleted 1: 1
+              joined.9 Turn of 8: nothing
+            > ok b 2
+              joined.10 ActivityCompleted 2: 2
+              joined.11 Turn of 10: nothing
+              joined.12 RunEnded: Completed 3
+        "#]],
+    );
+}
+
+#[test]
+fn a_removed_call_beside_another_is_a_mismatch() {
+    check(
+        &builds(),
+        "start joined | kill | open removed",
+        &expect![[r#"
+            > start joined
+              joined.0 RunStarted joined{}
+              joined.1 Turn of 0: call 1 a, call 2 b
+            < start joined: started
+            < begin a{"x":1} of joined, seq 1, attempt 1, key 1
+            < begin b{"x":2} of joined, seq 2, attempt 1, key 2
+            > kill
+            > open removed
+              joined is loaded
+              ! mismatch in workflow `joined`, run joined, at seq 2
+              joined.2 RunBlocked in removed: mismatch in workflow `joined`, run joined, at seq 2
+                    the journal holds     activity `b` (seq 2) (build b1)
+                    the code asks for     nothing more in this turn (after durable/src/script/code_changes.rs:_, build removed)
+                    around it             1 activity `a`   2 activity `b`
+                    likely cause          a call was removed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn swapped_receives_are_a_mismatch() {
+    check(
+        &builds(),
+        "start receives | kill | open swapped | signal receives go 1 | kill | open",
+        &expect![[r#"
+            > start receives
+              receives.0 RunStarted receives{}
+              receives.1 Turn of 0: await 1 go
+            < start receives: started
+            > kill
+            > open swapped
+            > signal receives go 1
+              receives.2 SignalReceived go: 1
+              receives is loaded
+            < signal receives go: done
+              ! mismatch in workflow `receives`, run receives, at seq 1
+              receives.3 RunBlocked in swapped: mismatch in workflow `receives`, run receives, at seq 1
+                    the journal holds     signal `go` (seq 1) (build b1)
+                    the code asks for     signal `stop` (seq 1) (durable/src/script/code_changes.rs:_, build swapped)
+                    around it             1 signal `go`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+            > kill
+            > open
+              receives.4 RunUnblocked in b1: another build opened the store
+              receives is loaded
+              receives.5 Turn of 2: take 1, await 2 stop
+        "#]],
+    );
+}
+
+#[test]
+fn a_side_of_a_select_that_was_removed_is_a_mismatch() {
+    check(
+        &builds(),
+        "start raced | signal raced go 1 | kill | open removed",
+        &expect![[r#"
+            > start raced
+              raced.0 RunStarted raced{}
+              raced.1 Turn of 0: await 1 go, timer 2 due 1h
+            < start raced: started
+            > signal raced go 1
+              raced.2 SignalReceived go: 1
+              raced.3 Turn of 2: take 1, drop 2, call 3 a
+            < signal raced go: done
+            < begin a{"x":1} of raced, seq 3, attempt 1, key 1
+            > kill
+            > open removed
+              raced is loaded
+              ! mismatch in workflow `raced`, run raced, at seq 2
+              raced.4 RunBlocked in removed: mismatch in workflow `raced`, run raced, at seq 2
+                    the journal holds     timer due 2026-01-01T01:00:00Z (seq 2) (build b1)
+                    the code asks for     nothing more in this turn (after durable/src/script/code_changes.rs:_, build removed)
+                    around it             1 signal `go`   2 timer due 2026-01-01T01:00:00Z   3 activity `a`
+                    likely cause          a call was removed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_loser_of_a_select_that_is_dropped_later_is_a_mismatch() {
+    check(
+        &builds(),
+        "start raced | signal raced go 1 | kill | open kept",
+        &expect![[r#"
+            > start raced
+              raced.0 RunStarted raced{}
+              raced.1 Turn of 0: await 1 go, timer 2 due 1h
+            < start raced: started
+            > signal raced go 1
+              raced.2 SignalReceived go: 1
+              raced.3 Turn of 2: take 1, drop 2, call 3 a
+            < signal raced go: done
+            < begin a{"x":1} of raced, seq 3, attempt 1, key 1
+            > kill
+            > open kept
+              raced is loaded
+              ! mismatch in workflow `raced`, run raced, at seq 3
+              raced.4 RunBlocked in kept: mismatch in workflow `raced`, run raced, at seq 3
+                    the journal holds     dropping timer due 2026-01-01T01:00:00Z (seq 2) (build b1)
+                    the code asks for     activity `a` (seq 3) (durable/src/script/code_changes.rs:_, build kept)
+                    around it             1 signal `go`   2 timer due 2026-01-01T01:00:00Z   3 activity `a`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn a_call_that_is_built_and_never_awaited_moves_the_numbers_and_is_named() {
+    check(
+        &builds(),
+        "start steps | kill | open kept",
+        &expect![[r#"
+            > start steps
+              steps.0 RunStarted steps{}
+              steps.1 Turn of 0: call 1 a
+            < start steps: started
+            < begin a{"x":1} of steps, seq 1, attempt 1, key 1
+            > kill
+            > open kept
+              steps is loaded
+              ! mismatch in workflow `steps`, run steps, at seq 2
+              steps.2 RunBlocked in kept: mismatch in workflow `steps`, run steps, at seq 2
+                    the journal holds     activity `a` (seq 1) (build b1)
+                    the code asks for     activity `a` (seq 2) (durable/src/script/code_changes.rs:_, build kept)
+                    around it             1 activity `a`
+                    likely cause          a call before it was added or removed while this run was in flight, also one that is built and not awaited
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+        "#]],
+    );
+}
+
+#[test]
+fn an_end_of_the_run_before_its_journal_ends_is_a_mismatch() {
+    check(
+        &builds(),
+        "start spawned | ok a 1 | kill | open early | kill | open | ok b 2",
+        &expect![[r#"
+            > start spawned
+              spawned.0 RunStarted spawned{}
+              spawned.1 Turn of 0: call 1 a, call 2 b
+            < start spawned: started
+            < begin a{"x":1} of spawned, seq 1, attempt 1, key 1
+            < begin b{"x":2} of spawned, seq 2, attempt 1, key 2
+            > ok a 1
+              spawned.2 ActivityCompleted 1: 1
+              spawned.3 Turn of 2: nothing
+            > kill
+            > open early
+              spawned is loaded
+              ! mismatch in workflow `spawned`, run spawned, at seq 2
+              spawned.4 RunBlocked in early: mismatch in workflow `spawned`, run spawned, at seq 2
+                    the journal holds     further turns of the run (build b1)
+                    the code asks for     the end of the run, with `Ok` (after durable/src/script/code_changes.rs:_, build early)
+                    around it             1 activity `a`   2 activity `b`
+                    likely cause          calls were removed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+            > kill
+            > open
+              spawned.5 RunUnblocked in b1: another build opened the store
+              spawned is loaded
+              spawned.6 AttemptFailed 2, attempt 1: interrupted, next at 0ms, may stand
+              spawned.7 AttemptStarted 2, attempt 2
+            < begin b{"x":2} of spawned, seq 2, attempt 2, key 2
+            > ok b 2
+              spawned.8 ActivityCompleted 2: 2
+              spawned.9 Turn of 8: nothing
+              spawned.10 RunEnded: Completed 3
+        "#]],
+    );
+}
+
+#[test]
+fn a_child_of_another_id_is_a_mismatch() {
+    check(
+        &builds(),
+        "start parent | kill | open kept | ok a 5 | kill | open",
+        &expect![[r#"
+            > start parent
+              parent.0 RunStarted parent{}
+              parent.1 Turn of 0: child 1 parent/first
+              parent/first.0 RunStarted child{"x":1}
+              parent/first.1 Turn of 0: call 1 a
+            < start parent: started
+            < begin a{"x":1} of parent/first, seq 1, attempt 1, key 1
+            > kill
+            > open kept
+              parent/first is loaded
+              parent/first.2 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              parent/first.3 AttemptStarted 1, attempt 2
+            < begin a{"x":1} of parent/first, seq 1, attempt 2, key 1
+            > ok a 5
+              parent/first.4 ActivityCompleted 1: 5
+              parent/first.5 BuildChanged kept
+              parent/first.6 Turn of 4: nothing
+              parent/first.7 RunEnded: Completed 5
+              parent.2 ChildEnded 1: Completed 5
+              parent is loaded
+              ! mismatch in workflow `parent`, run parent, at seq 1
+              parent.3 RunBlocked in kept: mismatch in workflow `parent`, run parent, at seq 1
+                    the journal holds     child `child` as `parent/first` (seq 1) (build b1)
+                    the code asks for     child `child` as `parent/second` (seq 1) (durable/src/script/code_changes.rs:_, build kept)
+                    around it             1 child `child` as `parent/first`
+                    likely cause          calls were added, removed, swapped or changed while this run was in flight
+                    way out               finish the open runs on the build that recorded them, or bring the old order back
+                    the run is parked and nothing was lost; it goes on with a fitting binary [E0201]
+            > kill
+            > open
+              parent.4 RunUnblocked in b1: another build opened the store
+              parent is loaded
+              parent.5 Turn of 2: nothing
+              parent.6 RunEnded: Completed 5
         "#]],
     );
 }

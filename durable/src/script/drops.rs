@@ -241,9 +241,9 @@ fn a_destructor_that_panics_at_a_cancel_blocks_the_run() {
         < start breaks: started
         > cancel breaks
           breaks.2 CancelRequested by caller: asked
-          breaks.3 RunBlocked in b1: the workflow panicked: dropped too early; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+          breaks.3 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/drops.rs:_: dropped too early; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
         < cancel breaks: done
-          ! the workflow panicked: dropped too early; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+          ! the workflow panicked after its durable call at durable/src/script/drops.rs:_: dropped too early; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
     "#]],
     );
 }
@@ -260,9 +260,9 @@ fn a_destructor_that_panics_in_a_poll_blocks_the_run() {
         < start breaks: started
         > signal breaks go 1
           breaks.2 SignalReceived go: 1
-          breaks.3 RunBlocked in b1: the workflow panicked: dropped too early; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+          breaks.3 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/drops.rs:_: dropped too early; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
         < signal breaks go: done
-          ! the workflow panicked: dropped too early; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+          ! the workflow panicked after its durable call at durable/src/script/drops.rs:_: dropped too early; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
     "#]],
     );
 }
@@ -283,9 +283,9 @@ fn a_durable_future_that_another_run_drops_is_reported() {
         < start thief: started
         > signal victim go 1
           victim.2 SignalReceived go: 1
-          victim.3 RunBlocked in b1: the durable sleep was dropped outside the run's own polls: keep durable futures in the workflow's body [E0207]
+          victim.3 RunBlocked in b1: the durable sleep, built at durable/src/script/drops.rs:_:21, was dropped outside the run's own polls: keep durable futures in the workflow's body [E0207]
         < signal victim go: done
-          ! the durable sleep was dropped outside the run's own polls: keep durable futures in the workflow's body [E0207]
+          ! the durable sleep, built at durable/src/script/drops.rs:_:21, was dropped outside the run's own polls: keep durable futures in the workflow's body [E0207]
     "#]],
     );
 }
@@ -302,9 +302,9 @@ fn an_await_in_a_destructor_at_a_cancel_blocks_the_run() {
         < start waits_in_drop: started
         > cancel waits_in_drop
           waits_in_drop.2 CancelRequested by caller: asked
-          waits_in_drop.3 RunBlocked in b1: the workflow panicked: the call of activity `a`, built at durable/src/script/drops.rs:_:17, is not durable here: it is awaited in a `Drop` while its run is cancelled: a destructor may touch memory only; clean up in the workflow's body; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+          waits_in_drop.3 RunBlocked in b1: the workflow panicked after its durable call at durable/src/script/drops.rs:_: the call of activity `a`, built at durable/src/script/drops.rs:_:17, is not durable here: it is awaited in a `Drop` while its run is cancelled: a destructor may touch memory only; clean up in the workflow's body; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
         < cancel waits_in_drop: done
-          ! the workflow panicked: the call of activity `a`, built at durable/src/script/drops.rs:_:17, is not durable here: it is awaited in a `Drop` while its run is cancelled: a destructor may touch memory only; clean up in the workflow's body; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
+          ! the workflow panicked after its durable call at durable/src/script/drops.rs:_: the call of activity `a`, built at durable/src/script/drops.rs:_:17, is not durable here: it is awaited in a `Drop` while its run is cancelled: a destructor may touch memory only; clean up in the workflow's body; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
     "#]],
     );
 }

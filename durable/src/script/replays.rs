@@ -51,9 +51,10 @@ struct Recording {
 
 impl Recording {
     fn cancels_a_child(&self) -> bool {
-        self.journals.values().flatten().any(|(_, _, event)| {
-            matches!(event, Event::CancelRequested { actor, .. } if actor.as_str() == "parent")
-        })
+        self.journals
+            .values()
+            .flatten()
+            .any(|(_, _, event)| matches!(event, Event::CancelRequested { actor, .. } if actor.as_str() == "parent"))
     }
 
     fn commands(&self) -> usize {
@@ -425,7 +426,8 @@ fn what_is_wrong_with_its_undoing(journal: &Journal) -> Option<String> {
         }
     }
     let ended = ended?;
-    let seqs = |calls: &[crate::kernel::event::UndoneCall]| calls.iter().map(|call| call.seq).collect::<BTreeSet<Seq>>();
+    let seqs =
+        |calls: &[crate::kernel::event::UndoneCall]| calls.iter().map(|call| call.seq).collect::<BTreeSet<Seq>>();
     let (not_undone, named_unknown) = (seqs(&ended.undone.not_undone), seqs(&ended.undone.unknown));
     if seqs(&ended.undone.undone) != undone || not_undone != failed {
         return Some(format!("{undone:?} were undone and {failed:?} not, and it says {:?}", ended.undone));

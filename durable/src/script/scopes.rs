@@ -253,7 +253,10 @@ fn a_scope_catches_a_cancel_and_undoes_what_was_made_in_it() {
 
 #[test]
 fn of_nested_scopes_the_innermost_catch() {
-    check(&[app()], "start nested | cancel nested | signal nested stop 5", &expect![[r#"
+    check(
+        &[app()],
+        "start nested | cancel nested | signal nested stop 5",
+        &expect![[r#"
         > start nested
           nested.0 RunStarted nested{}
           nested.1 Turn of 0: open scope 1 in 0, open scope 2 in 1, await 2 go, open scope 3 in 0, await 1 go
@@ -267,12 +270,16 @@ fn of_nested_scopes_the_innermost_catch() {
           nested.5 Turn of 4: take 3, close scope 1
           nested.6 RunEnded: Completed "Ok((Err(Cancelled), 5)) Err(Cancelled)"
         < signal nested stop: done
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_shield_holds_a_cancel_off() {
-    check(&[app()], "start shielded | cancel shielded | ok make 1 | crash | ok other 1 | ok unmake 1", &expect![[r#"
+    check(
+        &[app()],
+        "start shielded | cancel shielded | ok make 1 | crash | ok other 1 | ok unmake 1",
+        &expect![[r#"
         > start shielded
           shielded.0 RunStarted shielded{}
           shielded.1 Turn of 0: call 1 make with undo
@@ -300,12 +307,16 @@ fn a_shield_holds_a_cancel_off() {
           shielded.11 ActivityCompleted 4: 1
           shielded.12 Turn of 11: nothing
           shielded.13 RunEnded: Cancelled nothing, undone make 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_shield_in_a_scope_holds_its_cut_off() {
-    check(&[app()], "start shielded_inside | cancel shielded_inside | ok make 1", &expect![[r#"
+    check(
+        &[app()],
+        "start shielded_inside | cancel shielded_inside | ok make 1",
+        &expect![[r#"
         > start shielded_inside
           shielded_inside.0 RunStarted shielded_inside{}
           shielded_inside.1 Turn of 0: open scope 1 in 0, call 1 make
@@ -319,12 +330,16 @@ fn a_shield_in_a_scope_holds_its_cut_off() {
           shielded_inside.4 ActivityCompleted 1: 1
           shielded_inside.5 Turn of 4: await 2 go, drop 2, close scope 1
           shielded_inside.6 RunEnded: Completed "Err(Cancelled)"
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_scope_in_a_shield_does_not_catch() {
-    check(&[app()], "start shielded_scope | cancel shielded_scope | ok make 1 | ok unmake 1", &expect![[r#"
+    check(
+        &[app()],
+        "start shielded_scope | cancel shielded_scope | ok make 1 | ok unmake 1",
+        &expect![[r#"
         > start shielded_scope
           shielded_scope.0 RunStarted shielded_scope{}
           shielded_scope.1 Turn of 0: open scope 1 in 0, call 1 make with undo
@@ -343,7 +358,8 @@ fn a_scope_in_a_shield_does_not_catch() {
           shielded_scope.7 ActivityCompleted 3: 1
           shielded_scope.8 Turn of 7: nothing
           shielded_scope.9 RunEnded: Cancelled nothing, undone make 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -428,7 +444,10 @@ fn a_scope_that_ends_well_passes_on_what_was_made() {
 
 #[test]
 fn a_handle_cancels_its_scope_alone() {
-    check(&[app()], "start handled | ok make 1 | signal handled stop 1 | ok unmake 1", &expect![[r#"
+    check(
+        &[app()],
+        "start handled | ok make 1 | signal handled stop 1 | ok unmake 1",
+        &expect![[r#"
         > start handled
           handled.0 RunStarted handled{}
           handled.1 Turn of 0: open scope 1 in 0, call 1 make with undo, await 2 stop
@@ -446,18 +465,23 @@ fn a_handle_cancels_its_scope_alone() {
           handled.6 ActivityCompleted 4: 1
           handled.7 Turn of 6: close scope 1
           handled.8 RunEnded: Completed "Err(\"cancelled\")", undone make 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_scope_that_is_cancelled_before_it_is_awaited_begins_nothing() {
-    check(&[app()], "start cancelled_early", &expect![[r#"
+    check(
+        &[app()],
+        "start cancelled_early",
+        &expect![[r#"
         > start cancelled_early
           cancelled_early.0 RunStarted cancelled_early{}
           cancelled_early.1 Turn of 0: open scope 1 in 0, close scope 1
           cancelled_early.2 RunEnded: Completed "Err(Cancelled)"
         < start cancelled_early: started
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -595,7 +619,10 @@ fn an_outer_scope_undoes_after_the_inner_one() {
 
 #[test]
 fn a_call_that_is_awaited_on_cancel_ends_before_its_run() {
-    check(&[app()], "start awaited | cancel awaited | ok make 1", &expect![[r#"
+    check(
+        &[app()],
+        "start awaited | cancel awaited | ok make 1",
+        &expect![[r#"
         > start awaited
           awaited.0 RunStarted awaited{}
           awaited.1 Turn of 0: call 1 make awaited
@@ -611,5 +638,6 @@ fn a_call_that_is_awaited_on_cancel_ends_before_its_run() {
           awaited.5 ActivityCompleted 1: 1
           awaited.6 Turn of 5: nothing
           awaited.7 RunEnded: Cancelled nothing
-    "#]]);
+    "#]],
+    );
 }

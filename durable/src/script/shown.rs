@@ -61,7 +61,8 @@ fn entry(entry: &Entry, begin: Timestamp) -> String {
         Entry::ActivityScheduled(call) => {
             let once = if call.binding.at_most_once { " at most once" } else { "" };
             let until = call.binding.deadline.map(|due| format!(" until {}", after(due, begin))).unwrap_or_default();
-            let bits = [(call.undo.undo, " with undo"), (call.undo.unknown, " or unknown"), (call.undo.waits, " awaited")];
+            let bits =
+                [(call.undo.undo, " with undo"), (call.undo.unknown, " or unknown"), (call.undo.waits, " awaited")];
             let bits: String = bits.into_iter().filter(|(set, _)| *set).map(|(_, text)| text).collect();
             let undoes = call.undoes.map(|seq| format!(" undoing {seq}")).unwrap_or_default();
             format!("call {} {}{once}{until}{bits}{undoes}", call.seq, call.name)

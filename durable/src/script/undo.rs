@@ -4,9 +4,9 @@ use expect_test::expect;
 
 use super::check;
 use super::world::Build;
+use crate::Signal;
 use crate::prelude::*;
 use crate::registry::Registry;
-use crate::Signal;
 
 const GO: Signal<u32> = Signal::new("go");
 
@@ -152,7 +152,10 @@ fn build(id: &'static str) -> Build {
 
 #[test]
 fn a_run_that_ends_well_undoes_nothing() {
-    check(&[app()], "start order | ok reserve 1 | ok charge 2 | signal order go 4", &expect![[r#"
+    check(
+        &[app()],
+        "start order | ok reserve 1 | ok charge 2 | signal order go 4",
+        &expect![[r#"
         > start order
           order.0 RunStarted order{}
           order.1 Turn of 0: call 1 reserve with undo
@@ -170,7 +173,8 @@ fn a_run_that_ends_well_undoes_nothing() {
           order.7 Turn of 6: take 4
           order.8 RunEnded: Completed 7
         < signal order go: done
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -302,7 +306,10 @@ fn undoing_survives_crashes_and_is_not_repeated() {
 
 #[test]
 fn a_call_in_flight_is_asked_to_stop_and_its_success_undone() {
-    check(&[app()], "start order | ok reserve 1 | cancel order | ok charge 2 | ok refund 2 | ok release 1", &expect![[r#"
+    check(
+        &[app()],
+        "start order | ok reserve 1 | cancel order | ok charge 2 | ok refund 2 | ok release 1",
+        &expect![[r#"
         > start order
           order.0 RunStarted order{}
           order.1 Turn of 0: call 1 reserve with undo
@@ -330,12 +337,16 @@ fn a_call_in_flight_is_asked_to_stop_and_its_success_undone() {
           order.11 ActivityCompleted 5: 1
           order.12 Turn of 11: nothing
           order.13 RunEnded: Cancelled nothing, undone reserve 1 and charge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_call_in_flight_that_fails_cleanly_needs_no_undo() {
-    check(&[app()], "start order | ok reserve 1 | cancel order | fail charge no | ok release 1", &expect![[r#"
+    check(
+        &[app()],
+        "start order | ok reserve 1 | cancel order | fail charge no | ok release 1",
+        &expect![[r#"
         > start order
           order.0 RunStarted order{}
           order.1 Turn of 0: call 1 reserve with undo
@@ -359,12 +370,16 @@ fn a_call_in_flight_that_fails_cleanly_needs_no_undo() {
           order.9 ActivityCompleted 4: 1
           order.10 Turn of 9: nothing
           order.11 RunEnded: Cancelled nothing, undone reserve 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_call_in_flight_that_times_out_is_unknown() {
-    check(&[app()], "start order | ok reserve 1 | cancel order | advance 10s | ok void 9 | ok release 1", &expect![[r#"
+    check(
+        &[app()],
+        "start order | ok reserve 1 | cancel order | advance 10s | ok void 9 | ok release 1",
+        &expect![[r#"
         > start order
           order.0 RunStarted order{}
           order.1 Turn of 0: call 1 reserve with undo
@@ -393,12 +408,16 @@ fn a_call_in_flight_that_times_out_is_unknown() {
           order.11 ActivityCompleted 4: 1
           order.12 Turn of 11: nothing
           order.13 RunEnded: Cancelled nothing, undone reserve 1 and charge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_call_in_flight_whose_process_dies_is_unknown() {
-    check(&[app()], "start order | ok reserve 1 | cancel order | crash | ok void 9 | ok release 1", &expect![[r#"
+    check(
+        &[app()],
+        "start order | ok reserve 1 | cancel order | crash | ok void 9 | ok release 1",
+        &expect![[r#"
         > start order
           order.0 RunStarted order{}
           order.1 Turn of 0: call 1 reserve with undo
@@ -427,12 +446,16 @@ fn a_call_in_flight_whose_process_dies_is_unknown() {
           order.11 ActivityCompleted 4: 1
           order.12 Turn of 11: nothing
           order.13 RunEnded: Cancelled nothing, undone reserve 1 and charge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_call_in_back_off_is_settled_at_once() {
-    check(&[app()], "start order | ok reserve 1 | fail charge no | cancel order | ok release 1", &expect![[r#"
+    check(
+        &[app()],
+        "start order | ok reserve 1 | fail charge no | cancel order | ok release 1",
+        &expect![[r#"
         > start order
           order.0 RunStarted order{}
           order.1 Turn of 0: call 1 reserve with undo
@@ -456,7 +479,8 @@ fn a_call_in_back_off_is_settled_at_once() {
           order.10 ActivityCompleted 4: 1
           order.11 Turn of 10: nothing
           order.12 RunEnded: Cancelled nothing, undone reserve 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -500,7 +524,10 @@ fn an_unknown_call_that_the_code_saw_fail_is_undone_as_unknown() {
 
 #[test]
 fn an_unknown_call_without_its_own_undo_is_named() {
-    check(&[app()], "start race | advance 10s | advance 1s | advance 10s", &expect![[r#"
+    check(
+        &[app()],
+        "start race | advance 10s | advance 1s | advance 10s",
+        &expect![[r#"
         > start race
           race.0 RunStarted race{}
           race.1 Turn of 0: call 1 charge with undo, await 2 go
@@ -518,7 +545,8 @@ fn an_unknown_call_without_its_own_undo_is_named() {
           race.6 RunEnded: Failed `2 attempts failed, the last: the call timed out (start-to-close)`, unknown charge 1
         < stop charge of race
           ! it ended, and is not known to be undone: `charge` (seq 1) [E0212]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -562,7 +590,10 @@ fn a_compensation_that_fails_is_named_and_the_older_ones_run() {
 
 #[test]
 fn a_run_that_is_out_of_time_undoes() {
-    check(&[app()], "start limited | ok reserve 1 | advance 1h | ok release 1", &expect![[r#"
+    check(
+        &[app()],
+        "start limited | ok reserve 1 | advance 1h | ok release 1",
+        &expect![[r#"
         > start limited
           limited.0 RunStarted limited{}, until 1h
           limited.1 Turn of 0: call 1 reserve with undo
@@ -580,12 +611,16 @@ fn a_run_that_is_out_of_time_undoes() {
           limited.7 ActivityCompleted 3: 1
           limited.8 Turn of 7: nothing
           limited.9 RunEnded: TimedOut nothing, undone reserve 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_terminated_run_names_what_stands_and_what_is_in_flight() {
-    check(&[app()], "start order | ok reserve 1 | terminate order", &expect![[r#"
+    check(
+        &[app()],
+        "start order | ok reserve 1 | terminate order",
+        &expect![[r#"
         > start order
           order.0 RunStarted order{}
           order.1 Turn of 0: call 1 reserve with undo
@@ -601,7 +636,8 @@ fn a_terminated_run_names_what_stands_and_what_is_in_flight() {
           ! it ended, and is not known to be undone: `charge` (seq 2) [E0212]
           ! it ended, and was not undone: `reserve` (seq 1) [E0212]
         < terminate order: done
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -643,7 +679,10 @@ fn a_run_is_terminated_while_it_undoes() {
 
 #[test]
 fn the_loser_of_a_race_is_undone_before_the_run_ends_well() {
-    check(&[app()], "start race | signal race go 5 | ok charge 2 | ok refund 2", &expect![[r#"
+    check(
+        &[app()],
+        "start race | signal race go 5 | ok charge 2 | ok refund 2",
+        &expect![[r#"
         > start race
           race.0 RunStarted race{}
           race.1 Turn of 0: call 1 charge with undo, await 2 go
@@ -663,12 +702,16 @@ fn the_loser_of_a_race_is_undone_before_the_run_ends_well() {
           race.7 ActivityCompleted 3: 2
           race.8 Turn of 7: nothing
           race.9 RunEnded: Completed 5, undone charge 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_loser_that_succeeded_unseen_is_undone_too() {
-    check(&[app()], "start race | stall | signal race go 5 | sync | ok charge 2 | ok refund 2", &expect![[r#"
+    check(
+        &[app()],
+        "start race | stall | signal race go 5 | sync | ok charge 2 | ok refund 2",
+        &expect![[r#"
         > start race
           race.0 RunStarted race{}
           race.1 Turn of 0: call 1 charge with undo, await 2 go
@@ -690,12 +733,16 @@ fn the_loser_that_succeeded_unseen_is_undone_too() {
           race.7 ActivityCompleted 3: 2
           race.8 Turn of 7: nothing
           race.9 RunEnded: Completed 5, undone charge 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_call_that_never_began_is_settled_in_its_own_group() {
-    check(&[app()], "start hasty", &expect![[r#"
+    check(
+        &[app()],
+        "start hasty",
+        &expect![[r#"
         > start hasty
           hasty.0 RunStarted hasty{}
           hasty.1 Turn of 0: call 1 charge with undo, drop 1
@@ -704,12 +751,16 @@ fn a_call_that_never_began_is_settled_in_its_own_group() {
           hasty.4 Turn of 3: nothing
           hasty.5 RunEnded: Completed 7
         < start hasty: started
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_rest_of_a_try_join_is_settled_and_undone() {
-    check(&[app()], "start both | fatal reserve no | ok charge 2 | ok refund 2", &expect![[r#"
+    check(
+        &[app()],
+        "start both | fatal reserve no | ok charge 2 | ok refund 2",
+        &expect![[r#"
         > start both
           both.0 RunStarted both{}
           both.1 Turn of 0: call 1 reserve with undo, call 2 charge with undo or unknown
@@ -729,12 +780,16 @@ fn the_rest_of_a_try_join_is_settled_and_undone() {
           both.7 ActivityCompleted 4: 2
           both.8 Turn of 7: nothing
           both.9 RunEnded: Failed `no`, undone charge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn newest_is_by_the_order_of_success() {
-    check(&[app()], "start both | ok charge 2 | fatal reserve no | ok refund 2", &expect![[r#"
+    check(
+        &[app()],
+        "start both | ok charge 2 | fatal reserve no | ok refund 2",
+        &expect![[r#"
         > start both
           both.0 RunStarted both{}
           both.1 Turn of 0: call 1 reserve with undo, call 2 charge with undo or unknown
@@ -753,12 +808,16 @@ fn newest_is_by_the_order_of_success() {
           both.7 ActivityCompleted 4: 2
           both.8 Turn of 7: nothing
           both.9 RunEnded: Failed `no`, undone charge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_was_registered_by_hand_is_undone_in_its_place() {
-    check(&[app()], "start by_hand | ok reserve 1 | fatal charge no | ok void 6 | ok refund 5 | ok release 1", &expect![[r#"
+    check(
+        &[app()],
+        "start by_hand | ok reserve 1 | fatal charge no | ok void 6 | ok refund 5 | ok release 1",
+        &expect![[r#"
         > start by_hand
           by_hand.0 RunStarted by_hand{}
           by_hand.1 Turn of 0: call 1 reserve with undo
@@ -785,12 +844,16 @@ fn what_was_registered_by_hand_is_undone_in_its_place() {
           by_hand.11 ActivityCompleted 5: 1
           by_hand.12 Turn of 11: nothing
           by_hand.13 RunEnded: Failed `no`, undone reserve 1 and refund 2 and void 3
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_interrupted_call_of_at_most_once_is_unknown() {
-    check(&[app()], "start mailing | crash | signal mailing go 1 | ok void 1", &expect![[r#"
+    check(
+        &[app()],
+        "start mailing | crash | signal mailing go 1 | ok void 1",
+        &expect![[r#"
         > start mailing
           mailing.0 RunStarted mailing{}
           mailing.1 Turn of 0: call 1 mail at most once with undo or unknown
@@ -811,12 +874,16 @@ fn an_interrupted_call_of_at_most_once_is_unknown() {
           mailing.8 ActivityCompleted 2: 1
           mailing.9 Turn of 8: nothing
           mailing.10 RunEnded: Failed `the call was interrupted: its process ended while it may have been running`, undone mail 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_a_branch_has_in_flight_is_undone() {
-    check(&[app()], "start detached | signal detached go 1 | ok charge 2 | ok refund 2", &expect![[r#"
+    check(
+        &[app()],
+        "start detached | signal detached go 1 | ok charge 2 | ok refund 2",
+        &expect![[r#"
         > start detached
           detached.0 RunStarted detached{}
           detached.1 Turn of 0: await 1 go, call 2 charge with undo
@@ -836,12 +903,16 @@ fn what_a_branch_has_in_flight_is_undone() {
           detached.7 ActivityCompleted 3: 2
           detached.8 Turn of 7: nothing
           detached.9 RunEnded: Completed 1, undone charge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_step_undoes_a_step() {
-    check(&[app()], "start stepped | ok make 3 | ok unmake 3", &expect![[r#"
+    check(
+        &[app()],
+        "start stepped | ok make 3 | ok unmake 3",
+        &expect![[r#"
         > start stepped
           stepped.0 RunStarted stepped{}
           stepped.1 Turn of 0: call 1 make with undo
@@ -856,12 +927,16 @@ fn a_step_undoes_a_step() {
           stepped.5 ActivityCompleted 2: 3
           stepped.6 Turn of 5: nothing
           stepped.7 RunEnded: Failed `no`, undone make 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_shutdown_awaits_what_was_dropped() {
-    check(&[app()], "start order | ok reserve 1 | cancel order | close | open | ok void 9 | ok release 1", &expect![[r#"
+    check(
+        &[app()],
+        "start order | ok reserve 1 | cancel order | close | open | ok void 9 | ok release 1",
+        &expect![[r#"
         > start order
           order.0 RunStarted order{}
           order.1 Turn of 0: call 1 reserve with undo
@@ -892,7 +967,8 @@ fn a_shutdown_awaits_what_was_dropped() {
           order.11 ActivityCompleted 4: 1
           order.12 Turn of 11: nothing
           order.13 RunEnded: Cancelled nothing, undone reserve 1 and charge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

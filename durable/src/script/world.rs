@@ -410,7 +410,7 @@ impl World {
                     self.say(&asked);
                 }
             }
-            Effect::StopAttempt { run, seq } => {
+            Effect::StopAttempt { run, seq, .. } => {
                 if let Some(order) = self.running.remove(&(run, seq)) {
                     self.say(&format!("< stop {} of {}", order.name, order.id));
                 }

@@ -342,7 +342,9 @@ pub(super) fn assert_unissued(pending: &Pending, name: &Text) {
 
 /// What a call gives for its outcome; an error says why the record does not decode.
 fn settle<D: Definition>(outcome: Outcome) -> Result<Result<D::Output, CallError<D::Error>>, String> {
-    let told = |error: PayloadError| format!("the recorded result of `{}` does not decode: {error}", D::name());
+    let told = |error: PayloadError| {
+        format!("the recorded result of `{}` does not decode: {}", D::name(), payload::way_out(&error))
+    };
     match outcome {
         Outcome::Completed(value) => D::Answer::value(&value).map(Ok).map_err(told),
         Outcome::Failed(failure) => failed(failure, |error| D::Answer::error(error).map_err(told)).map(Err),

@@ -315,7 +315,7 @@ impl RunContext {
 
     fn issue(&self, seq: Seq, what: &What, command: Result<Command, String>, place: Place) {
         if let Err(refusal) = (self.check)(what) {
-            return self.refuse(refusal);
+            return self.refuse(refusal, what, place);
         }
         let mut inner = self.lock();
         match command {
@@ -324,17 +324,18 @@ impl RunContext {
                 inner.machine.issue(seq, command, within, place);
             }
             Err(reason) => {
-                let text = format!("{reason} (at {}:{})", place.file, place.line);
+                let text = format!("{reason} (at {place})");
                 inner.machine.fail(Fault::Refused(text.into()));
             }
         }
     }
 
-    fn refuse(&self, refusal: Refusal) {
+    fn refuse(&self, refusal: Refusal, what: &What, place: Place) {
         let mut inner = self.lock();
         let text = match refusal {
-            Refusal::Wrong(text) => text,
+            Refusal::Wrong(text) => format!("{text} (at {place})").into(),
             Refusal::Missing(text) => {
+                let text = Text::from(format!("{what} at {place}: {text}"));
                 inner.missing = Some(text.clone());
                 text
             }
@@ -342,11 +343,12 @@ impl RunContext {
         inner.machine.fail(Fault::Refused(text));
     }
 
-    fn observe(&self, seq: Seq, cx: &Context<'_>) -> Poll<Outcome> {
+    fn observe(&self, seq: Seq, place: Place, cx: &Context<'_>) -> Poll<Outcome> {
         let mut inner = self.lock();
         if inner.open == Gate::Closed {
             return Poll::Pending;
         }
+        inner.machine.polls(place);
         if let Some(outcome) = inner.machine.observe(seq) {
             let waker = inner.wakers.remove(seq);
             drop(inner);
@@ -363,7 +365,7 @@ impl RunContext {
         Poll::Pending
     }
 
-    fn abandon(self: &Arc<Self>, seq: Seq, what: &What) {
+    fn abandon(self: &Arc<Self>, seq: Seq, what: &What, built: &Location<'_>) {
         let here = self.is_current();
         let mut inner = self.lock();
         if inner.open == Gate::Closed {
@@ -372,8 +374,9 @@ impl RunContext {
         if here {
             inner.machine.abandon(seq);
         } else {
-            let text =
-                format!("{what} was dropped outside the run's own polls: keep durable futures in the workflow's body");
+            let text = format!(
+                "{what}, built at {built}, was dropped outside the run's own polls: keep durable futures in the workflow's body"
+            );
             inner.machine.fail(Fault::Refused(text.into()));
         }
         let waker = inner.wakers.remove(seq);
@@ -469,6 +472,7 @@ impl Pending {
     ) -> Poll<Outcome> {
         assert!(self.stage != Stage::Done, "{} was polled again after it had given its result", self.what);
         let (run, seq) = self.here();
+        let place = Place { file: self.built.file(), line: self.built.line() };
         if self.stage == Stage::Built {
             self.stage = Stage::Issued;
             let (salt, now) = run.machine(|machine| (machine.salt(), machine.now()));
@@ -481,13 +485,12 @@ impl Pending {
                     run.bind(seq, bound);
                 }
             }
-            let place = Place { file: self.built.file(), line: self.built.line() };
             run.issue(seq, &self.what, command, place);
             if let Some(step) = self.step.take() {
                 run.lock().steps.push((seq, step));
             }
         }
-        let outcome = run.observe(seq, cx);
+        let outcome = run.observe(seq, place, cx);
         if outcome.is_ready() {
             self.stage = Stage::Done;
         }
@@ -548,7 +551,7 @@ impl Drop for Pending {
         if self.stage == Stage::Issued
             && let Some((run, seq)) = &self.run
         {
-            run.abandon(*seq, &self.what);
+            run.abandon(*seq, &self.what, self.built);
         }
     }
 }

@@ -324,7 +324,9 @@ impl<F: Future> Enclosed<F> {
         }
         match std::mem::replace(this.stage, Stage::Done) {
             Stage::Undoes(_, _, ended) => Poll::Ready(ended),
-            Stage::New | Stage::Runs(..) | Stage::Done => panic!("a scope was polled again after it had given its result"),
+            Stage::New | Stage::Runs(..) | Stage::Done => {
+                panic!("a scope was polled again after it had given its result")
+            }
         }
     }
 }
@@ -379,7 +381,8 @@ impl<F: Future> Future for Shield<F> {
             (Arc::clone(&run), within)
         });
         let inside = Within { shielded: true, ..*within };
-        let future = this.future.as_mut().as_pin_mut().expect("because a shield is not polled after it has given its result");
+        let future =
+            this.future.as_mut().as_pin_mut().expect("because a shield is not polled after it has given its result");
         let output = ready!(run.within(inside, || future.poll(cx)));
         this.future.set(None);
         release(this.held);

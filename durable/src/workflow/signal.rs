@@ -110,6 +110,7 @@ impl<T: DeserializeOwned> Future for Recv<T> {
         match payload::decode(&payload) {
             Ok(value) => Poll::Ready(value),
             Err(error) => {
+                let error = payload::way_out(&error);
                 let reason =
                     format!("a value of signal `{name}` does not decode as the type that is received: {error}");
                 self.pending.block(reason).map(|never| match never {})

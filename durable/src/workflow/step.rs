@@ -205,8 +205,9 @@ impl<T, E> Step<T, E> {
 
 impl<T, E> Inner<T, E> {
     fn settle(&self, outcome: Outcome) -> Result<Result<T, CallError<E>>, String> {
-        let told =
-            |error: PayloadError| format!("the recorded result of step {:?} does not decode: {error}", self.name);
+        let told = |error: PayloadError| {
+            format!("the recorded result of step {:?} does not decode: {}", self.name, payload::way_out(&error))
+        };
         match outcome {
             Outcome::Completed(value) => (self.value)(&value).map(Ok).map_err(told),
             Outcome::Failed(failure) => failed(failure, |error| (self.error)(error).map_err(told)).map(Err),

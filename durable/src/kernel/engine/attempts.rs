@@ -77,6 +77,15 @@ pub enum Retry {
     After(Duration),
 }
 
+/// Why an attempt is dropped where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyStopped {
+    /// It ran longer than its start-to-close timeout.
+    TimedOut,
+    /// The code dropped its call, or the call or the run has ended.
+    Dropped,
+}
+
 /// The calls that this process has taken up.
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -240,7 +249,13 @@ impl Kernel {
     pub(super) fn schedule(&mut self, run: RunNo, issued: Issued, now: Now) {
         let (seq, at_most_once) = (issued.seq, issued.is_at_most_once());
         self.arm_call_deadline(run, seq, now);
-        let call = Call { issued: Some(issued), scheduled: now.wall, phase: Phase::Ordered(Attempt(1)), maybe: false, wanted: Wanted::Yes };
+        let call = Call {
+            issued: Some(issued),
+            scheduled: now.wall,
+            phase: Phase::Ordered(Attempt(1)),
+            maybe: false,
+            wanted: Wanted::Yes,
+        };
         self.calls.open.insert((run, seq), call);
         match at_most_once {
             true => self.order_recorded(run, seq, Attempt(1)),
@@ -260,7 +275,13 @@ impl Kernel {
         self.arm_call_deadline(run, seq, now);
         let before = self.calls.from_before.remove(&(run, seq));
         let unclean = before && self.calls.stop == Stop::Unclean;
-        let call = Call { issued: Some(issued), scheduled: waiting.since, phase: Phase::Backoff(Attempt(1)), maybe, wanted: Wanted::Yes };
+        let call = Call {
+            issued: Some(issued),
+            scheduled: waiting.since,
+            phase: Phase::Backoff(Attempt(1)),
+            maybe,
+            wanted: Wanted::Yes,
+        };
         self.calls.open.insert((run, seq), call);
         match state {
             AttemptState::Scheduled if unclean && !binding.at_most_once => self.interrupted(run, seq, Attempt(1), now),
@@ -280,7 +301,7 @@ impl Kernel {
         let Some(call) = self.calls.remove(run, seq) else { return };
         if let Phase::Running(running) = call.phase {
             self.disarm_attempt(run, seq, running);
-            self.stop(run, seq);
+            self.stop(run, seq, WhyStopped::Dropped);
         }
     }
 
@@ -323,9 +344,9 @@ impl Kernel {
     }
 
     /// An attempt is stopped when what drops it is durable; it has its slot until then.
-    fn stop(&mut self, run: RunNo, seq: Seq) {
+    fn stop(&mut self, run: RunNo, seq: Seq, why: WhyStopped) {
         self.calls.stopping += 1;
-        self.hold(Effect::StopAttempt { run, seq });
+        self.hold(Effect::StopAttempt { run, seq, why });
     }
 
     /// A stop was released: the slot is free.
@@ -416,7 +437,7 @@ impl Kernel {
     pub(super) fn attempt_timed_out(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
         let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
         let Some((current, began)) = running.filter(|(current, _)| *current == attempt) else { return };
-        self.stop(run, seq);
+        self.stop(run, seq, WhyStopped::TimedOut);
         self.free_slot(run, seq);
         self.mark_maybe(run, seq);
         self.attempt_failed(run, seq, current, began, AttemptCause::TimedOut, Retry::ByPolicy, now);

@@ -20,7 +20,7 @@ use super::machine::{Issued, TurnDone};
 use super::tables::{RunEntry, Tables};
 
 use attempts::Calls;
-pub use attempts::{AttemptOrder, AttemptReport, Retry};
+pub use attempts::{AttemptOrder, AttemptReport, Retry, WhyStopped};
 pub use runs::Likeness;
 use timers::Timers;
 
@@ -121,6 +121,8 @@ pub enum Effect {
         run: RunNo,
         /// Its call.
         seq: Seq,
+        /// Why.
+        why: WhyStopped,
     },
     /// Answer a caller.
     Answer(Caller, Answer),
@@ -368,9 +370,9 @@ impl Kernel {
                         return Some(Effect::StartAttempt(order));
                     }
                 }
-                Effect::StopAttempt { run, seq } => {
+                Effect::StopAttempt { run, seq, why } => {
                     self.stopped(now);
-                    return Some(Effect::StopAttempt { run, seq });
+                    return Some(Effect::StopAttempt { run, seq, why });
                 }
                 Effect::AskAttempt { run, seq } => return Some(Effect::AskAttempt { run, seq }),
                 Effect::Answer(caller, answer) => return Some(Effect::Answer(caller, answer)),

@@ -8,9 +8,7 @@ use super::{
     Residence, SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
-use crate::kernel::event::{
-    ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall,
-};
+use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall};
 use crate::kernel::id::{EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, TurnDone};
 use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
@@ -205,7 +203,9 @@ impl Kernel {
         self.take_promises_back(run);
     }
 
-    pub(super) fn is_blocked(&self, run: RunNo) -> bool {
+    /// Whether the run cannot go on, for a cause that is recorded or for one that only this process has.
+    #[must_use]
+    pub fn is_blocked(&self, run: RunNo) -> bool {
         self.why_blocked(run).is_some()
     }
 
@@ -225,8 +225,7 @@ impl Kernel {
     fn wants(&self, run: RunNo, event: &Event) -> bool {
         let Some(entry) = self.tables.open.get(&run) else { return false };
         match event {
-            Event::ActivityCompleted { seq, .. }
-            | Event::ActivityFailed { seq, .. } => entry.call(*seq).is_some(),
+            Event::ActivityCompleted { seq, .. } | Event::ActivityFailed { seq, .. } => entry.call(*seq).is_some(),
             Event::TimerFired { seq, .. } | Event::ChildEnded { seq, .. } => entry.waits(*seq).is_some(),
             _ => true,
         }
