@@ -119,9 +119,9 @@ fn reason_of(status: Status) -> String {
 /// What makes a run go on.
 #[derive(Clone, Copy)]
 enum Mend {
-    ByRetry,
-    ByRetryOfAll,
-    ByAnotherBuild,
+    Retry,
+    RetryOfAll,
+    AnotherBuild,
 }
 
 /// A run breaks for this cause beside others, which end; then it is mended, and ends.
@@ -145,15 +145,15 @@ async fn breaks(cause: &str, mend: Mend) -> String {
     assert_eq!(blocked(&rt, &run).await, text, "the cause is not gone");
     IS_BROKEN.set(false);
     let rt = match mend {
-        Mend::ByRetry => {
+        Mend::Retry => {
             assert!(run.retry_blocked().await.unwrap());
             rt
         }
-        Mend::ByRetryOfAll => {
+        Mend::RetryOfAll => {
             assert_eq!(rt.retry_blocked().await.unwrap(), 1);
             rt
         }
-        Mend::ByAnotherBuild => {
+        Mend::AnotherBuild => {
             rt.shutdown().await.unwrap();
             drop(rt);
             let rt = open(dir.path(), "b1").await;
@@ -171,7 +171,7 @@ async fn breaks(cause: &str, mend: Mend) -> String {
 }
 
 async fn check(cause: &str, expected: &str) {
-    for mend in [Mend::ByRetry, Mend::ByRetryOfAll, Mend::ByAnotherBuild] {
+    for mend in [Mend::Retry, Mend::RetryOfAll, Mend::AnotherBuild] {
         assert_eq!(steady(&breaks(cause, mend).await), expected);
     }
 }
@@ -289,4 +289,48 @@ async fn a_workflow_or_an_activity_that_is_not_registered_blocks_its_runs_until_
 #[workflow]
 async fn other_work() -> durable::Result<u64> {
     Ok(double(7).await?)
+}
+
+#[derive(Clone)]
+struct Psp;
+
+#[activity]
+async fn pay(State(_psp): State<Psp>) -> Result<u64, String> {
+    Ok(1)
+}
+
+#[workflow]
+async fn pays() -> durable::Result<u64> {
+    Ok(pay().await?)
+}
+
+#[activity]
+async fn too_long() -> Result<String, String> {
+    Ok("x".repeat(5 << 20))
+}
+
+#[workflow]
+async fn wants_too_much() -> durable::Result<u64> {
+    Ok(too_long().await?.len() as u64)
+}
+
+#[tokio::test]
+async fn a_call_that_left_no_value_says_why_and_nothing_of_types() {
+    use futures::FutureExt;
+
+    let direct = std::panic::AssertUnwindSafe(pays().run_direct()).catch_unwind().await.unwrap_err();
+    let expected = "the run is blocked: the call of activity `pay` at durable-testkit/tests/it/blocked.rs:_:8: `pay` cannot run: \
+         there is no state of type `it::blocked::Psp`: give it by `.state(..)` [E0205]";
+    assert_eq!(steady(direct.downcast_ref::<String>().unwrap()), expected);
+
+    let dir = tempfile::tempdir().unwrap();
+    let rt = Runtime::builder(dir.path()).register((wants_too_much, too_long)).open().await.unwrap();
+    let run = rt.start(wants_too_much()).id("a").await.unwrap();
+    let expected = "the call of activity `too_long` at durable-testkit/tests/it/blocked.rs:_:8: the result of `too_long` cannot be \
+         recorded: a value takes more than 4194304 bytes; store it elsewhere and record where it is; this call has no value in any \
+         build: mend it, end the run by `Run::terminate`, and start another one [E0205]";
+    assert_eq!(steady(&blocked(&rt, &run).await), expected);
+    run.terminate("as the text says").await.unwrap();
+    assert!(matches!(run.result().await, Err(durable::RunError::Terminated(_))));
+    rt.shutdown().await.unwrap();
 }

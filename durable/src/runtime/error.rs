@@ -257,7 +257,7 @@ mod tests {
             found: "it has no FORMAT".into(),
         });
         let text = error.to_string();
-        assert!(text.starts_with("/data ") && text.ends_with(" [E0101]"), "{text}");
+        assert!(text.starts_with("/data is not a store: it has no FORMAT;") && text.ends_with(']'), "{text}");
         assert_eq!(format!("{error:?}"), text);
         let error: Box<dyn std::error::Error> = Box::new(LookupError::NotFound { id: "order-1".to_owned() });
         assert_eq!(format!("{error:?}"), "no run has the id `order-1` [E0308]");

@@ -576,20 +576,20 @@ fn a_run_that_never_takes_what_it_is_granted_is_a_livelock() {
         &builds(),
         "start misses | ok a 1 | ok b 2",
         &expect![[r#"
-        > start misses
-          misses.0 RunStarted misses{}
-          misses.1 Turn of 0: call 1 a, call 2 b
-        < start misses: started
-        < begin a{"x":1} of misses, seq 1, attempt 1, key 1
-        < begin b{"x":2} of misses, seq 2, attempt 1, key 2
-        > ok a 1
-          misses.2 ActivityCompleted 1: 1
-          misses.3 Turn of 2: nothing
-        > ok b 2
-          misses.4 ActivityCompleted 2: 2
-          misses.5 RunBlocked in b1: the workflow was polled 10000 times without an event, after its durable call at durable/src/script/blocked.rs:_: look for a loop around something that is always ready, or a future that wakes itself whenever it is polled, and let it wait for something durable, as `durable::sleep` [E0203]
-          ! the workflow was polled 10000 times without an event, after its durable call at durable/src/script/blocked.rs:_: look for a loop around something that is always ready, or a future that wakes itself whenever it is polled, and let it wait for something durable, as `durable::sleep` [E0203]
-    "#]],
+            > start misses
+              misses.0 RunStarted misses{}
+              misses.1 Turn of 0: call 1 a, call 2 b
+            < start misses: started
+            < begin a{"x":1} of misses, seq 1, attempt 1, key 1
+            < begin b{"x":2} of misses, seq 2, attempt 1, key 2
+            > ok a 1
+              misses.2 ActivityCompleted 1: 1
+              misses.3 Turn of 2: nothing
+            > ok b 2
+              misses.4 ActivityCompleted 2: 2
+              misses.5 RunBlocked in b1: the workflow was polled 10000 times without an event, after its durable call at durable/src/script/blocked.rs:_: look for a loop around something that is always ready, or a future that wakes itself whenever it is polled, and let it wait for something durable, as `durable::sleep` [E0203]
+              ! the workflow was polled 10000 times without an event, after its durable call at durable/src/script/blocked.rs:_: look for a loop around something that is always ready, or a future that wakes itself whenever it is polled, and let it wait for something durable, as `durable::sleep` [E0203]
+        "#]],
     );
 }
 
