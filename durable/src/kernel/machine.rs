@@ -106,7 +106,7 @@ pub enum NextUndo {
     /// Something that was dropped is not settled yet.
     Wait,
     /// This call is undone.
-    Call(Seq, UndoFrom),
+    Undo(Seq, UndoFrom),
     /// Nothing is left.
     Done,
 }
@@ -115,7 +115,7 @@ pub enum NextUndo {
 #[derive(Debug, Clone, PartialEq)]
 pub enum UndoFrom {
     /// The call's result.
-    Result(Payload),
+    Value(Payload),
     /// Nothing: whether the effect stands is not known.
     Unknown,
     /// Nothing: it was registered by hand.
@@ -818,10 +818,10 @@ impl Undo {
         let Some(call) = self.calls.iter().rfind(newest) else { return NextUndo::Done };
         let from = match (call.state, self.results.remove(&call.seq)) {
             (UndoState::Unknown, _) => UndoFrom::Unknown,
-            (_, Some(result)) => UndoFrom::Result(result),
+            (_, Some(result)) => UndoFrom::Value(result),
             (_, None) => UndoFrom::Hand,
         };
-        NextUndo::Call(call.seq, from)
+        NextUndo::Undo(call.seq, from)
     }
 }
 

@@ -57,7 +57,7 @@ impl Bound {
 
     fn compensation(self, from: UndoFrom) -> Result<Option<Undoes>, String> {
         match from {
-            UndoFrom::Result(result) => self.undo.map(|undo| undo(&result)).transpose(),
+            UndoFrom::Value(result) => self.undo.map(|undo| undo(&result)).transpose(),
             UndoFrom::Unknown | UndoFrom::Hand => Ok(self.call),
         }
     }
@@ -133,7 +133,7 @@ pub(crate) async fn undo(run: Arc<RunContext>, scope: ScopeNo) {
 
 fn next(run: &RunContext, scope: ScopeNo, cx: &Context<'_>) -> Poll<Option<(Seq, UndoFrom)>> {
     match run.machine(|machine| machine.next_undo(scope)) {
-        NextUndo::Call(seq, from) => Poll::Ready(Some((seq, from))),
+        NextUndo::Undo(seq, from) => Poll::Ready(Some((seq, from))),
         NextUndo::Done => Poll::Ready(None),
         NextUndo::Wait => {
             run.wait_to_undo(cx);
