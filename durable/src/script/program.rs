@@ -97,7 +97,7 @@ pub(super) const SIGNALS: [Signal<u64>; 3] = [Signal::new("one"), Signal::new("t
 
 #[workflow]
 pub(super) async fn interpret(program: Program) -> Result<u64, String> {
-    let fails = program.0.len() % 2 == 0 && program.0.iter().any(|node| matches!(node, Node::Undo(..)));
+    let fails = program.0.len().is_multiple_of(2) && program.0.iter().any(|node| matches!(node, Node::Undo(..)));
     let seen = all(program.0).await;
     if fails && seen % 3 == 0 {
         return Err(format!("seen {seen}"));

@@ -432,7 +432,7 @@ fn what_is_wrong_with_its_undoing(journal: &Journal) -> Option<String> {
     if seqs(&ended.undone.undone) != undone || not_undone != failed {
         return Some(format!("{undone:?} were undone and {failed:?} not, and it says {:?}", ended.undone));
     }
-    if (ended.how == End::CompensationFailed) != !failed.is_empty() {
+    if (ended.how == End::CompensationFailed) == failed.is_empty() {
         return Some(format!("{failed:?} were not undone, and it ended {:?}", ended.how));
     }
     for (seq, bits) in &bound {

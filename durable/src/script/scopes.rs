@@ -143,7 +143,7 @@ async fn losing() -> Result<u32, String> {
             make(1).undo(unmake).await.map_err(text)?;
             Ok::<u32, String>(GO.recv().await)
         }) => drop(x),
-        x = STOP.recv() => drop(x),
+        _ = STOP.recv() => {}
     }
     match STOP.recv().await {
         0 => Err("refused".to_owned()),
@@ -159,7 +159,7 @@ async fn dropped_while_undoing() -> Result<u32, String> {
             make(1).undo(unmake).await.map_err(text)?;
             Err::<u32, String>("no".to_owned())
         }) => drop(x),
-        x = STOP.recv() => drop(x),
+        _ = STOP.recv() => {}
     }
     Ok(GO.recv().await)
 }
