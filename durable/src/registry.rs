@@ -247,9 +247,22 @@ impl WorkflowEntry {
     }
 }
 
+/// The names of the arguments in a recorded input, in words.
+fn arguments(input: &Payload) -> String {
+    let names = match payload::to_json(input) {
+        serde_json::Value::Object(arguments) => arguments.into_iter().map(|(name, _)| name).collect(),
+        _ => Vec::new(),
+    };
+    // What cannot be shown is told in fields whose names no argument has.
+    let names: Vec<String> =
+        names.iter().filter(|name| !name.starts_with('$')).map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { String::new() } else { format!(" (with {})", names.join(", ")) }
+}
+
 fn body<D: Workflow>(input: &Payload, codec: PayloadCodec) -> Result<BodyFuture, String> {
     let told = |error| {
-        format!("the recorded input does not fit the arguments of `{}`: {}", D::name(), payload::way_out(&error))
+        let (recorded, name) = (arguments(input), D::name());
+        format!("the recorded input{recorded} does not fit the arguments of `{name}`: {}", payload::way_out(&error))
     };
     let input = payload::decode::<D::Input>(input).map_err(told)?;
     Ok(D::body(input, codec))

@@ -254,6 +254,20 @@ mod kept {
     }
 }
 
+mod argument {
+    //! An argument of a workflow has another name.
+
+    use super::super::flows::a;
+    use super::b1::Card;
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn known(means: Card) -> Result<u32, String> {
+        let digits = u32::try_from(means.number.len()).unwrap();
+        a(digits).await.map_err(|e| e.to_string())
+    }
+}
+
 mod early {
     //! The second of two branches is not awaited any more.
 
@@ -335,7 +349,7 @@ mod patient {
     }
 }
 
-fn builds() -> [Build; 12] {
+fn builds() -> [Build; 13] {
     use super::flows::{a, b, child};
     [
         Build::new(
@@ -365,6 +379,7 @@ fn builds() -> [Build; 12] {
         ),
         Build::new("removed", Registry::of((a, b, removed::steps, removed::raced, removed::joined))),
         Build::new("kept", Registry::of((a, b, child, kept::raced, kept::steps, kept::parent))),
+        Build::new("argument", Registry::of((a, argument::known))),
         Build::new("early", Registry::of((a, b, early::spawned))),
         Build::new("added", Registry::of((a, b, added::steps))),
         Build::new("beside", Registry::of((a, b, beside::steps))),
@@ -1083,6 +1098,37 @@ fn a_child_of_another_id_is_a_mismatch() {
               parent is loaded
               parent.5 Turn of 2: nothing
               parent.6 RunEnded: Completed 5
+        "#]],
+    );
+}
+
+#[test]
+fn a_renamed_argument_of_a_workflow_blocks_its_runs_and_the_old_build_goes_on() {
+    check(
+        &builds(),
+        "start known | kill | open argument | kill | open | ok a 5",
+        &expect![[r#"
+            > start known
+              known.0 RunStarted known{"card":{"number":"4711"}}
+              known.1 Turn of 0: call 1 a
+            < start known: started
+            < begin a{"x":4} of known, seq 1, attempt 1, key 1
+            > kill
+            > open argument
+              known is loaded
+              ! the recorded input (with `card`) does not fit the arguments of `known`: the recorded value is no `durable::script::code_changes::argument::known::__Input`: missing field `means`; give new fields a `#[serde(default)]`, or bring the old type back [E0205]
+              known.2 RunBlocked in argument: the recorded input (with `card`) does not fit the arguments of `known`: the recorded value is no `durable::script::code_changes::argument::known::__Input`: missing field `means`; give new fields a `#[serde(default)]`, or bring the old type back [E0205]
+            > kill
+            > open
+              known.3 RunUnblocked in b1: another build opened the store
+              known is loaded
+              known.4 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              known.5 AttemptStarted 1, attempt 2
+            < begin a{"x":4} of known, seq 1, attempt 2, key 1
+            > ok a 5
+              known.6 ActivityCompleted 1: 5
+              known.7 Turn of 6: nothing
+              known.8 RunEnded: Completed 5
         "#]],
     );
 }
