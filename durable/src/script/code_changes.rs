@@ -1116,8 +1116,8 @@ fn a_renamed_argument_of_a_workflow_blocks_its_runs_and_the_old_build_goes_on() 
             > kill
             > open argument
               known is loaded
-              ! the recorded input (with `card`) does not fit the arguments of `known`: the recorded value is no `durable::script::code_changes::argument::known::__Input`: missing field `means`; give new fields a `#[serde(default)]`, or bring the old type back [E0205]
-              known.2 RunBlocked in argument: the recorded input (with `card`) does not fit the arguments of `known`: the recorded value is no `durable::script::code_changes::argument::known::__Input`: missing field `means`; give new fields a `#[serde(default)]`, or bring the old type back [E0205]
+              ! the recorded input (with `card`) does not fit the arguments of `known`: the recorded value is no `durable::script::code_changes::argument::known::__Input<durable::script::code_changes::b1::Card>`: missing field `means`; give new fields a `#[serde(default)]`, or bring the old type back [E0205]
+              known.2 RunBlocked in argument: the recorded input (with `card`) does not fit the arguments of `known`: the recorded value is no `durable::script::code_changes::argument::known::__Input<durable::script::code_changes::b1::Card>`: missing field `means`; give new fields a `#[serde(default)]`, or bring the old type back [E0205]
             > kill
             > open
               known.3 RunUnblocked in b1: another build opened the store

@@ -528,24 +528,24 @@ fn an_unknown_call_without_its_own_undo_is_named() {
         &[app()],
         "start race | advance 10s | advance 1s | advance 10s",
         &expect![[r#"
-        > start race
-          race.0 RunStarted race{}
-          race.1 Turn of 0: call 1 charge with undo, await 2 go
-        < start race: started
-        < begin charge{"x":2} of race, seq 1, attempt 1, key 1
-        > advance 10s
-          race.2 AttemptFailed 1, attempt 1: timed out, next at 11s, may stand
-        < stop charge of race
-        > advance 1s
-          race.3 AttemptStarted 1, attempt 2
-        < begin charge{"x":2} of race, seq 1, attempt 2, key 1
-        > advance 10s
-          race.4 ActivityFailed 1, attempt 2: exhausted after 2: timed out (StartToClose), may stand
-          race.5 Turn of 4: drop 2
-          race.6 RunEnded: Failed `2 attempts failed, the last: the call timed out (start-to-close)`, unknown charge 1
-        < stop charge of race
-          ! it ended, and is not known to be undone: `charge` (seq 1) [E0212]
-    "#]],
+            > start race
+              race.0 RunStarted race{}
+              race.1 Turn of 0: call 1 charge with undo, await 2 go
+            < start race: started
+            < begin charge{"x":2} of race, seq 1, attempt 1, key 1
+            > advance 10s
+              race.2 AttemptFailed 1, attempt 1: timed out, next at 11s, may stand
+            < stop charge of race
+            > advance 1s
+              race.3 AttemptStarted 1, attempt 2
+            < begin charge{"x":2} of race, seq 1, attempt 2, key 1
+            > advance 10s
+              race.4 ActivityFailed 1, attempt 2: exhausted after 2: timed out (StartToClose), may stand
+              race.5 Turn of 4: drop 2
+              race.6 RunEnded: Failed `2 attempts failed, the last: the call timed out (start-to-close)`, unknown charge 1
+            < stop charge of race
+              ! run `race` of `race` ended, and this is not known to be undone: `charge` (seq 1) [E0212]
+        "#]],
     );
 }
 
@@ -583,7 +583,7 @@ fn a_compensation_that_fails_is_named_and_the_older_ones_run() {
               order.12 Turn of 11: nothing
               order.13 RunEnded: CompensationFailed after Failed `refused`, undone reserve 1, not undone charge 2
             < watch order: CompensationFailed `refused`
-              ! it ended, and was not undone: `charge` (seq 2) [E0212]
+              ! run `order` of `order` ended, and this was not undone: `charge` (seq 2) [E0212]
         "#]],
     );
 }
@@ -621,22 +621,22 @@ fn a_terminated_run_names_what_stands_and_what_is_in_flight() {
         &[app()],
         "start order | ok reserve 1 | terminate order",
         &expect![[r#"
-        > start order
-          order.0 RunStarted order{}
-          order.1 Turn of 0: call 1 reserve with undo
-        < start order: started
-        < begin reserve{"x":1} of order, seq 1, attempt 1, key 1
-        > ok reserve 1
-          order.2 ActivityCompleted 1: 1
-          order.3 Turn of 2: call 2 charge with undo or unknown
-        < begin charge{"x":2} of order, seq 2, attempt 1, key 2
-        > terminate order
-          order.4 RunEnded: Terminated nothing, not undone reserve 1, unknown charge 2
-        < stop charge of order
-          ! it ended, and is not known to be undone: `charge` (seq 2) [E0212]
-          ! it ended, and was not undone: `reserve` (seq 1) [E0212]
-        < terminate order: done
-    "#]],
+            > start order
+              order.0 RunStarted order{}
+              order.1 Turn of 0: call 1 reserve with undo
+            < start order: started
+            < begin reserve{"x":1} of order, seq 1, attempt 1, key 1
+            > ok reserve 1
+              order.2 ActivityCompleted 1: 1
+              order.3 Turn of 2: call 2 charge with undo or unknown
+            < begin charge{"x":2} of order, seq 2, attempt 1, key 2
+            > terminate order
+              order.4 RunEnded: Terminated nothing, not undone reserve 1, unknown charge 2
+            < stop charge of order
+              ! run `order` of `order` ended, and this is not known to be undone: `charge` (seq 2) [E0212]
+              ! run `order` of `order` ended, and this was not undone: `reserve` (seq 1) [E0212]
+            < terminate order: done
+        "#]],
     );
 }
 
@@ -671,7 +671,7 @@ fn a_run_is_terminated_while_it_undoes() {
             > terminate order
               order.11 RunEnded: Terminated nothing, undone charge 2, not undone reserve 1
             < stop release of order
-              ! it ended, and was not undone: `reserve` (seq 1) [E0212]
+              ! run `order` of `order` ended, and this was not undone: `reserve` (seq 1) [E0212]
             < terminate order: done
         "#]],
     );
@@ -1051,7 +1051,7 @@ fn a_parent_hears_what_its_child_left() {
               parent.2 ChildEnded 1: CompensationFailed `refused`, undone reserve 1, not undone charge 2
               parent.3 Turn of 2: nothing
               parent.4 RunEnded: Completed "Err(Child(CompensationFailed { cause: Some(Failed(refused)), undone: Undone { undone: [UndoneCall { seq: 1, name: \"reserve\" }], not_undone: [UndoneCall { seq: 2, name: \"charge\" }], unknown: [] } }))"
-              ! it ended, and was not undone: `charge` (seq 2) [E0212]
+              ! run `parent/1` of `order` ended, and this was not undone: `charge` (seq 2) [E0212]
         "#]],
     );
 }

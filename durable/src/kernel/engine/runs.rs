@@ -431,7 +431,8 @@ impl Kernel {
         let failed = how != End::Terminated && !undone.not_undone.is_empty();
         let how = if failed { End::CompensationFailed } else { how };
         let ended = RunEnded { how, body, result: result.clone(), undone: undone.clone(), actor, reason };
-        self.warn_of_what_stands(run, &undone);
+        let named = format!("run `{}` of `{}`", entry.id, entry.workflow);
+        self.warn_of_what_stands(run, &named, &undone);
         self.append(run, Event::RunEnded(Box::new(ended.clone())), now);
         self.recent.keep(run, &ended);
         self.drop_calls(run);
@@ -449,17 +450,18 @@ impl Kernel {
     }
 
     /// What a run leaves behind is told to operators: nobody else may ever look.
-    fn warn_of_what_stands(&mut self, run: RunNo, undone: &Undone) {
+    fn warn_of_what_stands(&mut self, run: RunNo, ended: &str, undone: &Undone) {
         let named = |calls: &[UndoneCall]| {
             let named: Vec<String> = calls.iter().map(|call| format!("`{}` (seq {})", call.name, call.seq)).collect();
             named.join(", ")
         };
         let (not_undone, unknown) = (named(&undone.not_undone), named(&undone.unknown));
         if !not_undone.is_empty() {
-            self.warnings.push((run, format!("it ended, and was not undone: {not_undone} [E0212]").into()));
+            self.warnings.push((run, format!("{ended} ended, and this was not undone: {not_undone} [E0212]").into()));
         }
         if !unknown.is_empty() {
-            self.warnings.push((run, format!("it ended, and is not known to be undone: {unknown} [E0212]").into()));
+            self.warnings
+                .push((run, format!("{ended} ended, and this is not known to be undone: {unknown} [E0212]").into()));
         }
     }
 
