@@ -1,5 +1,10 @@
 #![doc = include_str!("../../README.md")]
 
+// The document's examples are compiled and run.
+#[cfg(all(doctest, feature = "runtime"))]
+#[doc = include_str!("../../docs/guarantees.md")]
+mod guarantees {}
+
 // The macros' code names the crate from outside.
 #[cfg(all(test, feature = "runtime"))]
 extern crate self as durable;
