@@ -186,9 +186,11 @@ def name(with_shape):
 
 def scheduled(*c):
     head = fields("seq number, activity shaped, value digest")(*c)
-    bits = c[0].uint(1)
-    labels = ("at_most_once", "by_token", "undo", "undo_for_unknown")
-    head |= {label: bool(bits >> bit & 1) for bit, label in enumerate(labels)}
+    bits = number(*c)
+    if bits >> 9:
+        raise Broken(f"{bits:#x} has bits that mean nothing")
+    labels = (("at_most_once", 0), ("by_token", 1), ("undo", 2), ("undo_for_unknown", 3), ("awaited_when_dropped", 8))
+    head |= {label: bool(bits >> bit & 1) for label, bit in labels}
     follow = (("queue", text), ("deadline", distance), ("undoes", number), ("input", payload))
     return head | {label: kind(*c) if bits >> bit & 1 else None for bit, (label, kind) in enumerate(follow, 4)}
 
@@ -197,7 +199,7 @@ TYPES = {
     "number": number, "signed": signed, "bool": flag, "bytes": data, "text": text, "payload": payload, "distance": distance,
     "digest": digest, "id16": id16, "shared": shared, "shaped": name(True), "plain": name(False), "scheduled": scheduled,
     "number?": maybe(number), "distance?": maybe(distance), "numbers": many(number), "pairs": many(pair(text, payload)),
-    "parent": maybe(pair(number, number)),
+    "parent": maybe(pair(number, number)), "calls": many(pair(number, text)),
     "end": choice("completed", "failed", "cancelled", "timed out", "terminated", "compensation failed", "not started"),
     "close": choice("cancel", "terminate", "abandon"),
     "timeout": choice("start-to-close", "schedule-to-close", "schedule-to-start", "heartbeat"),
@@ -205,21 +207,25 @@ TYPES = {
     "sender": choice("anonymous", "message: message text", "run: run id16, seq number"),
     "state": choice("scheduled", "started: attempt number", "failed: attempt number, due distance, cause text",
                     "parked: attempt number"),
+    "stand": choice("open", "stands", "unknown", "undone", "not undone"),
 }
+TYPES["end?"] = maybe(TYPES["end"])
 TYPES["error"] = choice("error: error payload, text text", "timed out: which timeout", "cancelled", "interrupted",
                         "panicked: text text")
 TYPES["entries"] = many(choice(
     "ActivityScheduled: call scheduled", "TimerStarted: seq number, due distance", "SignalAwaited: seq number, name plain",
     "SignalSent: seq number, to text, name plain, value digest",
     "ChildScheduled: seq number, workflow shaped, child number, id text, value digest, close close",
-    "CompensationRegistered: seq number, scope number", "ScopeOpened: scope number, parent number", "ScopeClosed: scope number",
+    "CompensationRegistered: seq number, name text, scope number", "ScopeOpened: scope number, parent number", "ScopeClosed: scope number",
     "CommandDropped: seq number", "SignalTaken: seq number"))
 TYPES["what"] = choice(
     "activity: name shared, at_most_once bool, by_token bool, queue shared, deadline distance?, undo bool, "
-    "undo_for_unknown bool, state state, maybe bool",
+    "undo_for_unknown bool, awaited_when_dropped bool, state state, maybe bool",
     "timer: due distance", "signal: name shared", "child: child number, id text, close close")
 TYPES["waiting"] = many(fields("seq number, since distance, what what"))
 TYPES["blocked"] = maybe(fields("build shared, reason text, since distance"))
+TYPES["undos"] = many(fields("seq number, name shared, undo bool, undo_for_unknown bool, awaited_when_dropped bool, state stand, "
+                             "dropped bool, by number?"))
 
 KINDS = {kind: (label, fields(described)) for kind, label, described in (
     (0x10, "RunStarted", "run id16, namespace text, id text, workflow text, version number, input payload, value digest, "
@@ -233,11 +239,12 @@ KINDS = {kind: (label, fields(described)) for kind, label, described in (
     (0x32, "ActivityFailed", "seq number, attempt number, began distance, exhausted number?, error error, maybe bool"),
     (0x40, "TimerFired", "seq number, at distance"),
     (0x48, "SignalReceived", "name text, payload payload, sender sender"),
-    (0x50, "ChildEnded", "seq number, how end, result payload"),
+    (0x50, "ChildEnded", "seq number, how end, body end, result payload, undone calls, not_undone calls, unknown calls"),
     (0x58, "CancelRequested", "scope number, actor text, reason text, message text"),
     (0x5A, "RunTimedOut", "at distance"),
     (0x60, "CompensationStarted", "cause end, result payload"),
-    (0x68, "RunEnded", "how end, result payload, undone numbers, not_undone numbers, unknown numbers, actor text, reason text"),
+    (0x68, "RunEnded", "how end, body end, result payload, undone calls, not_undone calls, unknown calls, actor text, "
+     "reason text"),
     (0x70, "BuildChanged", "build text"),
     (0x78, "RunBlocked", "build text, reason text"),
     (0x7A, "RunUnblocked", "build text, reason text"),
@@ -501,11 +508,11 @@ RUN_STATE = (
     "build shared, parent parent")
 RUN_STATE_ON = (
     "deadline distance?, next_event number, without_turn numbers, waiting waiting, dropped waiting, signals number, "
-    "blocked blocked, cancelling bool")
+    "blocked blocked, cancelling bool, undoing end?, undos undos")
 
 
 def tables_of(b):
-    if b.uint(1) != 1:
+    if b.uint(1) != 2:
         raise Broken("tables of another version")
     next_run = b.leb()
     texts = [decoded(b.take(b.leb())) for _ in range(b.leb())]
@@ -572,9 +579,9 @@ def read(directory):
     except OSError:
         return {"verdict": "not-a-store"}
     numbers = re.match(rb"durable\nformat (\d+)\nrevision (\d+)\n", said)
-    if numbers and tuple(map(int, numbers.groups())) != (0, 1):
+    if numbers and tuple(map(int, numbers.groups())) != (0, 2):
         return {"verdict": "newer-format"}
-    whole = re.fullmatch(rb"durable\nformat 0\nrevision 1\nstore ([0-9a-f]{32})\n", said)
+    whole = re.fullmatch(rb"durable\nformat 0\nrevision 2\nstore ([0-9a-f]{32})\n", said)
     if not whole:
         return {"verdict": "not-a-store"}
     identity = bytes.fromhex(whole[1].decode())

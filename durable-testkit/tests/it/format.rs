@@ -27,7 +27,7 @@ use images::Has;
 use scenario::{DIR, IDS, Keeps, Stage};
 
 /// Every kind of event that the runtime makes today.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 20] = [
     "ActivityCompleted",
     "ActivityFailed",
     "AttemptFailed",
@@ -38,6 +38,7 @@ const KINDS: [&str; 19] = [
     "Checkpoint",
     "ChildEnded",
     "Closed",
+    "CompensationStarted",
     "Opened",
     "RunBlocked",
     "RunEnded",
@@ -375,7 +376,7 @@ async fn go_on(dir: &Path) {
     let rt = Runtime::builder(dir).register(scenario::registry()).build_id("build-4").open().await.unwrap();
     let mut open: Vec<String> = rt.runs().await.unwrap().into_iter().map(|run| run.id).collect();
     open.sort_unstable();
-    assert_eq!(open, ["brittle-still", "shelved", "waits-for-ever"]);
+    assert_eq!(open, ["brittle-still", "holds", "shelved", "undoes", "waits-for-ever"]);
     let run = rt.run(scenario::waits, "waits-for-ever").await.unwrap();
     run.signal(scenario::NEWS, "at last".to_owned()).await.unwrap();
     assert_eq!(run.result().await.unwrap(), "at last");

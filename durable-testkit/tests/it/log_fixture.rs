@@ -11,7 +11,7 @@ use durable::codec::frame::{self, Header, Lsn, Place, SegmentNo, StoreId};
 use durable::codec::names::Names;
 use durable::codec::section;
 use durable::codec::segment::{self, SegmentHeader};
-use durable::kernel::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text};
+use durable::kernel::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text, Undone};
 use durable::kernel::id::{EventNo, Position, RunNo, Timestamp};
 use durable::seams::{Entropy, Seams};
 use durable::store::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
@@ -57,10 +57,9 @@ pub(crate) fn signal(run: u64, no: u64, number: u64, bytes: usize) -> Section {
 pub(crate) fn end(run: u64, no: u64, number: u64) -> Section {
     let ended = RunEnded {
         how: End::Completed,
+        body: End::Completed,
         result: number.to_le_bytes().to_vec().into(),
-        undone: Vec::new(),
-        not_undone: Vec::new(),
-        unknown: Vec::new(),
+        undone: Undone::default(),
         actor: "".into(),
         reason: "".into(),
     };

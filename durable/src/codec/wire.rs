@@ -193,6 +193,7 @@ const DEADLINE: u16 = 1 << 5;
 const UNDOES: u16 = 1 << 6;
 const INPUT: u16 = 1 << 7;
 const WAITS: u16 = 1 << 8;
+const ALL_BITS: u16 = (WAITS << 1) - 1;
 
 impl ActivityScheduled<'_> {
     fn bits(&self) -> u16 {
@@ -230,6 +231,9 @@ impl<'de> BorrowDecode<'de, Known> for ActivityScheduled<'de> {
         let name = Named::borrow_decode(decoder)?;
         let value = Digest::decode(decoder)?;
         let bits = u16::decode(decoder)?;
+        if bits & !ALL_BITS != 0 {
+            return Err(BodyError::Other("a call has no options but those that are known"));
+        }
         let is_set = |bit| bits & bit != 0;
         Ok(ActivityScheduled {
             seq,

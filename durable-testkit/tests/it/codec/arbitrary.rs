@@ -3,6 +3,7 @@
 use durable::kernel::event::*;
 use durable::kernel::id::*;
 use durable::kernel::tables::*;
+use durable::kernel::undo::{UndoState, Undoable, Undos};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -116,7 +117,7 @@ fn binding() -> impl Strategy<Value = Binding> {
 }
 
 fn undo() -> impl Strategy<Value = UndoBits> {
-    any::<(bool, bool)>().prop_map(|(undo, unknown)| UndoBits { undo, unknown })
+    any::<(bool, bool, bool)>().prop_map(|(undo, unknown, waits)| UndoBits { undo, unknown, waits })
 }
 
 fn call() -> impl Strategy<Value = Entry> {
@@ -151,7 +152,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         (seq(), time()).prop_map(|(seq, due)| Entry::TimerStarted { seq, due }),
         (seq(), name()).prop_map(|(seq, name)| Entry::SignalAwaited { seq, name }),
         (seq(), text(), name(), value()).prop_map(|(seq, to, name, value)| Entry::SignalSent { seq, to, name, value }),
-        (seq(), scope()).prop_map(|(seq, scope)| Entry::CompensationRegistered { seq, scope }),
+        (seq(), name(), scope()).prop_map(|(seq, name, scope)| Entry::CompensationRegistered { seq, name, scope }),
         (scope(), scope()).prop_map(|(scope, parent)| Entry::ScopeOpened { scope, parent }),
         scope().prop_map(|scope| Entry::ScopeClosed { scope }),
         seq().prop_map(|seq| Entry::CommandDropped { seq }),
@@ -192,12 +193,14 @@ fn started() -> impl Strategy<Value = Event> {
 }
 
 fn ended() -> impl Strategy<Value = Event> {
-    let seqs = || vec(seq(), 0..4);
-    (end(), payload(), seqs(), seqs(), seqs(), text(), text()).prop_map(
-        |(how, result, undone, not_undone, unknown, actor, reason)| {
-            Event::RunEnded(Box::new(RunEnded { how, result, undone, not_undone, unknown, actor, reason }))
-        },
-    )
+    (end(), end(), payload(), undone(), text(), text()).prop_map(|(how, body, result, undone, actor, reason)| {
+        Event::RunEnded(Box::new(RunEnded { how, body, result, undone, actor, reason }))
+    })
+}
+
+fn undone() -> impl Strategy<Value = Undone> {
+    let calls = || vec((seq(), name()).prop_map(|(seq, name)| UndoneCall { seq, name }), 0..4);
+    (calls(), calls(), calls()).prop_map(|(undone, not_undone, unknown)| Undone { undone, not_undone, unknown })
 }
 
 fn attempts() -> impl Strategy<Value = Event> {
@@ -227,7 +230,8 @@ fn facts() -> impl Strategy<Value = Event> {
             payload,
             sender
         }),
-        (seq(), end(), payload()).prop_map(|(seq, how, result)| Event::ChildEnded { seq, how, result }),
+        (seq(), end(), end(), payload(), undone())
+            .prop_map(|(seq, how, body, result, undone)| Event::ChildEnded { seq, how, body, result, undone }),
         (scope(), text(), text(), text()).prop_map(|(scope, actor, reason, message)| Event::CancelRequested {
             scope,
             actor,
@@ -289,16 +293,34 @@ fn all_waiting() -> impl Strategy<Value = Vec<Waiting>> {
     })
 }
 
+fn undos() -> impl Strategy<Value = Undos> {
+    let state = prop::sample::select(vec![
+        UndoState::Open,
+        UndoState::Stands,
+        UndoState::Unknown,
+        UndoState::Undone,
+        UndoState::NotUndone,
+    ]);
+    let call = (seq(), name(), undo(), state, any::<bool>(), option::of(seq()))
+        .prop_map(|(seq, name, bits, state, dropped, by)| Undoable { seq, name, bits, state, dropped, by });
+    vec(call, 0..4).prop_map(|calls| {
+        let mut undos = Undos::default();
+        calls.into_iter().for_each(|call| undos.push_back(call));
+        undos
+    })
+}
+
 fn run_entry() -> impl Strategy<Value = RunEntry> {
     let who = (run_id(), name(), text(), name(), any::<u32>(), name(), any::<[u8; 16]>());
     let when = (time(), option::of(time()), event_no(), vec(event_no(), 0..3));
     let blocked = (text(), text(), time()).prop_map(|(build, reason, since)| Blocked { build, reason, since });
-    let rest = (option::of((run_no(), seq())), any::<u32>(), option::of(blocked), any::<bool>());
+    let undoing = (option::of(end()), undos());
+    let rest = (option::of((run_no(), seq())), any::<u32>(), option::of(blocked), any::<bool>(), undoing);
     (who, when, value(), shape(), all_waiting(), vec(waiting(), 0..3), rest).prop_map(
         |(who, when, value, shape, waiting, dropped, rest)| {
             let (run, namespace, id, workflow, version, build, salt) = who;
             let (started, deadline, next, unturned) = when;
-            let (parent, signals, blocked, cancelling) = rest;
+            let (parent, signals, blocked, cancelling, (undoing, undos)) = rest;
             RunEntry {
                 run,
                 namespace,
@@ -319,6 +341,8 @@ fn run_entry() -> impl Strategy<Value = RunEntry> {
                 signals,
                 blocked,
                 cancelling,
+                undoing,
+                undos,
             }
         },
     )

@@ -79,7 +79,7 @@ fn started(at: Timestamp) -> Section {
         value: Digest(0x2827_2625_2423_2221),
         shape: Digest(0x3837_3635_3433_3231),
         binding: Binding::default(),
-        undo: UndoBits { undo: true, unknown: false },
+        undo: UndoBits { undo: true, ..UndoBits::default() },
         undoes: None,
         input: None,
     };
@@ -96,10 +96,9 @@ fn ended(at: Timestamp) -> Section {
     };
     let ended = RunEnded {
         how: End::Completed,
+        body: End::Completed,
         result: b"\x01\x2a".to_vec().into(),
-        undone: vec![],
-        not_undone: vec![],
-        unknown: vec![],
+        undone: Undone::default(),
         actor: Text::default(),
         reason: Text::default(),
     };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use durable::codec::frame::{Place, SegmentNo};
 use durable::codec::names::Names;
-use durable::codec::{event, kind, section, tables};
+use durable::codec::{DecodeError, event, kind, section, tables};
 use durable::kernel::event::*;
 use durable::kernel::id::*;
 use durable::kernel::tables::Tables;
@@ -64,7 +64,7 @@ fn call(seq: u32) -> ActivityScheduled {
 fn entries() -> Vec<Entry> {
     let all_options = ActivityScheduled {
         binding: Binding { at_most_once: true, by_token: true, queue: "q".into(), deadline: Some(later(1000)) },
-        undo: UndoBits { undo: true, unknown: true },
+        undo: UndoBits { undo: true, unknown: true, waits: true },
         undoes: Some(Seq(1)),
         input: Some(payload(b"\xc0")),
         ..call(2)
@@ -78,14 +78,16 @@ fn entries() -> Vec<Entry> {
         shape: Digest(2),
         close: ClosePolicy::Abandon,
     };
+    let one_bit = ActivityScheduled { undo: UndoBits { waits: true, ..UndoBits::default() }, ..call(8) };
     vec![
         Entry::ActivityScheduled(Box::new(call(1))),
         Entry::ActivityScheduled(Box::new(all_options)),
+        Entry::ActivityScheduled(Box::new(one_bit)),
         Entry::TimerStarted { seq: Seq(3), due: later(172_800_000_000) },
         Entry::SignalAwaited { seq: Seq(4), name: "approval".into() },
         Entry::SignalSent { seq: Seq(5), to: "order-7".into(), name: "approval".into(), value: Digest(9) },
         Entry::ChildScheduled(Box::new(child)),
-        Entry::CompensationRegistered { seq: Seq(7), scope: ScopeNo(1) },
+        Entry::CompensationRegistered { seq: Seq(7), name: "remove".into(), scope: ScopeNo(1) },
         Entry::ScopeOpened { scope: ScopeNo(2), parent: ScopeNo(1) },
         Entry::ScopeClosed { scope: ScopeNo(2) },
         Entry::CommandDropped { seq: Seq(4) },
@@ -123,7 +125,20 @@ fn facts() -> Vec<Event> {
         signal(Sender::Anonymous),
         signal(Sender::Message("m2".into())),
         signal(Sender::Run(RunId(*b"0123456789abcdef"), Seq(8))),
-        Event::ChildEnded { seq: Seq(6), how: End::NotStarted, result: Payload::default() },
+        Event::ChildEnded {
+            seq: Seq(6),
+            how: End::NotStarted,
+            body: End::NotStarted,
+            result: Payload::default(),
+            undone: Undone::default(),
+        },
+        Event::ChildEnded {
+            seq: Seq(6),
+            how: End::CompensationFailed,
+            body: End::Cancelled,
+            result: Payload::default(),
+            undone: undone(),
+        },
         Event::CancelRequested {
             scope: ScopeNo(0),
             actor: "ada".into(),
@@ -135,13 +150,21 @@ fn facts() -> Vec<Event> {
     ]
 }
 
+fn undone() -> Undone {
+    let call = |seq, name: &str| UndoneCall { seq: Seq(seq), name: name.into() };
+    Undone {
+        undone: vec![call(1, "charge")],
+        not_undone: vec![call(2, "charge"), call(300, "ship")],
+        unknown: vec![call(7, "")],
+    }
+}
+
 fn ends_and_builds() -> Vec<Event> {
     let ended = RunEnded {
         how: End::CompensationFailed,
+        body: End::Failed,
         result: payload(b"\xa1e"),
-        undone: vec![Seq(1)],
-        not_undone: vec![Seq(2), Seq(300)],
-        unknown: vec![],
+        undone: undone(),
         actor: "ada".into(),
         reason: "why".into(),
     };
@@ -190,7 +213,7 @@ fn the_bytes_of_a_start_and_of_turns() {
         &all()[..3],
         expect![[r#"
             RunStarted 100001008401 30313233343536373839616263646566026e73086f726465722d343208636865636b6f757403050181a16e07887766554433221100ffeeddccbbaa99010574726163650301a1740262310101fc000e27070104636974790301a1630105067365656473656564736565647365656473616c7473616c7473616c7473616c74017101026d31
-            Turn 180001008b01 000b0001000663686172676518171615141312110807060504030201000002000807060504030201ff0171fbd007010201c00103fd00805d775000000002040108617070726f76616c0305076f726465722d3701090000000000000004060204736869700200000000000000fb2c0106736869702d31010000000000000002050701060201070208040904
+            Turn 18000100a201 000c0001000663686172676518171615141312110807060504030201000002000807060504030201fbff010171fbd007010201c00008000807060504030201fb00010103fd00805d775000000002040108617070726f76616c0305076f726465722d3701090000000000000004060204736869700200000000000000fb2c0106736869702d3101000000000000000205070672656d6f766501060201070208040904
             Turn 1800010004 fbe80300
         "#]],
     );
@@ -223,15 +246,16 @@ fn the_bytes_of_facts() {
     check(
         &facts(),
         expect![[r#"
-        TimerFired 4000010002 030a
-        SignalReceived 480001000d 08617070726f76616c0201c300
-        SignalReceived 4800010010 08617070726f76616c0201c301026d32
-        SignalReceived 480001001e 08617070726f76616c0201c3023031323334353637383961626364656608
-        ChildEnded 5000010003 060600
-        CancelRequested 5800010011 000361646108746f6f206c617465026d33
-        RunTimedOut 5a00010001 00
-        CompensationStarted 6000010005 010301a165
-    "#]],
+            TimerFired 4000010002 030a
+            SignalReceived 480001000d 08617070726f76616c0201c300
+            SignalReceived 4800010010 08617070726f76616c0201c301026d32
+            SignalReceived 480001001e 08617070726f76616c0201c3023031323334353637383961626364656608
+            ChildEnded 5000010007 06060600000000
+            ChildEnded 5000010021 06050200010106636861726765020206636861726765fb2c010473686970010700
+            CancelRequested 5800010011 000361646108746f6f206c617465026d33
+            RunTimedOut 5a00010001 00
+            CompensationStarted 6000010005 010301a165
+        "#]],
     );
 }
 
@@ -240,15 +264,28 @@ fn the_bytes_of_ends_and_builds() {
     check(
         &ends_and_builds(),
         expect![[r#"
-        RunEnded 6800010015 050301a16501010202fb2c01000361646103776879
-        BuildChanged 7000010003 026232
-        RunBlocked 780001000c 026232086d69736d61746368
-        RunUnblocked 7a00010008 0262330466697473
-        Opened 000101000a 026232fb921003626f78
-        Closed 0201010000 
-        Checkpoint 1001010004 00010101
-    "#]],
+            RunEnded 680001002b 05010301a165010106636861726765020206636861726765fb2c0104736869700107000361646103776879
+            BuildChanged 7000010003 026232
+            RunBlocked 780001000c 026232086d69736d61746368
+            RunUnblocked 7a00010008 0262330466697473
+            Opened 000101000a 026232fb921003626f78
+            Closed 0201010000 
+            Checkpoint 1001010004 00010101
+        "#]],
     );
+}
+
+#[test]
+fn an_option_that_nobody_knows_is_refused() {
+    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Box::new(call(1)))] };
+    let mut bytes = Vec::new();
+    event::encode(&turn, AT, &mut Names::new(), &mut bytes);
+    // The bits are the last byte: its next value that is no option takes two bytes more.
+    assert_eq!(bytes.pop(), Some(0));
+    bytes.extend([251, 0, 2]);
+    bytes[4] += 2;
+    let rule = "a call has no options but those that are known";
+    assert_eq!(event::decode(&mut &*bytes, AT, &mut Names::new()), Err(DecodeError::Value { rule }));
 }
 
 #[test]
@@ -271,12 +308,19 @@ fn the_bytes_of_the_tables() {
     for (no, event) in (2..).zip(attempts().into_iter().take(2)) {
         tables.apply(RunNo(7), EventNo(no), later(10), &event).unwrap();
     }
-    let blocked = Event::RunBlocked { build: "b2".into(), reason: "mismatch".into() };
-    tables.apply(RunNo(7), EventNo(4), later(20), &blocked).unwrap();
+    let (attempt, began, error) = (Attempt(1), later(-700), CallFailure::Cancelled);
+    let rest = [
+        Event::ActivityFailed { seq: Seq(2), attempt, began, error, maybe: true },
+        Event::CompensationStarted { cause: End::Failed, result: Payload::default() },
+        Event::RunBlocked { build: "b2".into(), reason: "mismatch".into() },
+    ];
+    for (no, event) in (4..).zip(rest) {
+        tables.apply(RunNo(7), EventNo(no), later(20), &event).unwrap();
+    }
     let mut bytes = Vec::new();
     tables::encode(&tables, &mut bytes);
     assert_eq!(tables::decode(&bytes), Ok(tables));
-    expect!["010807026e7308636865636b6f75740262310663686172676500017102623201a001073031323334353637383961626364656600086f726465722d34320103887766554433221100ffeeddccbbaa9973616c7473616c7473616c7473616c7402010506fd00803c3048140c0001fc000e2707050004010000030000040000000202fc400d0300026e6f010200000301010501fbd00701010000030001fd00805d7750000000060003fb2c0106736869702d310200000106086d69736d617463682800"].assert_eq(&hex(&bytes));
+    expect!["020807026e7308636865636b6f757402623106636861726765000262320672656d6f766501b601073031323334353637383961626364656600086f726465722d34320103887766554433221100ffeeddccbbaa9973616c7473616c7473616c7473616c7402010506fd00803c3048140c00000701040401000003000004000000000202fc400d0300026e6f01030001fd00805d7750000000060003fb2c0106736869702d31020800000300000400000001000000000105086d69736d617463682800010103080300000100000007060100000100000203010101020000"].assert_eq(&hex(&bytes));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use durable::prelude::*;
-use durable::retry::{RetryPolicy, fixed};
+use durable::retry::{RetryPolicy, fixed, never};
 use durable::runtime::World;
 use durable::seams::{Clock, Seams};
 use durable::store::disk::Disk;
@@ -35,6 +35,14 @@ pub(super) const IDS: &[(&str, &str)] = &[
     ("", "brittle"),
     ("", "brittle-still"),
     ("", "visitor"),
+    ("", "travels"),
+    ("", "travels-booked"),
+    ("", "stops"),
+    ("", "leaves"),
+    ("", "cuts"),
+    ("", "holds"),
+    ("", "holds-no-more"),
+    ("", "undoes"),
 ];
 
 const GO: Signal<u32> = Signal::new("go");
@@ -81,6 +89,27 @@ async fn slow(_page: u32) -> Result<(), String> {
 #[activity(at_most_once, start_to_close = "1000h")]
 async fn pays(cents: i64) -> Result<i64, String> {
     if cents < 0 { std::future::pending().await } else { Ok(cents) }
+}
+
+#[activity]
+async fn reserve(room: u32) -> Result<u32, String> {
+    Ok(room)
+}
+
+#[activity]
+async fn release(_room: u32) -> Result<(), String> {
+    Ok(())
+}
+
+#[activity(retry = never())]
+async fn refuses(room: u32) -> Result<(), String> {
+    Err(format!("room {room} stays reserved"))
+}
+
+#[activity]
+async fn stops() -> Result<(), String> {
+    durable::activity::cancelled().await;
+    Ok(())
 }
 
 #[workflow]
@@ -153,10 +182,85 @@ async fn brittle() -> durable::Result<String> {
     Ok(news + &more)
 }
 
+/// Of what it did one call is undone, one is not, and of one it is not known.
+#[workflow]
+async fn booking() -> durable::Result<()> {
+    reserve(1).undo(release).await?;
+    reserve(2).undo(refuses).await?;
+    durable::compensate(release(3));
+    hangs().retry(never()).undo(|()| release(4)).await?;
+    Ok(())
+}
+
+#[workflow]
+async fn travels() -> durable::Result<()> {
+    Ok(booking().id("travels-booked").await?)
+}
+
+/// What is awaited when it is dropped, beside what was never begun.
+#[workflow]
+async fn awaits() -> durable::Result<()> {
+    let limit = Duration::from_secs(1);
+    assert!(durable::timeout(limit, stops().wait_on_cancel()).await.is_err());
+    let raced = select! {
+        room = reserve(5).undo(release) => room?,
+        () = std::future::ready(()) => 0,
+    };
+    assert_eq!(raced, 0);
+    Ok(())
+}
+
+/// Its process dies while the call that it dropped is in flight.
+#[workflow]
+async fn leaves() -> durable::Result<()> {
+    let left = slow(4).undo(|()| release(6)).undo_unknown(release(7));
+    assert!(durable::timeout(Duration::from_secs(1), left).await.is_err());
+    let named = slow(5).undo(|()| release(8));
+    assert!(durable::timeout(Duration::from_secs(1), named).await.is_err());
+    Ok(())
+}
+
+/// A cancel ends in it.
+#[workflow]
+async fn cuts() -> durable::Result<u32> {
+    let cut = durable::catch_cancel(async {
+        reserve(9).undo(release).await?;
+        let inner = durable::scope(async {
+            reserve(10).undo(release).await?;
+            Ok::<_, durable::Error>(GO.recv().await)
+        });
+        inner.await
+    });
+    Ok(cut.await.map_or(Ok(0), |word| word)?)
+}
+
+/// Holds something of every kind, and goes on.
+#[workflow]
+async fn holds() -> durable::Result<()> {
+    let failed = durable::scope(async {
+        reserve(11).undo(release).await?;
+        reserve(12).undo(refuses).await?;
+        Err::<(), durable::Error>(durable::Error::from(durable::Failure::new("none left")))
+    });
+    assert!(failed.await.is_err());
+    assert!(hangs().retry(never()).undo(|()| release(13)).await.is_err());
+    reserve(14).undo(release).await?;
+    Ok(slow(6).undo(|()| release(15)).await?)
+}
+
+/// What undoes it takes for ever.
+#[workflow]
+async fn undoes() -> durable::Result<()> {
+    reserve(16).undo(slow).await?;
+    Err(durable::Error::from(durable::Failure::new("no")))
+}
+
 /// Everything that the scenario's runs need.
 pub(super) fn registry() -> Registry {
     let mut all = Registry::of((price, doomed, explodes, hangs, hangs_longer, slow, pays));
     all.register((item, order, failures, limited, waits, forgets, shelved, risky, brittle));
+    all.register((reserve, release, refuses, stops));
+    all.register((booking, travels, awaits, leaves, cuts, holds, undoes));
     all
 }
 
@@ -327,6 +431,8 @@ async fn first_life(rt: Runtime, clock: ManualClock) {
     let waits = rt.start(waits()).id("waits").namespace("eu").await.unwrap();
     waits.signal_once(NEWS, "good".to_owned(), "message-1").await.unwrap();
     waits.result().await.unwrap();
+    rt.start(travels()).id("travels").await.unwrap().result().await.unwrap_err();
+    rt.start(awaits()).id("stops").await.unwrap().result().await.unwrap();
     pass(&clock, 2).await;
 }
 
@@ -340,6 +446,7 @@ async fn second_life(rt: Runtime, clock: ManualClock) {
     let waits = rt.start(waits()).id("waits").await.unwrap();
     waits.cancel("nobody listens").await.unwrap();
     waits.result().await.unwrap_err();
+    rt.start(leaves()).id("leaves").await.unwrap();
     rt.start(order("order-2".to_owned(), vec![u32::MAX / 200])).id("order-2").await.unwrap();
     pass(&clock, 3).await;
 }
@@ -353,5 +460,16 @@ async fn third_life(rt: Runtime, clock: ManualClock) {
     pass(&clock, 10).await;
     order.signal(GO, 5).await.unwrap();
     order.result().await.unwrap();
+    rt.run(leaves, "leaves").await.unwrap().result().await.unwrap();
+    let cuts = rt.start(cuts()).id("cuts").await.unwrap();
+    pass(&clock, 1).await;
+    cuts.cancel("nobody needs it").await.unwrap();
+    assert_eq!(cuts.result().await.unwrap(), 0);
+    rt.start(holds()).id("holds").await.unwrap();
+    let ended = rt.start(holds()).id("holds-no-more").await.unwrap();
+    rt.start(undoes()).id("undoes").await.unwrap();
+    pass(&clock, 4).await;
+    ended.terminate("it takes too long").await.unwrap();
+    ended.result().await.unwrap_err();
     pass(&clock, 2).await;
 }

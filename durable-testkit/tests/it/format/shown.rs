@@ -2,8 +2,9 @@
 //! by hand, so that the two sides agree only where both read the same out of the same bytes.
 
 use durable::kernel::event::*;
-use durable::kernel::id::{EventNo, Seq, Timestamp};
+use durable::kernel::id::{EventNo, Timestamp};
 use durable::kernel::tables::{AttemptState, RunEntry, Waiting, WaitingFor};
+use durable::kernel::undo::{UndoState, Undoable};
 use serde_json::{Value, json};
 
 /// An event of a run's journal.
@@ -46,8 +47,13 @@ fn event_fields(event: &Event) -> (&'static str, Value) {
             let fields = json!({ "name": name.as_str(), "payload": bytes(&payload.0), "sender": sent_by(sender) });
             ("SignalReceived", fields)
         }
-        Event::ChildEnded { seq, how, result } => {
-            ("ChildEnded", json!({ "seq": seq.0, "how": end(*how), "result": bytes(&result.0) }))
+        Event::ChildEnded { seq, how, body, result, undone } => {
+            let (how, body, result) = (end(*how), end(*body), bytes(&result.0));
+            let fields = json!({
+                "seq": seq.0, "how": how, "body": body, "result": result, "undone": undone_calls(&undone.undone),
+                "not_undone": undone_calls(&undone.not_undone), "unknown": undone_calls(&undone.unknown),
+            });
+            ("ChildEnded", fields)
         }
         Event::CancelRequested { scope, actor, reason, message } => {
             let (actor, reason, message) = (actor.as_str(), reason.as_str(), message.as_str());
@@ -100,16 +106,20 @@ fn run_started(started: &RunStarted) -> Value {
 }
 
 fn run_ended(ended: &RunEnded) -> Value {
-    let seqs = |seqs: &[Seq]| -> Vec<u32> { seqs.iter().map(|seq| seq.0).collect() };
     json!({
         "how": end(ended.how),
+        "body": end(ended.body),
         "result": bytes(&ended.result.0),
-        "undone": seqs(&ended.undone),
-        "not_undone": seqs(&ended.not_undone),
-        "unknown": seqs(&ended.unknown),
+        "undone": undone_calls(&ended.undone.undone),
+        "not_undone": undone_calls(&ended.undone.not_undone),
+        "unknown": undone_calls(&ended.undone.unknown),
         "actor": ended.actor.as_str(),
         "reason": ended.reason.as_str(),
     })
+}
+
+fn undone_calls(calls: &[UndoneCall]) -> Vec<Value> {
+    calls.iter().map(|call| json!([call.seq.0, call.name.as_str()])).collect()
 }
 
 fn entry(entry: &Entry) -> Value {
@@ -125,8 +135,8 @@ fn entry(entry: &Entry) -> Value {
             json!({ "SignalSent": { "seq": seq.0, "to": to, "name": [name, null], "value": value.0 } })
         }
         Entry::ChildScheduled(child) => json!({ "ChildScheduled": child_scheduled(child) }),
-        Entry::CompensationRegistered { seq, scope } => {
-            json!({ "CompensationRegistered": { "seq": seq.0, "scope": scope.0 } })
+        Entry::CompensationRegistered { seq, name, scope } => {
+            json!({ "CompensationRegistered": { "seq": seq.0, "name": name.as_str(), "scope": scope.0 } })
         }
         Entry::ScopeOpened { scope, parent } => json!({ "ScopeOpened": { "scope": scope.0, "parent": parent.0 } }),
         Entry::ScopeClosed { scope } => json!({ "ScopeClosed": { "scope": scope.0 } }),
@@ -143,6 +153,7 @@ fn activity_scheduled(call: &ActivityScheduled) -> Value {
         "by_token": call.binding.by_token,
         "undo": call.undo.undo,
         "undo_for_unknown": call.undo.unknown,
+        "awaited_when_dropped": call.undo.waits,
         "queue": Some(call.binding.queue.as_str()).filter(|queue| !queue.is_empty()),
         "deadline": call.binding.deadline.map(|at| at.0),
         "undoes": call.undoes.map(|seq| seq.0),
@@ -251,6 +262,8 @@ pub(super) fn open_run(no: u64, run: &RunEntry) -> Value {
         "signals": run.signals,
         "blocked": blocked,
         "cancelling": run.cancelling,
+        "undoing": run.undoing.map(end),
+        "undos": run.undos.iter().map(undoable).collect::<Vec<Value>>(),
     })
 }
 
@@ -268,6 +281,7 @@ fn waits_for(what: &WaitingFor) -> Value {
             "deadline": binding.deadline.map(|at| at.0),
             "undo": undo.undo,
             "undo_for_unknown": undo.unknown,
+            "awaited_when_dropped": undo.waits,
             "state": attempt_state(state),
             "maybe": maybe,
         } }),
@@ -288,6 +302,26 @@ fn attempt_state(state: &AttemptState) -> Value {
         }
         AttemptState::Parked(attempt) => json!({ "parked": { "attempt": attempt.0 } }),
     }
+}
+
+fn undoable(call: &Undoable) -> Value {
+    let state = match call.state {
+        UndoState::Open => "open",
+        UndoState::Stands => "stands",
+        UndoState::Unknown => "unknown",
+        UndoState::Undone => "undone",
+        UndoState::NotUndone => "not undone",
+    };
+    json!({
+        "seq": call.seq.0,
+        "name": call.name.as_str(),
+        "undo": call.bits.undo,
+        "undo_for_unknown": call.bits.unknown,
+        "awaited_when_dropped": call.bits.waits,
+        "state": state,
+        "dropped": call.dropped,
+        "by": call.by.map(|seq| seq.0),
+    })
 }
 
 pub(super) fn bytes(bytes: &[u8]) -> String {
