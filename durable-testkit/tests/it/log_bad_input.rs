@@ -21,9 +21,11 @@ fn refused(disk: &SimDisk) -> OpenError {
 fn a_store_of_another_format_is_refused_by_name_before_anything_is_touched() {
     let disk = SimDisk::new();
     Node::open(&disk).close();
-    for (text, format, revision) in
-        [("durable\nformat 1\nrevision 9\n", 1, 9), ("durable\nformat 0\nrevision 1\n", 0, 1), ("durable\nformat 0\nrevision 3\n", 0, 3)]
-    {
+    for (text, format, revision) in [
+        ("durable\nformat 1\nrevision 9\n", 1, 9),
+        ("durable\nformat 0\nrevision 1\n", 0, 1),
+        ("durable\nformat 0\nrevision 3\n", 0, 3),
+    ] {
         disk.write_file(path("FORMAT"), text.as_bytes()).unwrap();
         let error = refused(&disk);
         assert!(matches!(&error, OpenError::Format { format: f, revision: r, .. } if (*f, *r) == (format, revision)));

@@ -17,6 +17,7 @@ use super::few::Few;
 use super::fit::{self, Fit};
 use super::id::{Digest, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use super::mismatch::{Asked, Mismatch};
+use super::rare::{Empty, Rare};
 use super::scope::{BODY, Catches, Scopes, Within};
 use super::undo::{UndoState, Undoable, Undos};
 
@@ -44,8 +45,8 @@ pub struct Machine {
     signals: BTreeMap<Text, VecDeque<Payload>>,
     seen: BTreeSet<Sender>,
     children: BTreeSet<Text>,
-    scopes: Scopes,
-    undo: Undo,
+    scopes: Rare<Scopes>,
+    undo: Rare<Undo>,
     recorded: Recorded,
     turn: Turn,
     granted: Option<Seq>,
@@ -139,8 +140,8 @@ struct Turn {
     of: EventNo,
     entries: Vec<Entry>,
     asked: Vec<Issued>,
-    expected: Option<RecordedTurn>,
-    end: Option<(End, Payload)>,
+    expected: Option<Box<RecordedTurn>>,
+    end: Option<Box<(End, Payload)>>,
 }
 
 /// A turn as the journal holds it.
@@ -201,8 +202,8 @@ impl Machine {
             signals: BTreeMap::new(),
             seen: BTreeSet::new(),
             children: BTreeSet::new(),
-            scopes: Scopes::default(),
-            undo: Undo::default(),
+            scopes: Rare::default(),
+            undo: Rare::default(),
             recorded: Recorded { build: started.build.clone(), ..Recorded::default() },
             turn: Turn::default(),
             granted: None,
@@ -244,11 +245,13 @@ impl Machine {
 
     /// Begins a turn with a delivered event; `expected` is the recorded turn, at replay.
     pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<RecordedTurn>) {
-        self.turn = Turn { of: no, expected, ..Turn::default() };
+        self.turn = Turn { of: no, expected: expected.map(Box::new), ..Turn::default() };
         self.now = self.now.max(at);
         self.deliveries += 1;
         self.draws = 0;
-        self.undo.apply(event);
+        if !self.undo.calls.is_empty() {
+            self.undo.apply(event);
+        }
         match event {
             Event::ActivityCompleted { seq, result, .. } => self.settle(*seq, Outcome::Completed(result.clone())),
             Event::ActivityFailed { seq, error, .. } => self.settle(*seq, Outcome::Failed(error.clone())),
@@ -319,10 +322,10 @@ impl Machine {
         match (turn.expected.map(|expected| expected.end.is_some()), &turn.end) {
             (None, _) | (Some(false), None) | (Some(true), Some(_)) => {}
             (Some(true), None) => return Err(Fault::EndsLate { after: self.polled }),
-            (Some(false), Some((how, _))) => return Err(self.ends_early(turn.of, *how)),
+            (Some(false), Some(end)) => return Err(self.ends_early(turn.of, end.0)),
         }
         let warnings = std::mem::take(&mut self.warnings);
-        Ok(TurnDone { of: turn.of, entries: turn.entries, asked: turn.asked, end: turn.end, warnings })
+        Ok(TurnDone { of: turn.of, entries: turn.entries, asked: turn.asked, end: turn.end.map(|end| *end), warnings })
     }
 
     /// The fault of a code that ended the run in a turn after which the journal goes on.
@@ -385,7 +388,7 @@ impl Machine {
         self.slots.insert(seq, Slot { signal, outcome: None, demand: Demand::None });
         self.demand(seq, Demand::Waits);
         let (ordinal, recorded_value) = self.key_parts(&entry);
-        self.undo.stands_in(seq, &entry, within.scope);
+        self.may_undo(seq, &entry, within.scope);
         self.turn.entries.push(entry);
         self.turn.asked.push(Issued { seq, command, ordinal, recorded_value });
     }
@@ -430,9 +433,13 @@ impl Machine {
 
     /// Closes a scope: what was registered in it stands in the scope around it. The body closes when all is undone.
     pub fn close_scope(&mut self, scope: ScopeNo) {
-        self.undo.done |= scope == BODY;
+        if scope == BODY {
+            self.undo.done = true;
+        }
         let Some(parent) = self.scopes.close(scope) else { return };
-        self.undo.pass_on(scope, parent);
+        if !self.undo.calls.is_empty() {
+            self.undo.pass_on(scope, parent);
+        }
         self.note(Entry::ScopeClosed { scope });
     }
 
@@ -481,17 +488,17 @@ impl Machine {
         }
         let asked = Entry::CompensationRegistered { seq, name, scope: within.scope };
         let Some(entry) = self.compare(asked, Inputs::Checked, None) else { return };
-        self.undo.stands_in(seq, &entry, within.scope);
+        self.may_undo(seq, &entry, within.scope);
         self.turn.entries.push(entry);
     }
 
     /// The body ended in this turn. Gives how, as recorded, if there is something to undo or to await before the run may end.
     pub fn end_body(&mut self, how: End, result: &Payload) -> Option<(End, Payload)> {
-        self.scopes.end_body();
         let recorded = self.turn.expected.as_ref().and_then(|expected| expected.end.clone());
         if recorded.is_none() && !self.owes(how) {
             return None;
         }
+        self.scopes.end_body();
         let asked = (how, result.clone());
         let stands = recorded.unwrap_or_else(|| asked.clone());
         if stands != asked {
@@ -510,7 +517,7 @@ impl Machine {
         let left: Vec<Seq> = self.slots.keys().filter(|seq| !undoes(*seq)).collect();
         left.into_iter().for_each(|seq| self.abandon(seq));
         self.undo.body = Some(end.0);
-        self.turn.end = Some(end);
+        self.turn.end = Some(Box::new(end));
     }
 
     /// Undoing of a scope begins.
@@ -528,7 +535,7 @@ impl Machine {
 
     /// Whether a call that was dropped has been settled since this was asked last.
     pub fn take_settled(&mut self) -> bool {
-        std::mem::take(&mut self.undo.settled)
+        self.undo.settled && std::mem::take(&mut self.undo.settled)
     }
 
     /// Whether all that was to be undone when the body ended is settled.
@@ -546,10 +553,23 @@ impl Machine {
         self.scopes.undoes_within(BODY) || self.undo.owes(how)
     }
 
+    /// Takes in an entry that may have to be undone, or that undoes.
+    fn may_undo(&mut self, seq: Seq, entry: &Entry, scope: ScopeNo) {
+        let concerns = match entry {
+            Entry::ActivityScheduled(call) => call.undo.owes() || call.undoes.is_some(),
+            entry => matches!(entry, Entry::CompensationRegistered { .. }),
+        };
+        if concerns {
+            self.undo.stands_in(seq, entry, scope);
+        }
+    }
+
     /// Records what needs no comparison of inputs.
     fn note(&mut self, entry: Entry) {
         if let Some(entry) = self.compare(entry, Inputs::Checked, None) {
-            self.undo.calls.apply_entry(&entry);
+            if !self.undo.calls.is_empty() {
+                self.undo.calls.apply_entry(&entry);
+            }
             self.turn.entries.push(entry);
         }
     }
@@ -767,6 +787,20 @@ impl Machine {
     fn key_parts(&mut self, entry: &Entry) -> (u32, Digest) {
         let Entry::ActivityScheduled(call) = entry else { return (0, Digest::default()) };
         (self.recorded.count(call), call.value)
+    }
+}
+
+impl Empty for Undo {
+    fn empty() -> &'static Undo {
+        static EMPTY: Undo = Undo {
+            calls: Undos::NONE,
+            scopes: BTreeMap::new(),
+            results: BTreeMap::new(),
+            body: None,
+            done: false,
+            settled: false,
+        };
+        &EMPTY
     }
 }
 

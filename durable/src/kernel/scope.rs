@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::event::End;
 use super::id::ScopeNo;
+use super::rare::Empty;
 
 /// The body: the outermost scope.
 pub const BODY: ScopeNo = ScopeNo(0);
@@ -58,6 +59,21 @@ pub struct Within {
     pub scope: ScopeNo,
     /// Whether a cancel of the run passes by.
     pub shielded: bool,
+}
+
+impl Empty for Scopes {
+    fn empty() -> &'static Scopes {
+        static EMPTY: Scopes = Scopes {
+            last: BODY,
+            open: BTreeMap::new(),
+            shields: Vec::new(),
+            body: None,
+            cancelled: false,
+            ended: false,
+            told: Vec::new(),
+        };
+        &EMPTY
+    }
 }
 
 impl Scopes {

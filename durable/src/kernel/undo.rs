@@ -44,6 +44,15 @@ pub enum UndoState {
 }
 
 impl Undos {
+    /// None at all.
+    pub(super) const NONE: Undos = Undos { calls: Vec::new() };
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// Takes in an event, in the order of the journal.
     pub fn apply(&mut self, event: &Event) {
         match event {

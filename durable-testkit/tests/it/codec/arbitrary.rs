@@ -230,8 +230,13 @@ fn facts() -> impl Strategy<Value = Event> {
             payload,
             sender
         }),
-        (seq(), end(), end(), payload(), undone())
-            .prop_map(|(seq, how, body, result, undone)| Event::ChildEnded { seq, how, body, result, undone }),
+        (seq(), end(), end(), payload(), undone()).prop_map(|(seq, how, body, result, undone)| Event::ChildEnded {
+            seq,
+            how,
+            body,
+            result,
+            undone
+        }),
         (scope(), text(), text(), text()).prop_map(|(scope, actor, reason, message)| Event::CancelRequested {
             scope,
             actor,
