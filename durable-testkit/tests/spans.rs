@@ -10,8 +10,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use durable::Runtime;
+use durable::kernel::id::{Attempt, Seq};
 use durable::prelude::*;
+use durable::{Runtime, TraceContext};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -181,8 +182,12 @@ fn each_turn_is_told_once_in_the_span_of_its_run() {
     });
     let told = std::mem::take(&mut *collector.0.events.lock().unwrap());
 
-    let run = format!("run workflow=talk id=a run={run_id}");
-    let attempt = |seq, attempt| format!("attempt activity=speak workflow=talk id=a seq={seq} attempt={attempt}");
+    let trace = TraceContext::of_run(run_id);
+    let run = format!("run workflow=talk id=a run={run_id} traceparent={trace}");
+    let attempt = |seq, attempt| {
+        let trace = trace.of_call(run_id, Seq(seq), Attempt(attempt));
+        format!("attempt activity=speak workflow=talk id=a seq={seq} attempt={attempt} traceparent={trace}")
+    };
     let expected = [
         format!("message=begins in [{run}]"),
         format!("message=speaks in [{}]", attempt(1, 1)),
@@ -214,7 +219,10 @@ fn each_turn_is_told_once_in_the_span_of_its_run() {
         rt.shutdown().await.unwrap();
         new.run_id()
     });
-    let expected = [format!("message=hums in [run workflow=hum id=new run={run_id}]")];
+    let expected = [format!(
+        "message=hums in [run workflow=hum id=new run={run_id} traceparent={}]",
+        TraceContext::of_run(run_id)
+    )];
     assert_eq!(*collector.0.events.lock().unwrap(), expected);
     let heard = || std::mem::take(&mut *collector.0.events.lock().unwrap());
     heard();
@@ -224,7 +232,8 @@ fn each_turn_is_told_once_in_the_span_of_its_run() {
         // A timeout is told as an error of the attempt would be.
         let run = rt.start(hangs()).id("hangs").await.unwrap();
         assert_eq!(run.result().await.unwrap(), 2);
-        let attempt = "attempt activity=hang workflow=hangs id=hangs seq=1 attempt=1";
+        let trace = TraceContext::of_run(run.run_id()).of_call(run.run_id(), Seq(1), Attempt(1));
+        let attempt = format!("attempt activity=hang workflow=hangs id=hangs seq=1 attempt=1 traceparent={trace}");
         assert_eq!(heard(), [format!("message=the attempt timed out (start-to-close) in [{attempt}]")]);
 
         // A wake from outside is told once, and polls nothing.

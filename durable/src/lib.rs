@@ -52,6 +52,7 @@ pub use self::{
     kernel::event::{ClosePolicy, Which},
     kernel::id::RunId,
     kernel::retry::{self, RetryPolicy},
+    kernel::trace::{NoTraceContext, TraceContext},
     payload::PayloadCodec,
     registry::{Item, Items, Registry, RegistryFault, WorkflowFn},
     runtime::{

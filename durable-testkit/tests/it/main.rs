@@ -17,3 +17,4 @@ mod log_rules;
 mod misplaced;
 mod payload;
 mod runtime;
+mod trace_context;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::codec::hash;
 use crate::kernel::event::Text;
 use crate::kernel::id::{Attempt, Digest, RunId, Seq};
+use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 
 thread_local! {
@@ -35,6 +36,8 @@ pub struct AttemptInfo {
     pub seq: Seq,
     /// Which try this is, from 1.
     pub attempt: Attempt,
+    /// Where in a distributed trace the attempt stands.
+    pub trace: TraceContext,
     /// What the idempotency key is made of.
     pub(crate) key: KeyOf,
     /// How results are written.
@@ -147,6 +150,35 @@ pub fn try_info() -> Option<AttemptInfo> {
 #[must_use]
 pub fn idempotency_key() -> String {
     info().idempotency_key()
+}
+
+/// Where in a distributed trace the attempt stands: send it along as the `traceparent` header, and what the other side records hangs
+/// under this attempt. The trace is the one that the run was started in, see
+/// [`Starting::trace_context`](crate::runtime::Starting::trace_context), else its own: its trace id is then the run's id. Each attempt is a span
+/// of its own, whose id a replay does not change; children go on in their parent's trace.
+///
+/// # Examples
+/// ```
+/// # use durable::prelude::*;
+/// #[activity]
+/// async fn fetch(url: String) -> Result<String, String> {
+///     let traceparent = durable::activity::trace_context().to_string();
+///     # let _ = url;
+///     // client.get(url).header("traceparent", traceparent) ..
+///     Ok(traceparent)
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert!(fetch("http://localhost".to_owned()).run_direct().await.unwrap().starts_with("00-"));
+/// # }
+/// ```
+///
+/// # Panics
+/// Outside an activity or a step, and in what it spawned.
+#[track_caller]
+#[must_use]
+pub fn trace_context() -> TraceContext {
+    info().trace
 }
 
 /// Whether the attempt is asked to stop: its call was dropped (a cancel, the loser of a `select!`) and its outcome is awaited, because

@@ -16,6 +16,7 @@ use crate::error::{RetryHint, TEXT_LEN_MAX, panic_text};
 use crate::kernel::command::Outcome;
 use crate::kernel::event::{CallFailure, Payload, Text};
 use crate::kernel::id::{Attempt, RunId, Seq};
+use crate::kernel::trace::TraceContext;
 use crate::payload::{self, PayloadCodec};
 use crate::workflow::answer::RecordedError;
 use crate::workflow::definition::{Activity, Definition, end};
@@ -182,6 +183,7 @@ pub(crate) async fn direct<D: Activity>(name: Text, input: D::Input, states: Sta
         attempt: Attempt(1),
         codec,
         asked: None,
+        trace: TraceContext::of_run(RunId([1; 16])),
     };
     match D::attempt(Job { input, states, info }).await {
         AttemptEnd::Completed(result) => Outcome::Completed(result),

@@ -8,7 +8,7 @@ mod state;
 mod tests;
 
 pub(crate) use self::ambient::{Asked, KeyOf};
-pub use self::ambient::{AttemptInfo, cancelled, idempotency_key, info, is_cancelled, try_info};
+pub use self::ambient::{AttemptInfo, cancelled, idempotency_key, info, is_cancelled, trace_context, try_info};
 pub use self::attempt::{AttemptEnd, AttemptFuture, Job};
 pub(crate) use self::attempt::{attempt, direct};
 pub use self::options::ActivityOptions;

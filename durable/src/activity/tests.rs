@@ -83,6 +83,7 @@ fn info() -> AttemptInfo {
         key: KeyOf::Call(Digest(1), 0),
         codec: PayloadCodec::Json,
         asked: None,
+        trace: crate::TraceContext::of_run(crate::RunId([1; 16])),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::kernel::event::{
     Sender, Text, UndoBits, Undone, UndoneCall,
 };
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, ScopeNo, Seq, Timestamp};
+use crate::kernel::trace::TraceContext;
 
 pub(super) fn span(at: Timestamp, base: Timestamp) -> i64 {
     at.0.wrapping_sub(base.0)
@@ -48,6 +49,7 @@ pub(super) fn started_to_wire(started: &RunStarted, base: Timestamp) -> wire::Ru
         input: &started.input.0,
         value: digest_to_wire(started.value),
         shape: digest_to_wire(started.shape),
+        trace: started.trace.map(TraceContext::to_bytes),
         headers: map_to_wire(&started.headers),
         build: started.build.as_str(),
         semantics: started.semantics,
@@ -72,6 +74,7 @@ pub(super) fn started_of_wire(started: &wire::RunStarted<'_>, base: Timestamp) -
         input: payload(started.input),
         value: digest_of_wire(started.value),
         shape: digest_of_wire(started.shape),
+        trace: started.trace.map(TraceContext::of_bytes),
         headers: map_of_wire(&started.headers),
         build: started.build.into(),
         semantics: started.semantics,

@@ -18,6 +18,7 @@ use super::{DecodeError, leb};
 use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::tables::{AttemptState, Blocked, RunEntry, Tables, Waiting, WaitingFor};
+use crate::kernel::trace::TraceContext;
 use crate::kernel::undo::{Undoable, Undos};
 
 const VERSION: u8 = 2;
@@ -125,6 +126,7 @@ struct WireRun<'a> {
     shape: Digest,
     salt: [u8; 16],
     build: u32,
+    trace: Option<[u8; 25]>,
     parent: Option<(u64, u32)>,
     started: i64,
     deadline: Option<Span>,
@@ -215,6 +217,7 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
         shape: run.shape.0.to_le_bytes(),
         salt: run.salt,
         build: texts.number(&run.build),
+        trace: run.trace.as_deref().map(|trace| trace.to_bytes()),
         parent: run.parent.map(|(run, seq)| (run.0, seq.0)),
         started: run.started.0,
         deadline: run.deadline.map(|deadline| span(deadline, run.started)),
@@ -246,6 +249,7 @@ fn run_of_wire(run: WireRun<'_>, texts: &[Text]) -> Result<(RunNo, RunEntry), De
         shape: id::Digest(u64::from_le_bytes(run.shape)),
         salt: run.salt,
         build: shared(run.build, texts)?,
+        trace: run.trace.map(|trace| Box::new(TraceContext::of_bytes(trace))),
         parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),
         started,
         deadline: run.deadline.map(|deadline| point(deadline, started)),

@@ -133,6 +133,7 @@ pub(super) struct RunStarted<'a> {
     pub(super) input: &'a [u8],
     pub(super) value: Digest,
     pub(super) shape: Digest,
+    pub(super) trace: Option<[u8; 25]>,
     pub(super) headers: List<(&'a str, &'a [u8])>,
     pub(super) build: &'a str,
     pub(super) semantics: u16,

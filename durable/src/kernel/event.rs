@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
+use super::trace::TraceContext;
 
 /// A recorded value: its header (codec, transform, key, origin) and the encoded bytes, as one opaque string of bytes.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -371,7 +372,9 @@ pub struct RunStarted {
     pub value: Digest,
     /// The digest of the input's shape.
     pub shape: Digest,
-    /// Headers that travel with the run, trace context among them.
+    /// Where in a distributed trace it was started; none if its trace begins with it.
+    pub trace: Option<TraceContext>,
+    /// Headers that travel with the run.
     pub headers: Vec<(Text, Payload)>,
     /// The build that started it.
     pub build: Text,

@@ -15,4 +15,5 @@ mod rare;
 pub mod retry;
 pub mod scope;
 pub mod tables;
+pub mod trace;
 pub mod undo;

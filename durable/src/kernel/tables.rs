@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::event::{AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits};
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
+use super::trace::TraceContext;
 use super::undo::Undos;
 
 /// Everything that is open, by the log up to some place.
@@ -40,6 +41,8 @@ pub struct RunEntry {
     pub salt: [u8; 16],
     /// The build that polled it last.
     pub build: Text,
+    /// Where in a distributed trace it was started.
+    pub trace: Option<Box<TraceContext>>,
     /// Its parent and the command there.
     pub parent: Option<(RunNo, Seq)>,
     /// When it started.
@@ -221,6 +224,7 @@ impl RunEntry {
             shape: started.shape,
             salt: started.salt,
             build: started.build.clone(),
+            trace: started.trace.map(Box::new),
             parent: started.parent,
             started: at,
             deadline: started.deadline,
@@ -246,6 +250,12 @@ impl RunEntry {
     #[must_use]
     pub fn call(&self, seq: Seq) -> Option<&Waiting> {
         self.waits(seq).or_else(|| self.dropped.iter().find(|w| w.seq == seq))
+    }
+
+    /// Where in a distributed trace the run stands.
+    #[must_use]
+    pub fn trace(&self) -> TraceContext {
+        self.trace.as_deref().copied().unwrap_or_else(|| TraceContext::of_run(self.run))
     }
 
     fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event) {

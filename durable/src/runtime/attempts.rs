@@ -62,7 +62,7 @@ impl InFlight {
     ) -> Option<AttemptReport> {
         let span = tracing::info_span!(
             "attempt", activity = %order.name, workflow = %order.workflow, id = %order.id, seq = order.seq.0,
-            attempt = order.attempt.0
+            attempt = order.attempt.0, traceparent = %order.trace
         );
         if self.slow.get(&order.name).is_none_or(|slow| *slow < SLOW) {
             let begin = self.clock.monotonic();
@@ -179,5 +179,6 @@ pub(crate) fn info(order: &AttemptOrder, codec: crate::payload::PayloadCodec) ->
         key: KeyOf::Call(order.recorded_value, order.ordinal),
         codec,
         asked: order.may_be_asked.then(Asked::default),
+        trace: order.trace,
     }
 }

@@ -503,6 +503,7 @@ impl Driver {
             build: self.build.clone(),
             semantics: SEMANTICS,
             deadline: request.call.timeout().map(|span| wall.after(span)),
+            trace: request.trace,
             seed: self.random(),
             salt,
             ..RunStarted::default()

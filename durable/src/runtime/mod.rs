@@ -45,7 +45,8 @@ use crate::workflow::Call;
 use crate::workflow::call::{Ended, StartCall};
 use crate::workflow::definition::{Definition, Workflow};
 
-pub use crate::kernel::machine::ID_LEN_MAX;
+use crate::kernel::machine::ID_LEN_MAX;
+pub use crate::kernel::trace::TraceContext;
 
 /// How long `shutdown` waits for at-most-once attempts, unless told otherwise.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(30);
@@ -117,7 +118,7 @@ impl Runtime {
     pub fn start<D: Workflow>(&self, call: Call<D>) -> Starting<D> {
         let call = call.into_start();
         let id = call.id().cloned();
-        Starting { runtime: self.clone(), call, id, namespace: Text::default(), definition: PhantomData }
+        Starting { runtime: self.clone(), call, id, namespace: Text::default(), trace: None, definition: PhantomData }
     }
 
     /// A handle on the run of this id, open or closed, in the default namespace.
@@ -196,6 +197,7 @@ pub struct Starting<D: Definition> {
     call: StartCall,
     id: Option<Text>,
     namespace: Text,
+    trace: Option<TraceContext>,
     definition: PhantomData<fn() -> D>,
 }
 
@@ -219,8 +221,31 @@ impl<D: Definition> Starting<D> {
         self
     }
 
+    /// Where in a distributed trace the run is started, as a request's `traceparent` header says it. It is recorded with the run; its
+    /// spans name it, its attempts and children carry it on, see [`trace_context`](crate::activity::trace_context). Without it the
+    /// run begins a trace. A start that attaches changes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use durable::prelude::*;
+    /// # #[workflow]
+    /// # async fn order() -> durable::Result<()> { Ok(()) }
+    /// # async fn handle(rt: durable::Runtime, headers: std::collections::BTreeMap<String, String>) -> Result<(), durable::StartError> {
+    /// let mut start = rt.start(order()).id("order-42");
+    /// if let Some(context) = headers.get("traceparent").and_then(|header| header.parse().ok()) {
+    ///     start = start.trace_context(context);
+    /// }
+    /// let run = start.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trace_context(mut self, context: TraceContext) -> Self {
+        self.trace = Some(context);
+        self
+    }
+
     async fn start(self) -> Result<Run<D::Output, D::Error>, StartError> {
-        let Starting { runtime, call, id, namespace, .. } = self;
+        let Starting { runtime, call, id, namespace, trace, .. } = self;
         let shared = Arc::clone(&runtime.inner.shared);
         runtime.check(&call)?;
         let id = match id {
@@ -237,7 +262,8 @@ impl<D: Definition> Starting<D> {
         let asked = call.name().clone();
         shared.room().await?;
         let (of, to) = (id.clone(), namespace.clone());
-        let request = |reply| Message::Start(Box::new(StartRequest { namespace: to, id: of, call, input, reply }));
+        let request =
+            |reply| Message::Start(Box::new(StartRequest { namespace: to, id: of, call, input, trace, reply }));
         let (no, run) = match shared.ask(request).await? {
             Answered::By(Answer::Started { run, id }) => (run, id),
             Answered::By(Answer::Attached { run, id: identity, reshaped }) => {

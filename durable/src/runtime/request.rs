@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use crate::kernel::engine::{Answer, AttemptReport, WhenBlocked};
 use crate::kernel::event::{Payload, Sender, Text};
 use crate::kernel::id::{Attempt, RunNo, Seq};
+use crate::kernel::trace::TraceContext;
 use crate::store::{ClosedRun, Journal};
 use crate::workflow::call::StartCall;
 
@@ -52,6 +53,7 @@ pub(crate) struct StartRequest {
     pub(crate) id: Text,
     pub(crate) call: StartCall,
     pub(crate) input: Payload,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) reply: Reply,
 }
 

@@ -23,6 +23,7 @@ use crate::kernel::fault::Fault;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
 use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, TurnDone};
 use crate::kernel::scope::BODY;
+use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
 use crate::workflow::context::{BranchFuture, Check, RunContext, StepFn};
@@ -268,7 +269,8 @@ impl Hot {
 
 /// What a run's own events stand in.
 fn run_span(started: &RunStarted) -> Span {
-    tracing::info_span!("run", workflow = %started.workflow, id = %started.id, run = %started.run)
+    let trace = started.trace.unwrap_or_else(|| TraceContext::of_run(started.run));
+    tracing::info_span!("run", workflow = %started.workflow, id = %started.id, run = %started.run, traceparent = %trace)
 }
 
 /// The command that an event answers.

@@ -13,6 +13,7 @@ use crate::kernel::event::{AttemptCause, Binding, CallFailure, Event, Payload, T
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::machine::Issued;
 use crate::kernel::tables::{AttemptState, RunEntry, Tables, Waiting, WaitingFor};
+use crate::kernel::trace::TraceContext;
 
 /// An attempt that may begin now.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +46,8 @@ pub struct AttemptOrder {
     pub scheduled: Timestamp,
     /// Whether it may be asked to stop.
     pub may_be_asked: bool,
+    /// Where in a distributed trace the attempt stands.
+    pub trace: TraceContext,
 }
 
 /// How an attempt ended.
@@ -634,6 +637,7 @@ impl Kernel {
             start_to_close: activity.start_to_close,
             scheduled: call.scheduled,
             may_be_asked: activity.undo.owes(),
+            trace: entry.trace().of_call(entry.run, seq, attempt),
         };
         self.hold(Effect::StartAttempt(Box::new(order)));
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
 use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall};
-use crate::kernel::id::{EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
+use crate::kernel::id::{Attempt, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, TurnDone};
 use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
 
@@ -383,7 +383,8 @@ impl Kernel {
 
     fn begin_child(&mut self, run: RunNo, seq: Seq, child: &StartChild, children: &Children, now: Now) {
         let Some((no, id)) = children.get(&seq) else { return };
-        let namespace = self.tables.open.get(&run).map(|parent| parent.namespace.clone()).unwrap_or_default();
+        let Some(parent) = self.tables.open.get(&run) else { return };
+        let (namespace, trace) = (parent.namespace.clone(), parent.trace().of_call(parent.run, seq, Attempt(0)));
         if self.tables.ids.contains_key(&(namespace.clone(), id.clone())) {
             let how = End::NotStarted;
             let (result, undone) = (Payload::default(), Undone::default());
@@ -402,6 +403,7 @@ impl Kernel {
             build: self.config.build.clone(),
             semantics: SEMANTICS,
             deadline: child.timeout.map(|span| now.wall.after(span)),
+            trace: Some(trace),
             parent: Some((run, seq)),
             seed,
             salt,

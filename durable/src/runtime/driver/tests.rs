@@ -54,7 +54,14 @@ impl Spawn for Kept {
 fn start_of(call: StartCall) -> Message {
     let (reply, _) = oneshot::channel();
     let input = call.payload(PayloadCodec::default()).unwrap();
-    Message::Start(Box::new(StartRequest { namespace: Text::default(), id: "x".into(), call, input, reply }))
+    Message::Start(Box::new(StartRequest {
+        namespace: Text::default(),
+        id: "x".into(),
+        call,
+        input,
+        trace: None,
+        reply,
+    }))
 }
 
 struct Bench {
@@ -220,6 +227,7 @@ async fn who_waits_for_a_driver_that_panicked_is_told() {
         id: "y".into(),
         input: crate::payload::encode(PayloadCodec::default(), &1).unwrap(),
         call: handles(Fragile).into_start(),
+        trace: None,
         reply: oneshot::channel().0,
     })))
     .unwrap();
