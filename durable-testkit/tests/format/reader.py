@@ -357,9 +357,79 @@ def finding(segment, offset, why):
     return {"file": f"{segment:016x}.seg", "offset": offset, "why": why}
 
 
+class Undos:
+    """What of a run may have to be undone (12): a fold of its events, which its end and a checkpoint must agree with."""
+
+    def __init__(self):
+        self.calls = []
+
+    def take(self, shown):
+        fields = shown.get("fields", {})
+        if shown["kind"] == "Turn":
+            for entry in fields["entries"]:
+                (kind, entry), = entry.items()
+                self.entry(kind, entry)
+        elif shown["kind"] == "ActivityCompleted":
+            self.settled(fields["seq"], "undone", lambda call: "stands" if call["undo"] else None)
+        elif shown["kind"] == "ActivityFailed":
+            binds = lambda call: fields["maybe"] and (call["undo"] or call["undo_for_unknown"])
+            self.settled(fields["seq"], "not undone", lambda call: "unknown" if binds(call) else None)
+
+    def entry(self, kind, entry):
+        if kind == "ActivityScheduled":
+            entry = entry["call"]
+            for call in self.newest(lambda call: call["seq"] == entry["undoes"]):
+                call["by"] = entry["seq"]
+            bits = {bit: entry[bit] for bit in ("undo", "undo_for_unknown", "awaited_when_dropped")}
+            if any(bits.values()):
+                self.add(entry["seq"], entry["activity"][0], bits, "open")
+        elif kind == "CompensationRegistered":
+            bits = {"undo": True, "undo_for_unknown": False, "awaited_when_dropped": False}
+            self.add(entry["seq"], entry["name"], bits, "stands")
+        elif kind == "CommandDropped":
+            for call in self.newest(lambda call: call["seq"] == entry["seq"]):
+                call["dropped"] = True
+
+    def add(self, seq, named, bits, state):
+        self.calls.append({"seq": seq, "name": named, **bits, "state": state, "dropped": False, "by": None})
+
+    def newest(self, is_it):
+        return [call for call in self.calls if is_it(call)][-1:]
+
+    def settled(self, seq, undoing, state_of):
+        for call in self.newest(lambda call: call["seq"] == seq and call["state"] == "open"):
+            self.calls = [other for other in self.calls if other is not call]
+            if state := state_of(call):
+                self.calls.append({**call, "state": state})
+        for call in self.newest(lambda call: call["by"] == seq):
+            call["state"] = undoing
+
+    def named_by(self, end):
+        """The lists of an end whose body ended so."""
+        lists = {"undone": [], "not_undone": [], "unknown": []}
+        for call in self.calls:
+            if which := self.list_of(call, end):
+                lists[which].append([call["seq"], call["name"]])
+        return lists
+
+    @staticmethod
+    def list_of(call, end):
+        state, terminated = call["state"], end == "terminated"
+        if state in ("undone", "not undone"):
+            return state.replace(" ", "_")
+        if state == "stands":
+            return "not_undone" if terminated else None
+        if state == "open":
+            return "unknown" if terminated and (call["undo"] or call["undo_for_unknown"]) else None
+        return "unknown" if call["dropped"] or end != "completed" else None
+
+    def copy(self):
+        return [dict(call) for call in self.calls]
+
+
 class Run:
     def __init__(self, number):
-        self.number, self.events, self.names, self.error = number, [], [], None
+        self.number, self.events, self.names, self.error, self.undos = number, [], [], None, Undos()
         self.next, self.last, self.prev = 0, None, None  # `last`: the frame with its newest events; `prev`: what that one names
 
     def section(self, log, frame, first, prev):
@@ -386,8 +456,23 @@ class Run:
             self.error = self.error or f"event {self.next} cannot be a {shown['kind']}"
         if shown.get("skipped") is False:
             self.error = self.error or f"event {self.next} is of the unknown kind {shown['kind']}"
+        self.undos.take(shown)
+        if shown["kind"] == "RunEnded" and (why := self.wrong_end(shown["fields"])):
+            self.error = self.error or why
         self.events.append({"no": self.next, "at": at, **shown})
         self.next += 1
+
+    def wrong_end(self, end):
+        lists = self.undos.named_by(end["body"])
+        if any(end[which] != calls for which, calls in lists.items()):
+            return f"its end names other calls than its events do: {lists}"
+        failed = end["body"] != "terminated" and lists["not_undone"]
+        cause = [event["fields"] for event in self.events if event["kind"] == "CompensationStarted"]
+        if cause and end["body"] not in ("terminated", cause[0]["cause"]):
+            return "its body ended otherwise than was recorded when its undoing began"
+        if end["how"] != ("compensation failed" if failed else end["body"]):
+            return f"a body that ended {end['body']} makes no end of the kind {end['how']} here"
+        return None
 
     def shown(self):
         started = self.events[0]["fields"] if self.events and self.events[0]["kind"] == "RunStarted" else {}
@@ -446,7 +531,7 @@ class Store:
         if index or part["part"] >= part["of"]:
             raise Broken("a part of a checkpoint is not the first section of its frame, or is none of its parts")
         if part["part"] == 0:
-            here = {run.number: (run.next, run.last, [*run.names]) for run in self.runs.values() if not run.shown()["state"] == "ended"}
+            here = {run.number: (run.next, run.last, [*run.names], run.undos.copy()) for run in self.runs.values() if not run.shown()["state"] == "ended"}
             ended = [run.events[0]["fields"] for run in self.runs.values() if run.shown()["state"] == "ended"]
             self.parts = [(frame.lsn, here, ended)]
         if not self.parts or frame.lsn != self.parts[0][0] + part["part"] or len(self.parts) != part["part"] + 1:
@@ -488,10 +573,12 @@ def checkpoint(store, raw, here, ended):
 def contradiction(store, here, kept, listed):
     if here is None or kept is None or listed is None:
         return "the journals, the places and the tables do not hold it alike"
-    (following, last, names), (place, kept_names) = here, kept
+    (following, last, names, undos), (place, kept_names) = here, kept
     led = store.log.places.get(place)
     if listed["next_event"] != following or names != kept_names or led is None or led.crc != last.crc:
         return "its next event, its names or its place are not those of its journal"
+    if listed["undos"] != undos:
+        return f"what may have to be undone is not what its journal shows: {undos}"
     return None
 
 

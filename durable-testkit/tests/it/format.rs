@@ -317,6 +317,55 @@ fn both_readers_say_the_same_of_the_golden_store() {
     assert!(bytes < 200 << 10, "the golden store has {bytes} bytes");
 }
 
+/// Every kind of entry that the runtime makes today.
+const ENTRIES: [&str; 9] = [
+    "ActivityScheduled",
+    "ChildScheduled",
+    "CommandDropped",
+    "CompensationRegistered",
+    "ScopeClosed",
+    "ScopeOpened",
+    "SignalAwaited",
+    "SignalTaken",
+    "TimerStarted",
+];
+
+/// What there is in a list, once each.
+fn distinct<'a>(all: impl Iterator<Item = &'a Value>) -> BTreeSet<&'a str> {
+    all.map(|value| value.as_str().unwrap()).collect()
+}
+
+/// The readers agree on little where there is little: the golden store has to show all that undoing leaves.
+#[test]
+fn the_golden_store_holds_scopes_and_undos_of_every_outcome() {
+    let (_, told) = golden();
+    let runs = told["runs"].as_array().unwrap().iter();
+    let events: Vec<&Value> = runs.flat_map(|run| run["events"].as_array().unwrap()).collect();
+    let of_kind = |kind: &'static str| {
+        let events = events.iter().copied();
+        events.filter(move |event| event["kind"] == kind).map(|event| &event["fields"])
+    };
+    let entries = of_kind("Turn").flat_map(|turn| turn["entries"].as_array().unwrap());
+    let entries: Vec<(&String, &Value)> = entries.flat_map(|entry| entry.as_object().unwrap()).collect();
+    assert_eq!(entries.iter().map(|(kind, _)| kind.as_str()).collect::<BTreeSet<_>>(), ENTRIES.into());
+    let calls = || entries.iter().filter(|(kind, _)| *kind == "ActivityScheduled").map(|(_, entry)| &entry["call"]);
+    for bit in ["at_most_once", "undo", "undo_for_unknown", "awaited_when_dropped"] {
+        assert!(calls().any(|call| call[bit] == true), "no call has the bit {bit}");
+    }
+    for kind in ["RunEnded", "ChildEnded"] {
+        for list in ["undone", "not_undone", "unknown"] {
+            assert!(of_kind(kind).any(|end| end[list] != json!([])), "no {kind} names anything as {list}");
+        }
+    }
+    let ends = ["cancelled", "compensation failed", "completed", "failed", "terminated", "timed out"];
+    assert_eq!(distinct(of_kind("RunEnded").map(|end| &end["how"])), ends.into());
+    let open = told["checkpoints"].as_array().unwrap().last().unwrap()["runs"].as_array().unwrap();
+    assert!(open.iter().any(|run| run["undoing"] == "failed"));
+    let undos = open.iter().flat_map(|run| run["undos"].as_array().unwrap());
+    let states = ["not undone", "open", "stands", "undone", "unknown"];
+    assert_eq!(distinct(undos.map(|call| &call["state"])), states.into());
+}
+
 #[test]
 fn both_readers_say_the_same_of_the_golden_checkpoint() {
     let (dir, told) = golden();
