@@ -18,7 +18,7 @@ use super::fit::{self, Fit};
 use super::id::{Digest, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use super::mismatch::{Asked, Mismatch};
 use super::rare::{Empty, Rare};
-use super::scope::{BODY, Catches, Scopes, Within};
+use super::scope::{BODY, Catches, Scopes, ShieldNo, Within};
 use super::undo::{UndoState, Undoable, Undos};
 
 /// A workflow id may take this many bytes.
@@ -142,6 +142,8 @@ struct Turn {
     asked: Vec<Issued>,
     expected: Option<Box<RecordedTurn>>,
     end: Option<Box<(End, Payload)>>,
+    /// How many entries there were when the body ended.
+    before_end: usize,
 }
 
 /// A turn as the journal holds it.
@@ -177,6 +179,8 @@ pub struct TurnDone {
     pub asked: Vec<Issued>,
     /// How the body ended in it, if there is something to undo before the run ends.
     pub end: Option<(End, Payload)>,
+    /// How many of the entries stand before that end: what is dropped behind them was left behind by the body, and not dropped by it.
+    pub before_end: usize,
     /// What an operator should know: a changed input that was let stand.
     pub warnings: Vec<Text>,
 }
@@ -319,13 +323,14 @@ impl Machine {
         {
             return Err(Fault::Mismatch(Box::new(self.mismatch(Some(missing), None))));
         }
-        match (turn.expected.map(|expected| expected.end.is_some()), &turn.end) {
+        match (turn.expected.as_ref().map(|expected| expected.end.is_some()), &turn.end) {
             (None, _) | (Some(false), None) | (Some(true), Some(_)) => {}
             (Some(true), None) => return Err(Fault::EndsLate { after: self.polled }),
             (Some(false), Some(end)) => return Err(self.ends_early(turn.of, end.0)),
         }
         let warnings = std::mem::take(&mut self.warnings);
-        Ok(TurnDone { of: turn.of, entries: turn.entries, asked: turn.asked, end: turn.end.map(|end| *end), warnings })
+        let Turn { of, entries, asked, end, before_end, .. } = turn;
+        Ok(TurnDone { of, entries, asked, end: end.map(|end| *end), before_end, warnings })
     }
 
     /// The fault of a code that ended the run in a turn after which the journal goes on.
@@ -461,13 +466,13 @@ impl Machine {
     }
 
     /// A shield begins.
-    pub fn shield(&mut self, within: Within) {
-        self.scopes.shield(within.scope);
+    pub fn shield(&mut self, within: Within) -> ShieldNo {
+        self.scopes.shield(within.scope)
     }
 
     /// A shield ends.
-    pub fn unshield(&mut self, within: Within) {
-        self.scopes.unshield(within.scope);
+    pub fn unshield(&mut self, shield: ShieldNo) {
+        self.scopes.unshield(shield);
     }
 
     /// The scopes that are to be cut and have to be woken for it, oldest first.
@@ -494,6 +499,7 @@ impl Machine {
 
     /// The body ended in this turn. Gives how, as recorded, if there is something to undo or to await before the run may end.
     pub fn end_body(&mut self, how: End, result: &Payload) -> Option<(End, Payload)> {
+        self.turn.before_end = self.turn.entries.len();
         let recorded = self.turn.expected.as_ref().and_then(|expected| expected.end.clone());
         if recorded.is_none() && !self.owes(how) {
             return None;
@@ -516,6 +522,8 @@ impl Machine {
         let undoes = |seq: Seq| self.undo.calls.iter().any(|call| call.by == Some(seq));
         let left: Vec<Seq> = self.slots.keys().filter(|seq| !undoes(*seq)).collect();
         left.into_iter().for_each(|seq| self.abandon(seq));
+        // A scope that outlives the body is one that the code has leaked.
+        self.scopes.running().into_iter().for_each(|scope| self.close_scope(scope));
         self.undo.body = Some(end.0);
         self.turn.end = Some(Box::new(end));
     }
@@ -550,7 +558,12 @@ impl Machine {
 
     /// Whether a run whose body ended so may not end yet.
     fn owes(&self, how: End) -> bool {
-        self.scopes.undoes_within(BODY) || self.undo.owes(how)
+        self.scopes.undoes_within(BODY) || self.undo.owes(how) || self.leaves_unseen()
+    }
+
+    /// Whether something that may have to be undone was answered, and the code that drops it with the body never saw it.
+    fn leaves_unseen(&self) -> bool {
+        self.undo.calls.iter().next().is_some() && self.slots.keys().any(|seq| self.undo.calls.get(seq).is_some())
     }
 
     /// Takes in an entry that may have to be undone, or that undoes.

@@ -1,7 +1,7 @@
 //! The scopes of a run: which are open, which one a cancel cuts, and what keeps it from being cut yet. It never drops anything itself;
 //! it only says what is to be cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::End;
 use super::id::ScopeNo;
@@ -15,8 +15,9 @@ pub const BODY: ScopeNo = ScopeNo(0);
 pub(super) struct Scopes {
     last: ScopeNo,
     open: BTreeMap<ScopeNo, Scope>,
-    /// The scope around each shield that has begun and not ended.
-    shields: Vec<ScopeNo>,
+    /// The shields that have begun and not ended, and the scope around each.
+    shields: BTreeMap<ShieldNo, ScopeNo>,
+    last_shield: ShieldNo,
     /// Why the body is to be cut.
     body: Option<End>,
     cancelled: bool,
@@ -26,12 +27,18 @@ pub(super) struct Scopes {
     told: Vec<ScopeNo>,
 }
 
+/// One shield of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct ShieldNo(u32);
+
 /// One open scope.
 #[derive(Debug)]
 struct Scope {
     parent: ScopeNo,
     catches: Catches,
     shielded: bool,
+    /// Whether a scope or a shield was ever opened in it: of most there is nothing to look for among all others.
+    holds: bool,
     stage: Stage,
 }
 
@@ -66,7 +73,8 @@ impl Empty for Scopes {
         static EMPTY: Scopes = Scopes {
             last: BODY,
             open: BTreeMap::new(),
-            shields: Vec::new(),
+            shields: BTreeMap::new(),
+            last_shield: ShieldNo(0),
             body: None,
             cancelled: false,
             ended: false,
@@ -80,7 +88,9 @@ impl Scopes {
     pub(super) fn open(&mut self, within: Within, catches: Catches) -> ScopeNo {
         let no = ScopeNo(self.last.0 + 1);
         self.last = no;
-        let scope = Scope { parent: within.scope, catches, shielded: within.shielded, stage: Stage::Runs };
+        let scope =
+            Scope { parent: within.scope, catches, shielded: within.shielded, holds: false, stage: Stage::Runs };
+        self.note_inner(within.scope);
         self.open.insert(no, scope);
         no
     }
@@ -92,19 +102,31 @@ impl Scopes {
     /// Forgets a scope; gives the one around it.
     pub(super) fn close(&mut self, no: ScopeNo) -> Option<ScopeNo> {
         let scope = self.open.remove(&no)?;
-        // What stood in it stands in the one around it: nothing does, but a scope that undoes after its own future was dropped.
+        if !scope.holds {
+            return Some(scope.parent);
+        }
+        self.note_inner(scope.parent);
+        // What stood in it stands in the one around it: a scope that undoes after its own future was dropped, and what the code has
+        // polled in it first and goes on with behind it.
         self.open.values_mut().filter(|inner| inner.parent == no).for_each(|inner| inner.parent = scope.parent);
+        self.shields.values_mut().filter(|around| **around == no).for_each(|around| *around = scope.parent);
         Some(scope.parent)
     }
 
-    pub(super) fn shield(&mut self, scope: ScopeNo) {
-        self.shields.push(scope);
+    /// The scopes that neither ended nor undo; innermost first.
+    pub(super) fn running(&self) -> Vec<ScopeNo> {
+        self.open.iter().rev().filter(|(_, scope)| scope.stage != Stage::Undoes).map(|(no, _)| *no).collect()
     }
 
-    pub(super) fn unshield(&mut self, scope: ScopeNo) {
-        if let Some(place) = self.shields.iter().rposition(|shield| *shield == scope) {
-            self.shields.swap_remove(place);
-        }
+    pub(super) fn shield(&mut self, scope: ScopeNo) -> ShieldNo {
+        self.last_shield.0 += 1;
+        self.note_inner(scope);
+        self.shields.insert(self.last_shield, scope);
+        self.last_shield
+    }
+
+    pub(super) fn unshield(&mut self, shield: ShieldNo) {
+        self.shields.remove(&shield);
     }
 
     /// The run is asked to end. That reaches the innermost scopes that catch it; where there is none, the body. A second one is ignored.
@@ -114,8 +136,8 @@ impl Scopes {
         }
         let catching: Vec<ScopeNo> =
             self.open.iter().filter(|(_, scope)| scope.catches_run()).map(|(no, _)| *no).collect();
-        let is_innermost = |no: &ScopeNo| !catching.iter().any(|other| other != no && self.is_within(*other, *no));
-        let cut: Vec<ScopeNo> = catching.iter().copied().filter(is_innermost).collect();
+        let around: BTreeSet<ScopeNo> = catching.iter().flat_map(|no| self.around(*no)).collect();
+        let cut: Vec<ScopeNo> = catching.into_iter().filter(|no| !around.contains(no)).collect();
         if cut.is_empty() {
             self.body.get_or_insert(End::Cancelled);
         }
@@ -173,12 +195,27 @@ impl Scopes {
 
     /// Whether a scope in this one undoes what was done in it.
     pub(super) fn undoes_within(&self, no: ScopeNo) -> bool {
+        if self.open.get(&no).is_some_and(|scope| !scope.holds) {
+            return false;
+        }
         let undoing = self.open.iter().filter(|(_, scope)| scope.stage == Stage::Undoes).map(|(inner, _)| *inner);
         undoing.into_iter().any(|inner| inner != no && self.is_within(inner, no))
     }
 
+    fn note_inner(&mut self, no: ScopeNo) {
+        if let Some(scope) = self.open.get_mut(&no) {
+            scope.holds = true;
+        }
+    }
+
     fn holds_off(&self, no: ScopeNo) -> bool {
-        self.shields.iter().any(|shield| self.is_within(*shield, no))
+        self.shields.values().any(|shield| self.is_within(*shield, no))
+    }
+
+    /// The scopes around a scope, but for the body.
+    fn around(&self, no: ScopeNo) -> impl Iterator<Item = ScopeNo> {
+        let parent = |no: &ScopeNo| self.open.get(no).map(|scope| scope.parent);
+        std::iter::successors(parent(&no), parent).filter(|no| *no != BODY)
     }
 
     fn is_within(&self, mut inner: ScopeNo, outer: ScopeNo) -> bool {

@@ -337,6 +337,8 @@ impl HotRun {
             Cause::Cut => {
                 // One by one, so that each has dropped what is in it before the next does.
                 for scope in self.context.machine(Machine::take_cuts) {
+                    // Scopes are finite, as outcomes are.
+                    *polls = 0;
                     self.context.wake_scope(scope);
                     if let Some(end) = self.poll_until_quiet(polls)? {
                         return Ok(Some(end));
@@ -480,6 +482,7 @@ impl HotRun {
         undoers.into_iter().flatten().for_each(drop_caught);
         context.take_branches().into_iter().for_each(drop_caught);
         context.take_undoers().into_iter().for_each(drop_caught);
+        context.take_all_bound().into_values().for_each(drop_caught);
     }
 }
 

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::program::{Program, SIGNALS, interpret, programs, registry, unbiased_programs};
+use super::program::{Program, SIGNALS, interpret, programs, registry, registry_without_green, unbiased_programs};
 use super::shown;
 use super::world::{BEGIN, Build, Reads, Syncs, World, failed};
 use crate::codec::hash;
 use crate::kernel::engine::{AttemptReport, Residence, Retry, TurnEnd, Turns};
-use crate::kernel::event::{End, Entry, Event, Payload, Sender};
+use crate::kernel::event::{End, Entry, Event, Payload, Sender, UndoBits};
 use crate::kernel::id::{Digest, EventNo, RunNo, Seq};
 use crate::kernel::machine::TurnDone;
 use crate::kernel::tables::WaitingFor;
@@ -97,6 +97,7 @@ fn record(program: &Program, seed: u64, residence: Residence) -> Recording {
     world.open(&Build::new("b1", registry()));
     let (mut dice, mut simultaneous) = (Dice(seed), false);
     world.start_call(&interpret(program.clone()).into_start(), "root");
+    simultaneous |= settles_two(&world.told);
     for value in 0..20_u64 {
         if world.kernel().tables().open.is_empty() {
             break;
@@ -274,24 +275,26 @@ fn replay_in_threads(recording: &Recording, threads: usize) -> Result<(), String
     Ok(())
 }
 
-/// Runs a program through crashes, shutdowns, a log that lags and reads that come late, until it ends.
+/// Runs a program through crashes, shutdowns, deploys (one of which lacks an activity), cancels and terminations of it and its children, a log
+/// that lags and reads that come late, until it ends.
 fn survive(program: &Program, seed: u64, residence: Residence) -> World {
-    let build = Build::new("b1", registry());
+    let builds =
+        [Build::new("b1", registry()), Build::new("b2", registry()), Build::new("b3", registry_without_green())];
     let mut world = World::new();
     world.residence = residence;
     world.attempts = 3;
-    world.open(&build);
+    world.open(&builds[0]);
     world.start_call(&interpret(program.clone()).into_start(), "root");
     let mut dice = Dice(seed);
     for round in 0..MOVES {
         match dice.below(40) {
             0 | 1 => {
                 drop(world.kill());
-                world.open(&build);
+                world.open(&builds[dice.below(3)]);
             }
             2 => {
                 world.close();
-                world.open(&build);
+                world.open(&builds[dice.below(3)]);
             }
             3 | 4 => world.syncs = Syncs::ByHand,
             5..=7 => world.sync(Some(1)),
@@ -307,15 +310,37 @@ fn survive(program: &Program, seed: u64, residence: Residence) -> World {
         if world.kernel().tables().open.is_empty() {
             break;
         }
+        if moves.is_empty() && lacks_something(&world) {
+            drop(world.kill());
+            world.open(&builds[0]);
+            continue;
+        }
         assert!(!moves.is_empty(), "nothing can happen, and a run is open:\n{}", world.told);
-        if dice.below(80) == 0 && world.is_running("root") {
-            world.cancel("root");
+        if let Some(id) = unlucky(&world, dice.below(60), &mut dice) {
+            world.cancel(&id);
+            continue;
+        }
+        if let Some(id) = unlucky(&world, dice.below(150), &mut dice) {
+            world.terminate(&id);
             continue;
         }
         go(&mut world, moves.swap_remove(dice.below(moves.len())), round);
     }
     let_go(&mut world);
     world
+}
+
+/// Whether a run waits for another build.
+fn lacks_something(world: &World) -> bool {
+    let kernel = world.kernel();
+    kernel.tables().open.keys().any(|run| kernel.is_blocked(*run))
+}
+
+/// One of the open runs, if 0 was thrown.
+fn unlucky(world: &World, thrown: usize, dice: &mut Dice) -> Option<String> {
+    let open = &world.kernel().tables().open;
+    let entry = open.values().nth(if thrown == 0 { dice.below(open.len()) } else { return None })?;
+    Some(entry.id.to_string())
 }
 
 /// The log catches up, and so do the reads.
@@ -389,12 +414,16 @@ fn what_is_wrong_with_its_undoing(journal: &Journal) -> Option<String> {
     let (mut bound, mut dropped, mut completed, mut unknown) =
         (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut undoing, mut undone, mut failed) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-    let mut ended = None;
+    let (mut ended, mut clean) = (None, BTreeSet::new());
     for (_, _, event) in journal {
         match event {
             Event::Turn { entries, .. } => {
                 for entry in entries {
                     match entry {
+                        Entry::CompensationRegistered { seq, .. } => {
+                            bound.insert(*seq, UndoBits { undo: true, ..UndoBits::default() });
+                            completed.insert(*seq);
+                        }
                         Entry::ActivityScheduled(call) => {
                             if call.undo.undo {
                                 bound.insert(call.seq, call.undo);
@@ -417,8 +446,10 @@ fn what_is_wrong_with_its_undoing(journal: &Journal) -> Option<String> {
             }
             Event::ActivityFailed { seq, maybe, .. } => {
                 if *maybe {
-                    unknown.insert(*seq);
-                }
+                    unknown.insert(*seq)
+                } else {
+                    clean.insert(*seq)
+                };
                 failed.extend(undoing.get(seq));
             }
             Event::RunEnded(end) => ended = Some(end),
@@ -429,6 +460,19 @@ fn what_is_wrong_with_its_undoing(journal: &Journal) -> Option<String> {
     let seqs =
         |calls: &[crate::kernel::event::UndoneCall]| calls.iter().map(|call| call.seq).collect::<BTreeSet<Seq>>();
     let (not_undone, named_unknown) = (seqs(&ended.undone.not_undone), seqs(&ended.undone.unknown));
+    if ended.how == End::Terminated {
+        let missing = bound.keys().find(|&seq| {
+            let named = match () {
+                () if undone.contains(seq) => seqs(&ended.undone.undone).contains(seq),
+                () if completed.contains(seq) || failed.contains(seq) => not_undone.contains(seq),
+                () if clean.contains(seq) => !not_undone.contains(seq) && !named_unknown.contains(seq),
+                () => named_unknown.contains(seq) || (unknown.contains(seq) && not_undone.contains(seq)),
+            };
+            !named
+        });
+        return missing
+            .map(|seq| format!("it was terminated and does not say of seq {seq} what is: {:?}", ended.undone));
+    }
     if seqs(&ended.undone.undone) != undone || not_undone != failed {
         return Some(format!("{undone:?} were undone and {failed:?} not, and it says {:?}", ended.undone));
     }

@@ -188,10 +188,72 @@ async fn awaited() -> Result<u32, String> {
     Ok(x + GO.recv().await)
 }
 
+/// A shield is polled in a scope first, and goes on when that has ended.
+#[workflow]
+async fn moved_shield() -> Result<u32, String> {
+    let mut shielded = std::pin::pin!(crate::shield(async {
+        make(1).undo(unmake).await.map_err(text)?;
+        make(2).undo(unmake).await.map_err(text)
+    }));
+    let first = crate::scope(async {
+        Ok::<u32, String>(select! {
+            x = &mut shielded => x?,
+            x = GO.recv() => x,
+        })
+    });
+    let x = first.await? + shielded.await?;
+    Err(format!("no {x}"))
+}
+
+/// A scope is leaked with what was made in it.
+#[workflow]
+async fn leaking() -> Result<u32, String> {
+    let mut scope = Box::pin(crate::scope(async {
+        make(1).undo(unmake).await.map_err(text)?;
+        Ok::<u32, String>(GO.recv().await)
+    }));
+    let word = select! {
+        x = &mut scope => x?,
+        x = STOP.recv() => x,
+    };
+    std::mem::forget(scope);
+    Err(format!("no {word}"))
+}
+
+/// Cancels when it is dropped.
+struct CancelsOnDrop(crate::ScopeHandle);
+
+impl Drop for CancelsOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// A branch cancels the scope by two guards.
+#[workflow]
+async fn guarding() -> Result<String, String> {
+    let scope = crate::catch_cancel(make(1).undo(unmake));
+    let guards = [CancelsOnDrop(scope.handle()), CancelsOnDrop(scope.handle())];
+    let (ended, ()) = join!(scope, async move {
+        STOP.recv().await;
+        drop(guards);
+    });
+    Ok(format!("{ended:?}"))
+}
+
+/// More scopes than a turn may take polls without an outcome.
+#[workflow]
+async fn crowd() -> Result<usize, String> {
+    let scopes = (0..crate::kernel::machine::MAX_POLLS + 1).map(|_| crate::catch_cancel(GO.recv()));
+    let ended = futures::future::join_all(scopes).await;
+    Ok(ended.iter().filter(|ended| ended.is_err()).count())
+}
+
 fn app() -> Build {
     let one = Registry::of((make, unmake, other, catching, nested, shielded, shielded_inside, shielded_scope, failing));
     let two = Registry::of((passing, handled, cancelled_early, losing, dropped_while_undoing, both_undo, awaited));
-    Build::new("b1", Registry::of((one, two)))
+    let three = Registry::of((moved_shield, leaking, guarding, crowd));
+    Build::new("b1", Registry::of((one, two, three)))
         .start("catching", || catching().into_start())
         .start("nested", || nested().into_start())
         .start("shielded", || shielded().into_start())
@@ -205,6 +267,10 @@ fn app() -> Build {
         .start("dropped_while_undoing", || dropped_while_undoing().into_start())
         .start("both_undo", || both_undo().into_start())
         .start("awaited", || awaited().into_start())
+        .start("moved_shield", || moved_shield().into_start())
+        .start("leaking", || leaking().into_start())
+        .start("guarding", || guarding().into_start())
+        .start("crowd", || crowd().into_start())
 }
 
 #[test]
@@ -640,4 +706,107 @@ fn a_call_that_is_awaited_on_cancel_ends_before_its_run() {
           awaited.7 RunEnded: Cancelled nothing
     "#]],
     );
+}
+
+#[test]
+fn what_a_shield_makes_stands_in_the_scope_where_it_is_polled() {
+    check(
+        &[app()],
+        "start moved_shield | signal moved_shield go 1 | ok make 1 | ok make 2 | ok unmake 2 | ok unmake 1",
+        &expect![[r#"
+            > start moved_shield
+              moved_shield.0 RunStarted moved_shield{}
+              moved_shield.1 Turn of 0: open scope 1 in 0, call 2 make with undo, await 1 go
+            < start moved_shield: started
+            < begin make{"x":1} of moved_shield, seq 2, attempt 1, key 1
+            > signal moved_shield go 1
+              moved_shield.2 SignalReceived go: 1
+              moved_shield.3 Turn of 2: take 1, close scope 1
+            < signal moved_shield go: done
+            > ok make 1
+              moved_shield.4 ActivityCompleted 2: 1
+              moved_shield.5 Turn of 4: call 3 make with undo
+            < begin make{"x":2} of moved_shield, seq 3, attempt 1, key 2
+            > ok make 2
+              moved_shield.6 ActivityCompleted 3: 2
+              moved_shield.7 Turn of 6: call 4 unmake undoing 3
+              moved_shield.8 CompensationStarted: Failed
+            < begin unmake{"x":2} of moved_shield, seq 4, attempt 1, key 3
+            > ok unmake 2
+              moved_shield.9 ActivityCompleted 4: 2
+              moved_shield.10 Turn of 9: call 5 unmake undoing 2
+            < begin unmake{"x":1} of moved_shield, seq 5, attempt 1, key 4
+            > ok unmake 1
+              moved_shield.11 ActivityCompleted 5: 1
+              moved_shield.12 Turn of 11: nothing
+              moved_shield.13 RunEnded: Failed `no 3`, undone make 2 and make 3
+        "#]],
+    );
+}
+
+#[test]
+fn what_was_made_in_a_leaked_scope_is_undone_at_the_end() {
+    check(
+        &[app()],
+        "start leaking | ok make 1 | signal leaking stop 1 | ok unmake 1",
+        &expect![[r#"
+            > start leaking
+              leaking.0 RunStarted leaking{}
+              leaking.1 Turn of 0: open scope 1 in 0, call 2 make with undo, await 1 stop
+            < start leaking: started
+            < begin make{"x":1} of leaking, seq 2, attempt 1, key 1
+            > ok make 1
+              leaking.2 ActivityCompleted 2: 1
+              leaking.3 Turn of 2: await 3 go
+            > signal leaking stop 1
+              leaking.4 SignalReceived stop: 1
+              leaking.5 Turn of 4: take 1, drop 3, close scope 1, call 4 unmake undoing 2
+              leaking.6 CompensationStarted: Failed
+            < signal leaking stop: done
+            < begin unmake{"x":1} of leaking, seq 4, attempt 1, key 2
+            > ok unmake 1
+              leaking.7 ActivityCompleted 4: 1
+              leaking.8 Turn of 7: nothing
+              leaking.9 RunEnded: Failed `no 1`, undone make 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_guard_that_cancels_a_scope_is_inert_while_its_run_is_put_away() {
+    check(
+        &[app()],
+        "start guarding | crash | signal guarding stop 1 | ok make 1 | ok unmake 1",
+        &expect![[r#"
+            > start guarding
+              guarding.0 RunStarted guarding{}
+              guarding.1 Turn of 0: open scope 1 in 0, call 1 make with undo, await 2 stop
+            < start guarding: started
+            < begin make{"x":1} of guarding, seq 1, attempt 1, key 1
+            > crash
+              guarding is loaded
+              guarding.2 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              guarding.3 AttemptStarted 1, attempt 2
+            < begin make{"x":1} of guarding, seq 1, attempt 2, key 1
+            > signal guarding stop 1
+              guarding.4 SignalReceived stop: 1
+              guarding.5 Turn of 4: take 2, drop 1
+            < signal guarding stop: done
+            < ask make of guarding to stop
+            > ok make 1
+              guarding.6 ActivityCompleted 1: 1
+              guarding.7 Turn of 6: call 3 unmake undoing 1
+            < begin unmake{"x":1} of guarding, seq 3, attempt 1, key 2
+            > ok unmake 1
+              guarding.8 ActivityCompleted 3: 1
+              guarding.9 Turn of 8: close scope 1
+              guarding.10 RunEnded: Completed "Err(Cancelled)", undone make 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_cancel_of_ten_thousand_scopes_is_no_livelock() {
+    let told = super::tell(&[app()], "start crowd | cancel crowd", crate::kernel::engine::Residence::Stay);
+    assert!(told.contains("RunEnded: Completed 10001"), "{}", told.lines().last().unwrap_or_default());
 }

@@ -1,5 +1,7 @@
 //! Compensation: what is undone at which end, in which order, and what an end names that was not.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use expect_test::expect;
 
 use super::check;
@@ -125,10 +127,80 @@ async fn parent() -> Result<String, String> {
     Ok(format!("{:?}", order().await))
 }
 
+/// A compensation that has the option of calls that are awaited when they are dropped.
+#[workflow]
+async fn patient() -> Result<u32, String> {
+    reserve(1).undo(|x| void(x).wait_on_cancel()).await.map_err(text)?;
+    Err("no".to_owned())
+}
+
+/// A branch has made a call and looks at something else when its outcome comes.
+#[workflow]
+async fn absent() -> Result<u32, String> {
+    drop(crate::spawn(async {
+        let mut made = charge(2).undo(refund);
+        assert!(futures::poll!(&mut made).is_pending());
+        crate::sleep(Duration::from_secs(3600)).await;
+        made.await.is_ok()
+    }));
+    Ok(GO.recv().await)
+}
+
+#[workflow]
+async fn waiting(x: u32) -> Result<u32, String> {
+    Ok(x + GO.recv().await)
+}
+
+/// Fails while it has one child of each policy, one more of which a word has won, and something to undo.
+#[workflow]
+async fn leaving() -> Result<u32, String> {
+    reserve(1).undo(release).await.map_err(text)?;
+    drop(crate::spawn(waiting(1).id("cancelled")));
+    drop(crate::spawn(waiting(2).id("terminated").close(crate::ClosePolicy::Terminate)));
+    drop(crate::spawn(waiting(3).id("abandoned").close(crate::ClosePolicy::Abandon)));
+    let word = select! {
+        _ = waiting(4).id("loser").close(crate::ClosePolicy::Abandon) => 0,
+        word = GO.recv() => word,
+    };
+    Err(format!("refused {word}"))
+}
+
+/// What a step's closure holds lives as long as this says.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+struct Held;
+
+impl Held {
+    fn new() -> Held {
+        HELD.fetch_add(1, Ordering::Relaxed);
+        Held
+    }
+
+    fn undoing(self) -> crate::Step<u32, crate::Failure> {
+        crate::step("undoing", move || {
+            let _held = &self;
+            async { Ok::<u32, String>(1) }
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[workflow]
+async fn holding() -> Result<u32, String> {
+    crate::compensate(Held::new().undoing());
+    charge(2).undo_unknown(Held::new().undoing()).await.map_err(text)
+}
+
 fn registry() -> Registry {
     Registry::of((
         Registry::of((reserve, charge, release, refund, void, mail)),
         Registry::of((order, limited, race, hasty, both, by_hand, mailing, detached, stepped, parent)),
+        Registry::of((patient, absent, waiting, leaving, holding)),
     ))
 }
 
@@ -148,6 +220,10 @@ fn build(id: &'static str) -> Build {
         .start("detached", || detached().into_start())
         .start("stepped", || stepped().into_start())
         .start("parent", || parent().into_start())
+        .start("patient", || patient().into_start())
+        .start("absent", || absent().into_start())
+        .start("leaving", || leaving().into_start())
+        .start("holding", || holding().into_start())
 }
 
 #[test]
@@ -1095,6 +1171,215 @@ fn undoing_goes_on_under_another_build() {
               order.14 ActivityCompleted 6: 1
               order.15 Turn of 14: nothing
               order.16 RunEnded: Failed `refused`, undone reserve 1 and charge 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_compensation_that_would_be_awaited_is_named_as_any_other() {
+    check(
+        &[app()],
+        "start patient | ok reserve 1 | fail void no",
+        &expect![[r#"
+            > start patient
+              patient.0 RunStarted patient{}
+              patient.1 Turn of 0: call 1 reserve with undo
+            < start patient: started
+            < begin reserve{"x":1} of patient, seq 1, attempt 1, key 1
+            > ok reserve 1
+              patient.2 ActivityCompleted 1: 1
+              patient.3 Turn of 2: call 2 void undoing 1
+              patient.4 CompensationStarted: Failed
+            < begin void{"x":1} of patient, seq 2, attempt 1, key 2
+            > fail void no
+              patient.5 ActivityFailed 2, attempt 1: `no`
+              patient.6 Turn of 5: nothing
+              patient.7 RunEnded: CompensationFailed after Failed `no`, not undone reserve 1
+              ! it ended, and was not undone: `reserve` (seq 1) [E0212]
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_branch_did_and_never_saw_is_undone_with_it() {
+    check(
+        &[app()],
+        "start absent | ok charge 2 | signal absent go 4 | ok refund 2",
+        &expect![[r#"
+            > start absent
+              absent.0 RunStarted absent{}
+              absent.1 Turn of 0: await 1 go, call 2 charge with undo, timer 3 due 1h
+            < start absent: started
+            < begin charge{"x":2} of absent, seq 2, attempt 1, key 1
+            > ok charge 2
+              absent.2 ActivityCompleted 2: 2
+              absent.3 Turn of 2: nothing
+            > signal absent go 4
+              absent.4 SignalReceived go: 4
+              absent.5 Turn of 4: take 1, drop 3, drop 2, call 4 refund undoing 2
+              absent.6 CompensationStarted: Completed
+            < signal absent go: done
+            < begin refund{"x":2} of absent, seq 4, attempt 1, key 2
+            > ok refund 2
+              absent.7 ActivityCompleted 4: 2
+              absent.8 Turn of 7: nothing
+              absent.9 RunEnded: Completed 4, undone charge 2
+        "#]],
+    );
+}
+
+#[test]
+fn the_children_that_a_body_leaves_are_closed_by_their_policies_though_it_undoes() {
+    check(
+        &[app()],
+        "start leaving | ok reserve 1 | signal leaving go 4 | ok release 1",
+        &expect![[r#"
+            > start leaving
+              leaving.0 RunStarted leaving{}
+              leaving.1 Turn of 0: call 1 reserve with undo
+            < start leaving: started
+            < begin reserve{"x":1} of leaving, seq 1, attempt 1, key 1
+            > ok reserve 1
+              leaving.2 ActivityCompleted 1: 1
+              leaving.3 Turn of 2: child 5 leaving/loser Abandon, await 6 go, child 2 leaving/cancelled, child 3 leaving/terminated Terminate, child 4 leaving/abandoned Abandon
+              leaving/loser.0 RunStarted waiting{"x":4}
+              leaving/loser.1 Turn of 0: await 1 go
+              leaving/cancelled.0 RunStarted waiting{"x":1}
+              leaving/cancelled.1 Turn of 0: await 1 go
+              leaving/terminated.0 RunStarted waiting{"x":2}
+              leaving/terminated.1 Turn of 0: await 1 go
+              leaving/abandoned.0 RunStarted waiting{"x":3}
+              leaving/abandoned.1 Turn of 0: await 1 go
+            > signal leaving go 4
+              leaving.4 SignalReceived go: 4
+              leaving.5 Turn of 4: take 6, drop 5, drop 4, drop 3, drop 2, call 7 release undoing 1
+              leaving.6 CompensationStarted: Failed
+              leaving/terminated.2 RunEnded: Terminated nothing
+              leaving/loser.2 CancelRequested by parent: its parent does not wait for it any more
+              leaving/loser.3 Turn of 2: drop 1
+              leaving/loser.4 RunEnded: Cancelled nothing
+              leaving/cancelled.2 CancelRequested by parent: its parent does not wait for it any more
+              leaving/cancelled.3 Turn of 2: drop 1
+              leaving/cancelled.4 RunEnded: Cancelled nothing
+            < signal leaving go: done
+            < begin release{"x":1} of leaving, seq 7, attempt 1, key 2
+            > ok release 1
+              leaving.7 ActivityCompleted 7: 1
+              leaving.8 Turn of 7: nothing
+              leaving.9 RunEnded: Failed `refused 4`, undone reserve 1
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_bound_to_calls_is_freed_when_its_run_leaves_memory() {
+    check(
+        &[app()],
+        "start holding | crash | ok charge 2",
+        &expect![[r#"
+            > start holding
+              holding.0 RunStarted holding{}
+              holding.1 Turn of 0: register 1 undoing in scope 0, call 2 charge or unknown
+            < start holding: started
+            < begin charge{"x":2} of holding, seq 2, attempt 1, key 1
+            > crash
+              holding is loaded
+              holding.2 AttemptFailed 2, attempt 1: interrupted, next at 0ms, may stand
+              holding.3 AttemptStarted 2, attempt 2
+            < begin charge{"x":2} of holding, seq 2, attempt 2, key 1
+            > ok charge 2
+              holding.4 ActivityCompleted 2: 2
+              holding.5 Turn of 4: nothing
+              holding.6 RunEnded: Completed 2
+        "#]],
+    );
+    assert_eq!(HELD.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_call_that_waits_for_a_slot_at_a_shutdown_is_not_unknown() {
+    check(
+        &[app()],
+        "attempts 1 | start order as first | start order as second | close | open | ok reserve 1 | cancel second | fail reserve no",
+        &expect![[r#"
+            > attempts 1
+            > start order as first
+              first.0 RunStarted order{}
+              first.1 Turn of 0: call 1 reserve with undo
+            < start first: started
+            < begin reserve{"x":1} of first, seq 1, attempt 1, key 1
+            > start order as second
+              second.0 RunStarted order{}
+              second.1 Turn of 0: call 1 reserve with undo
+            < start second: started
+            > close
+              first.2 AttemptParked 1, attempt 1
+            < stop reserve of first
+            > open
+              first is loaded
+              second is loaded
+              first.3 AttemptStarted 1, attempt 1
+            < begin reserve{"x":1} of first, seq 1, attempt 1, key 1
+            > ok reserve 1
+              first.4 ActivityCompleted 1: 1
+              first.5 Turn of 4: call 2 charge with undo or unknown
+              second.2 AttemptStarted 1, attempt 1
+            < begin reserve{"x":1} of second, seq 1, attempt 1, key 2
+            > cancel second
+              second.3 CancelRequested by caller: asked
+              second.4 Turn of 3: drop 1
+              second.5 CompensationStarted: Cancelled
+            < cancel second: done
+            < ask reserve of second to stop
+            > fail reserve no
+              second.6 ActivityFailed 1, attempt 1: `no`
+              second.7 Turn of 6: nothing
+              second.8 RunEnded: Cancelled nothing
+              first.6 AttemptStarted 2, attempt 1
+            < begin charge{"x":2} of first, seq 2, attempt 1, key 3
+        "#]],
+    );
+}
+
+#[test]
+fn an_at_most_once_call_that_waits_for_a_slot_at_a_shutdown_is_not_unknown() {
+    check(
+        &[app()],
+        "attempts 1 | start order | start mailing | close | open | ok reserve 1 | fail mail no | signal mailing go 1",
+        &expect![[r#"
+            > attempts 1
+            > start order
+              order.0 RunStarted order{}
+              order.1 Turn of 0: call 1 reserve with undo
+            < start order: started
+            < begin reserve{"x":1} of order, seq 1, attempt 1, key 1
+            > start mailing
+              mailing.0 RunStarted mailing{}
+              mailing.1 Turn of 0: call 1 mail at most once with undo or unknown
+            < start mailing: started
+            > close
+              order.2 AttemptParked 1, attempt 1
+            < stop reserve of order
+            > open
+              order is loaded
+              mailing is loaded
+              order.3 AttemptStarted 1, attempt 1
+            < begin reserve{"x":1} of order, seq 1, attempt 1, key 1
+            > ok reserve 1
+              order.4 ActivityCompleted 1: 1
+              order.5 Turn of 4: call 2 charge with undo or unknown
+              mailing.2 AttemptStarted 1, attempt 1
+            < begin mail{"x":1} of mailing, seq 1, attempt 1, key 2
+            > fail mail no
+              mailing.3 ActivityFailed 1, attempt 1: `no`
+              mailing.4 Turn of 3: await 3 go
+              order.6 AttemptStarted 2, attempt 1
+            < begin charge{"x":2} of order, seq 2, attempt 1, key 3
+            > signal mailing go 1
+              mailing.5 SignalReceived go: 1
+              mailing.6 Turn of 5: take 3
+              mailing.7 RunEnded: Failed `no`
+            < signal mailing go: done
         "#]],
     );
 }

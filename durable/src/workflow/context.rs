@@ -22,7 +22,7 @@ use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::Machine;
-use crate::kernel::scope::{Catches, Within};
+use crate::kernel::scope::{Catches, ShieldNo, Within};
 use crate::payload::PayloadCodec;
 use crate::registry::Registry;
 use crate::workflow::undo::Bound;
@@ -205,6 +205,11 @@ impl RunContext {
         self.lock().open = Gate::Closed;
     }
 
+    /// Whether the run was put away: nothing that is still dropped counts.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().open == Gate::Closed
+    }
+
     pub(crate) fn take_waker(&self, seq: Seq) -> Option<Waker> {
         self.lock().wakers.remove(seq)
     }
@@ -242,6 +247,11 @@ impl RunContext {
     /// What is bound to a call; once.
     pub(crate) fn take_bound(&self, seq: Seq) -> Option<Bound> {
         self.lock().bound.remove(&seq)
+    }
+
+    /// Everything that is bound to calls. Compensations that were built in the run hold it: what is not taken out would never be freed.
+    pub(crate) fn take_all_bound(&self) -> BTreeMap<Seq, Bound> {
+        std::mem::take(&mut self.lock().bound)
     }
 
     /// Binds something to a call.
@@ -282,10 +292,10 @@ impl RunContext {
     }
 
     /// Ends a shield.
-    pub(crate) fn unshield(&self, within: Within) {
+    pub(crate) fn unshield(&self, shield: ShieldNo) {
         let mut inner = self.lock();
         if inner.open != Gate::Closed {
-            inner.machine.unshield(within);
+            inner.machine.unshield(shield);
         }
     }
 
@@ -457,6 +467,8 @@ impl Pending {
         let (_, seq) = self.here();
         let extras = self.extras.get_or_insert_default();
         extras.bound = Bound::default();
+        // Nothing drops it.
+        extras.waits = false;
         extras.undoes = Some(undoes.unwrap_or(seq));
         seq
     }

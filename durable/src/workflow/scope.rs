@@ -13,7 +13,7 @@ use super::context::{RunContext, current_run};
 use super::undo::undo;
 use crate::error::Cancelled;
 use crate::kernel::id::ScopeNo;
-use crate::kernel::scope::{Catches, Within};
+use crate::kernel::scope::{Catches, ShieldNo, Within};
 
 /// Runs `future` in a scope in which a cancel of the run ends: what is in it is dropped and undone, newest first, and the code goes on
 /// with [`Cancelled`].
@@ -160,7 +160,7 @@ pub struct Scope<F: Future, E> {
 pub struct Shield<F> {
     #[pin]
     future: Option<F>,
-    held: Option<(Arc<RunContext>, Within)>,
+    held: Option<(Arc<RunContext>, ShieldNo)>,
 }
 
 /// Cancels one scope, from anywhere in its run. A handle is a name: dropping it changes nothing.
@@ -205,6 +205,9 @@ impl ScopeHandle {
         let (run, scope) = (shared.run.upgrade(), shared.scope);
         drop(shared);
         let (Some(run), Some(scope)) = (run, scope) else { return };
+        if run.is_closed() {
+            return;
+        }
         assert!(
             run.is_current(),
             "a scope is cancelled outside its run: its handle works in the workflow's own body; cancel a run from outside with \
@@ -375,12 +378,13 @@ impl<F: Future> Future for Shield<F> {
         let run = current_run().unwrap_or_else(|| {
             panic!("a shield is awaited outside a workflow run: it works only in a workflow's own body")
         });
-        let (_, within) = this.held.get_or_insert_with(|| {
-            let within = run.here();
-            run.machine(|machine| machine.shield(within));
-            (Arc::clone(&run), within)
+        let within = run.here();
+        this.held.get_or_insert_with(|| {
+            let shield = run.machine(|machine| machine.shield(within));
+            (Arc::clone(&run), shield)
         });
-        let inside = Within { shielded: true, ..*within };
+        // The scope in which it was polled first may have ended since.
+        let inside = Within { shielded: true, ..within };
         let future =
             this.future.as_mut().as_pin_mut().expect("because a shield is not polled after it has given its result");
         let output = ready!(run.within(inside, || future.poll(cx)));
@@ -390,9 +394,9 @@ impl<F: Future> Future for Shield<F> {
     }
 }
 
-fn release(held: &mut Option<(Arc<RunContext>, Within)>) {
-    if let Some((run, within)) = held.take() {
-        run.unshield(within);
+fn release(held: &mut Option<(Arc<RunContext>, ShieldNo)>) {
+    if let Some((run, shield)) = held.take() {
+        run.unshield(shield);
     }
 }
 

@@ -509,7 +509,10 @@ impl Kernel {
         if awaited && running {
             return;
         }
-        self.append(run, Event::AttemptParked { seq, attempt }, now);
+        // One that has neither begun nor is recorded to begin leaves nothing to park: the next process finds it as it was.
+        if running || self.is_recorded(run, seq, attempt) {
+            self.append(run, Event::AttemptParked { seq, attempt }, now);
+        }
         self.drop_call(run, seq);
     }
 

@@ -301,7 +301,7 @@ impl Kernel {
             self.block(run, reason.into(), now, turns);
             return false;
         }
-        let TurnDone { of, mut entries, asked, end, warnings } = done;
+        let TurnDone { of, mut entries, asked, end, before_end, warnings } = done;
         self.warnings.extend(warnings.into_iter().map(|warning| (run, warning)));
         self.note_build(run, now);
         for entry in &mut entries {
@@ -310,13 +310,21 @@ impl Kernel {
             }
         }
         let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
-        let children: Children = entries.iter().filter_map(child_of).collect();
+        let left = if end.is_some() { dropped_in(&entries[before_end..]).collect() } else { BTreeSet::new() };
+        let children = Children { asked: entries.iter().filter_map(child_of).collect(), left };
         self.append(run, Event::Turn { of, entries }, now);
         if let Some((cause, result)) = end {
             self.append(run, Event::CompensationStarted { cause, result }, now);
             self.timers.disarm(run, Due::Run);
         }
-        dropped.into_iter().for_each(|waiting| self.dropped(run, waiting, now));
+        for waiting in dropped {
+            match waiting.what {
+                WaitingFor::Child { child, close, .. } if children.left.contains(&waiting.seq) => {
+                    self.close_child(child, close, now, turns);
+                }
+                _ => self.dropped(run, waiting, now),
+            }
+        }
         for issued in asked {
             self.take_on(run, issued, &children, now);
         }
@@ -333,21 +341,14 @@ impl Kernel {
     /// What the turn drops of what was asked for in earlier turns.
     fn about_to_drop(&self, run: RunNo, entries: &[Entry]) -> Vec<Waiting> {
         let Some(entry) = self.tables.open.get(&run) else { return Vec::new() };
-        let seqs = entries.iter().filter_map(|entry| match entry {
-            Entry::CommandDropped { seq } => Some(*seq),
-            _ => None,
-        });
-        seqs.filter_map(|seq| entry.waits(seq).cloned()).collect()
+        dropped_in(entries).filter_map(|seq| entry.waits(seq).cloned()).collect()
     }
 
     fn dropped(&mut self, run: RunNo, waiting: Waiting, now: Now) {
-        let ends = self.tables.open.get(&run).is_some_and(|entry| entry.undoing.is_some());
         match waiting.what {
             WaitingFor::Activity { undo, .. } if undo.owes() => self.settle_dropped(run, waiting.seq, now),
             WaitingFor::Activity { .. } => self.drop_call(run, waiting.seq),
             WaitingFor::Timer { .. } => self.timers.disarm(run, Due::Timer(waiting.seq)),
-            // What the body leaves behind at its end is for the close policy.
-            WaitingFor::Child { close: ClosePolicy::Abandon, .. } if ends => {}
             WaitingFor::Child { child, .. } => self.cancel_child(child),
             WaitingFor::Signal { .. } => {}
         }
@@ -366,13 +367,14 @@ impl Kernel {
         }
     }
 
-    /// A child that was asked for and dropped in one turn still begins, since the journal says so, and is cancelled. A call never begins;
-    /// one with something to undo is settled all the same.
+    /// A child that was asked for and dropped in one turn still begins, since the journal says so, and is cancelled, unless the body has left
+    /// it behind to live on. A call never begins; one with something to undo is settled all the same.
     fn dropped_at_once(&mut self, run: RunNo, issued: &Issued, children: &Children, now: Now) {
         match &issued.command {
             Command::StartChild(child) => {
                 self.begin_child(run, issued.seq, child, children, now);
-                if let Some((no, _)) = children.get(&issued.seq) {
+                let lives_on = child.close == ClosePolicy::Abandon && children.left.contains(&issued.seq);
+                if let Some((no, _)) = children.asked.get(&issued.seq).filter(|_| !lives_on) {
                     self.work.push_back((*no, cancel_by("parent".into(), "its call was dropped".into())));
                 }
             }
@@ -382,7 +384,7 @@ impl Kernel {
     }
 
     fn begin_child(&mut self, run: RunNo, seq: Seq, child: &StartChild, children: &Children, now: Now) {
-        let Some((no, id)) = children.get(&seq) else { return };
+        let Some((no, id)) = children.asked.get(&seq) else { return };
         let Some(parent) = self.tables.open.get(&run) else { return };
         let (namespace, trace) = (parent.namespace.clone(), parent.trace().of_call(parent.run, seq, Attempt(0)));
         if self.tables.ids.contains_key(&(namespace.clone(), id.clone())) {
@@ -582,8 +584,20 @@ impl Kernel {
     }
 }
 
-/// The children that a turn asks for: their numbers and ids, by command.
-type Children = BTreeMap<Seq, (RunNo, Text)>;
+/// The children of a turn.
+struct Children {
+    /// Those that it asks for: their numbers and ids, by command.
+    asked: BTreeMap<Seq, (RunNo, Text)>,
+    /// The commands that the body left behind at its end: what becomes of a child there, its close policy says.
+    left: BTreeSet<Seq>,
+}
+
+fn dropped_in(entries: &[Entry]) -> impl Iterator<Item = Seq> {
+    entries.iter().filter_map(|entry| match entry {
+        Entry::CommandDropped { seq } => Some(*seq),
+        _ => None,
+    })
+}
 
 fn child_of(entry: &Entry) -> Option<(Seq, (RunNo, Text))> {
     match entry {
