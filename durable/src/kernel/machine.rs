@@ -538,7 +538,12 @@ impl Machine {
         if self.fault.is_some() || self.scopes.undoes_within(scope) || self.undo.awaits_in(scope) {
             return NextUndo::Wait;
         }
-        self.undo.next(scope)
+        let next = self.undo.next(scope);
+        if next == NextUndo::Done && scope != BODY {
+            // The run may end well, and its end names only what was dropped: the scope lets go of what it cannot undo.
+            self.undo.unknown_in(scope).into_iter().for_each(|seq| self.note(Entry::CommandDropped { seq }));
+        }
+        next
     }
 
     /// Whether a call that was dropped has been settled since this was asked last.
@@ -852,6 +857,14 @@ impl Undo {
 
     fn awaits_in(&self, scope: ScopeNo) -> bool {
         self.calls.iter().any(|call| call.awaits() && self.scopes.get(&call.seq) == Some(&scope))
+    }
+
+    /// The calls in a scope of which nobody knows whether their effect stands, and that nothing undoes.
+    fn unknown_in(&self, scope: ScopeNo) -> Vec<Seq> {
+        let lost = |call: &&Undoable| {
+            call.state == UndoState::Unknown && !call.dropped && self.scopes.get(&call.seq) == Some(&scope)
+        };
+        self.calls.iter().filter(lost).map(|call| call.seq).collect()
     }
 
     fn owes(&self, how: End) -> bool {

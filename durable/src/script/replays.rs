@@ -141,9 +141,10 @@ fn is_simultaneous(told: &str) -> bool {
     (1..runs.len()).any(|i| runs[..i].iter().any(|run| of_one_family(run, runs[i])))
 }
 
-/// Whether one turn dropped two calls that were settled at once.
+/// Whether one turn dropped a call that was settled at once, and something else was settled with it: another such call, a child.
 fn settles_two(told: &str) -> bool {
-    told.lines().filter(|line| line.contains(": cancelled")).count() > 1
+    let settled = told.lines().filter(|line| line.contains(": cancelled")).count();
+    settled > 1 || (settled > 0 && told.contains("ChildEnded"))
 }
 
 /// Makes a move; says whether it was the clock's.

@@ -26,6 +26,11 @@ async fn other(x: u32) -> Result<u32, String> {
     Ok(x)
 }
 
+#[activity(retry = never(), start_to_close = "10s")]
+async fn slow(x: u32) -> Result<u32, String> {
+    Ok(x)
+}
+
 fn text<E: ToString>(error: E) -> String {
     error.to_string()
 }
@@ -241,6 +246,13 @@ async fn guarding() -> Result<String, String> {
     Ok(format!("{ended:?}"))
 }
 
+/// The call times out in a scope, and has nothing that undoes it then; the run goes on.
+#[workflow]
+async fn shrugging() -> Result<String, String> {
+    let tried = crate::scope(async { slow(1).undo(unmake).await.map_err(text) }).await;
+    Ok(format!("{tried:?}"))
+}
+
 /// More scopes than a turn may take polls without an outcome.
 #[workflow]
 async fn crowd() -> Result<usize, String> {
@@ -252,7 +264,7 @@ async fn crowd() -> Result<usize, String> {
 fn app() -> Build {
     let one = Registry::of((make, unmake, other, catching, nested, shielded, shielded_inside, shielded_scope, failing));
     let two = Registry::of((passing, handled, cancelled_early, losing, dropped_while_undoing, both_undo, awaited));
-    let three = Registry::of((moved_shield, leaking, guarding, crowd));
+    let three = Registry::of((moved_shield, leaking, guarding, crowd, slow, shrugging));
     Build::new("b1", Registry::of((one, two, three)))
         .start("catching", || catching().into_start())
         .start("nested", || nested().into_start())
@@ -270,6 +282,7 @@ fn app() -> Build {
         .start("moved_shield", || moved_shield().into_start())
         .start("leaking", || leaking().into_start())
         .start("guarding", || guarding().into_start())
+        .start("shrugging", || shrugging().into_start())
         .start("crowd", || crowd().into_start())
 }
 
@@ -809,4 +822,25 @@ fn a_guard_that_cancels_a_scope_is_inert_while_its_run_is_put_away() {
 fn a_cancel_of_ten_thousand_scopes_is_no_livelock() {
     let told = super::tell(&[app()], "start crowd | cancel crowd", crate::kernel::engine::Residence::Stay);
     assert!(told.contains("RunEnded: Completed 10001"), "{}", told.lines().last().unwrap_or_default());
+}
+
+#[test]
+fn what_a_scope_that_fails_cannot_undo_is_named_though_the_run_ends_well() {
+    check(
+        &[app()],
+        "start shrugging | advance 10s",
+        &expect![[r#"
+        > start shrugging
+          shrugging.0 RunStarted shrugging{}
+          shrugging.1 Turn of 0: open scope 1 in 0, call 1 slow with undo
+        < start shrugging: started
+        < begin slow{"x":1} of shrugging, seq 1, attempt 1, key 1
+        > advance 10s
+          shrugging.2 ActivityFailed 1, attempt 1: timed out (StartToClose), may stand
+          shrugging.3 Turn of 2: drop 1, close scope 1
+          shrugging.4 RunEnded: Completed "Err(\"the call timed out (start-to-close)\")", unknown slow 1
+        < stop slow of shrugging
+          ! it ended, and is not known to be undone: `slow` (seq 1) [E0212]
+    "#]],
+    );
 }

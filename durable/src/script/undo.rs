@@ -1195,7 +1195,7 @@ fn a_compensation_that_would_be_awaited_is_named_as_any_other() {
               patient.5 ActivityFailed 2, attempt 1: `no`
               patient.6 Turn of 5: nothing
               patient.7 RunEnded: CompensationFailed after Failed `no`, not undone reserve 1
-              ! it ended, and was not undone: `reserve` (seq 1) [E0212]
+              ! run `patient` of `patient` ended, and this was not undone: `reserve` (seq 1) [E0212]
         "#]],
     );
 }
