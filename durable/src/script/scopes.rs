@@ -830,17 +830,17 @@ fn what_a_scope_that_fails_cannot_undo_is_named_though_the_run_ends_well() {
         &[app()],
         "start shrugging | advance 10s",
         &expect![[r#"
-        > start shrugging
-          shrugging.0 RunStarted shrugging{}
-          shrugging.1 Turn of 0: open scope 1 in 0, call 1 slow with undo
-        < start shrugging: started
-        < begin slow{"x":1} of shrugging, seq 1, attempt 1, key 1
-        > advance 10s
-          shrugging.2 ActivityFailed 1, attempt 1: timed out (StartToClose), may stand
-          shrugging.3 Turn of 2: drop 1, close scope 1
-          shrugging.4 RunEnded: Completed "Err(\"the call timed out (start-to-close)\")", unknown slow 1
-        < stop slow of shrugging
-          ! it ended, and is not known to be undone: `slow` (seq 1) [E0212]
-    "#]],
+            > start shrugging
+              shrugging.0 RunStarted shrugging{}
+              shrugging.1 Turn of 0: open scope 1 in 0, call 1 slow with undo
+            < start shrugging: started
+            < begin slow{"x":1} of shrugging, seq 1, attempt 1, key 1
+            > advance 10s
+              shrugging.2 ActivityFailed 1, attempt 1: timed out (StartToClose), may stand
+              shrugging.3 Turn of 2: drop 1, close scope 1
+              shrugging.4 RunEnded: Completed "Err(\"the call timed out (start-to-close)\")", unknown slow 1
+            < stop slow of shrugging
+              ! run `shrugging` of `shrugging` ended, and this is not known to be undone: `slow` (seq 1) [E0212]
+        "#]],
     );
 }

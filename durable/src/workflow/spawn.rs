@@ -20,6 +20,9 @@ pub struct JoinHandle<T> {
 /// Makes a future a branch of this run: it is polled beside the body from now on, awaited or not, and is dropped when the body
 /// returns.
 ///
+/// A branch is of the run, wherever it is made: a scope that is cut does not drop it, though a [`JoinSet`] in the scope does, and what is
+/// registered in a branch, outside of scopes of its own, is undone with the body. Use `join!` for what belongs to a scope.
+///
 /// # Panics
 /// Outside a workflow run. A panic in the branch blocks the run, like one in the body.
 ///
