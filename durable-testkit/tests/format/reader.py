@@ -125,6 +125,10 @@ def id16(b, *_):
     return b.take(16).hex()
 
 
+def bytes25(b, *_):
+    return b.take(25).hex()
+
+
 def shared(b, _, texts):
     return pick(texts, number(b))
 
@@ -199,7 +203,7 @@ TYPES = {
     "number": number, "signed": signed, "bool": flag, "bytes": data, "text": text, "payload": payload, "distance": distance,
     "digest": digest, "id16": id16, "shared": shared, "shaped": name(True), "plain": name(False), "scheduled": scheduled,
     "number?": maybe(number), "distance?": maybe(distance), "numbers": many(number), "pairs": many(pair(text, payload)),
-    "parent": maybe(pair(number, number)), "calls": many(pair(number, text)),
+    "trace": maybe(bytes25), "parent": maybe(pair(number, number)), "calls": many(pair(number, text)),
     "end": choice("completed", "failed", "cancelled", "timed out", "terminated", "compensation failed", "not started"),
     "close": choice("cancel", "terminate", "abandon"),
     "timeout": choice("start-to-close", "schedule-to-close", "schedule-to-start", "heartbeat"),
@@ -229,7 +233,7 @@ TYPES["undos"] = many(fields("seq number, name shared, undo bool, undo_for_unkno
 
 KINDS = {kind: (label, fields(described)) for kind, label, described in (
     (0x10, "RunStarted", "run id16, namespace text, id text, workflow text, version number, input payload, value digest, "
-     "shape digest, headers pairs, build text, semantics number, deadline distance?, attributes pairs, parent parent, seed id16, "
+     "shape digest, trace trace, headers pairs, build text, semantics number, deadline distance?, attributes pairs, parent parent, seed id16, "
      "salt id16, queue text, priority signed, message text"),
     (0x18, "Turn", "of number, entries entries"),
     (0x20, "AttemptStarted", "seq number, attempt number"),
@@ -592,7 +596,7 @@ def names_table(b):
 
 RUN_STATE = (
     "no number, run id16, namespace shared, id text, workflow shared, version number, value digest, shape digest, salt id16, "
-    "build shared, parent parent")
+    "build shared, trace trace, parent parent")
 RUN_STATE_ON = (
     "deadline distance?, next_event number, without_turn numbers, waiting waiting, dropped waiting, signals number, "
     "blocked blocked, cancelling bool, undoing end?, undos undos")

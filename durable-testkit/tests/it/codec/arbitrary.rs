@@ -3,6 +3,7 @@
 use durable::kernel::event::*;
 use durable::kernel::id::*;
 use durable::kernel::tables::*;
+use durable::kernel::trace::TraceContext;
 use durable::kernel::undo::{UndoState, Undoable, Undos};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -160,14 +161,24 @@ fn entry() -> impl Strategy<Value = Entry> {
     ]
 }
 
-fn started() -> impl Strategy<Value = Event> {
+fn trace() -> BoxedStrategy<TraceContext> {
+    let bytes = any::<(u128, u64, u8)>().prop_map(|(trace, parent, flags)| {
+        let mut bytes = [flags; TraceContext::LEN];
+        let parts = trace.to_be_bytes().into_iter().chain(parent.to_be_bytes());
+        bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        TraceContext::of_bytes(bytes)
+    });
+    bytes.boxed()
+}
+
+fn started() -> BoxedStrategy<Event> {
     let who = (run_id(), text(), text(), text(), any::<u32>(), text(), any::<u16>());
     let what = (payload(), value(), shape(), vec((text(), payload()), 0..3), vec((text(), payload()), 0..3));
-    let how = (option::of(time()), option::of((run_no(), seq())), any::<[u8; 16]>(), any::<[u8; 16]>());
-    (who, what, how, text(), any::<i32>(), text()).prop_map(|(who, what, how, queue, priority, message)| {
+    let how = (option::of(time()), option::of((run_no(), seq())), any::<[u8; 16]>(), any::<[u8; 16]>(), option::of(trace()));
+    (who.boxed(), what.boxed(), how.boxed(), text(), any::<i32>(), text()).prop_map(|(who, what, how, queue, priority, message)| {
         let (run, namespace, id, workflow, version, build, semantics) = who;
         let (input, value, shape, headers, attributes) = what;
-        let (deadline, parent, seed, salt) = how;
+        let (deadline, parent, seed, salt, trace) = how;
         Event::RunStarted(Box::new(RunStarted {
             run,
             namespace,
@@ -177,6 +188,7 @@ fn started() -> impl Strategy<Value = Event> {
             input,
             value,
             shape,
+            trace,
             headers,
             build,
             semantics,
@@ -190,6 +202,7 @@ fn started() -> impl Strategy<Value = Event> {
             message,
         }))
     })
+    .boxed()
 }
 
 fn ended() -> impl Strategy<Value = Event> {
@@ -315,17 +328,17 @@ fn undos() -> impl Strategy<Value = Undos> {
     })
 }
 
-fn run_entry() -> impl Strategy<Value = RunEntry> {
+fn run_entry() -> BoxedStrategy<RunEntry> {
     let who = (run_id(), name(), text(), name(), any::<u32>(), name(), any::<[u8; 16]>());
     let when = (time(), option::of(time()), event_no(), vec(event_no(), 0..3));
     let blocked = (text(), text(), time()).prop_map(|(build, reason, since)| Blocked { build, reason, since });
-    let undoing = (option::of(end()), undos());
+    let undoing = (option::of(end()), undos(), option::of(trace()));
     let rest = (option::of((run_no(), seq())), any::<u32>(), option::of(blocked), any::<bool>(), undoing);
-    (who, when, value(), shape(), all_waiting(), vec(waiting(), 0..3), rest).prop_map(
+    (who.boxed(), when.boxed(), value(), shape(), all_waiting(), vec(waiting(), 0..3), rest.boxed()).prop_map(
         |(who, when, value, shape, waiting, dropped, rest)| {
             let (run, namespace, id, workflow, version, build, salt) = who;
             let (started, deadline, next, unturned) = when;
-            let (parent, signals, blocked, cancelling, (undoing, undos)) = rest;
+            let (parent, signals, blocked, cancelling, (undoing, undos, trace)) = rest;
             RunEntry {
                 run,
                 namespace,
@@ -336,6 +349,7 @@ fn run_entry() -> impl Strategy<Value = RunEntry> {
                 shape,
                 salt,
                 build,
+                trace: trace.map(Box::new),
                 parent,
                 started,
                 deadline,
@@ -351,6 +365,7 @@ fn run_entry() -> impl Strategy<Value = RunEntry> {
             }
         },
     )
+    .boxed()
 }
 
 pub(super) fn tables() -> impl Strategy<Value = Tables> {
