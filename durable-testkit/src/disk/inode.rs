@@ -16,6 +16,12 @@ pub(super) struct Ino(pub(super) u64);
 /// The root directory.
 pub(super) const ROOT: Ino = Ino(1);
 
+/// Whether all bytes are zeros: compared block by block, because most of what is written here is, and a loop over bytes takes long where
+/// nothing is optimised.
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(BLOCK).all(|chunk| chunk == &[0; BLOCK][..chunk.len()])
+}
+
 /// A block of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Block {
@@ -36,7 +42,7 @@ impl Block {
     }
 
     fn overwrite(&mut self, at: usize, bytes: &[u8]) {
-        let zeros = bytes.iter().all(|byte| *byte == 0);
+        let zeros = is_zero(bytes);
         match self {
             Block::Zeros if zeros => {}
             Block::Hole if zeros => *self = Block::Zeros,

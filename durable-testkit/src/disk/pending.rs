@@ -8,10 +8,13 @@
 
 use std::sync::Arc;
 
-use super::inode::{Image, Ino};
+use super::inode::{Image, Ino, is_zero};
 
 /// What a disk writes whole or not at all.
 pub(super) const SECTOR: u64 = 512;
+
+/// How many sectors that survive side by side are written in one go.
+const SECTORS_AT_ONCE: usize = 128;
 
 /// Bytes of a pending write.
 #[derive(Debug, Clone)]
@@ -24,7 +27,7 @@ pub(super) enum Bytes {
 
 impl Bytes {
     pub(super) fn new(bytes: Vec<u8>) -> Self {
-        match bytes.iter().all(|byte| *byte == 0) {
+        match is_zero(&bytes) {
             true => Bytes::Zeros(bytes.len()),
             false => Bytes::Data(bytes.into()),
         }
@@ -37,11 +40,12 @@ impl Bytes {
         }
     }
 
-    fn sector(&self, number: usize) -> &[u8] {
-        let start = number * SECTOR as usize;
-        let end = (start + SECTOR as usize).min(self.len());
+    /// So many sectors, [`SECTORS_AT_ONCE`] at most.
+    fn sectors(&self, first: usize, count: usize) -> &[u8] {
+        let start = first * SECTOR as usize;
+        let end = (start + count * SECTOR as usize).min(self.len());
         match self {
-            Bytes::Zeros(_) => &[0; SECTOR as usize][..end - start],
+            Bytes::Zeros(_) => &[0; SECTORS_AT_ONCE * SECTOR as usize][..end - start],
             Bytes::Data(bytes) => &bytes[start..end],
         }
     }
@@ -110,8 +114,12 @@ impl Pending {
                     content.grow(len);
                 }
                 let sectors = bytes.len().div_ceil(SECTOR as usize);
-                for sector in (0..sectors).filter(|sector| kept(first + sector)) {
-                    content.overwrite(offset + sector as u64 * SECTOR, bytes.sector(sector));
+                let mut sector = 0;
+                while sector < sectors {
+                    let most = sectors.min(sector + SECTORS_AT_ONCE);
+                    let run = (sector..most).take_while(|sector| kept(first + sector)).count();
+                    content.overwrite(offset + sector as u64 * SECTOR, bytes.sectors(sector, run));
+                    sector += run.max(1);
                 }
             }
             Pending::SetLen { ino, len } if kept(0) => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use durable::store::disk::{Dir, DirEntry, File, Identity};
 
 use super::fault::errno;
-use super::inode::{Content, Image, Ino, Node, ROOT};
+use super::inode::{Content, Image, Ino, Node, ROOT, is_zero};
 use super::op::{Answer, Op, TraceLine};
 use super::pending::{Bytes, Pending, SECTOR};
 use super::process::{Process, ProcessId};
@@ -339,11 +339,15 @@ impl State {
         content.write(offset, bytes);
         let first = offset / SECTOR * SECTOR;
         let last = end.next_multiple_of(SECTOR).min(content.len());
-        let whole = content.read(first, usize::try_from(last - first).expect("because a write fits in memory"));
+        let whole = if is_zero(bytes) && (first, last) == (offset, end) {
+            Bytes::Zeros(bytes.len())
+        } else {
+            Bytes::new(content.read(first, usize::try_from(last - first).expect("because a write fits in memory")))
+        };
         self.pending.push(Arc::new(Pending::Write {
             ino,
             offset: first,
-            bytes: Bytes::new(whole),
+            bytes: whole,
             grows_to: Some(end).filter(|end| *end > len_before),
         }));
     }

@@ -20,13 +20,13 @@ use self::service::ledger::{self, Effect, Kind, Ledger, LedgerError, Line};
 use self::shop::{APPROVAL, Approval, CheckoutError, Order, checkout};
 
 #[path = "../../checkout/client.rs"]
-mod client;
+pub(crate) mod client;
 #[path = "../../checkout/hooks.rs"]
-mod hooks;
+pub(crate) mod hooks;
 #[path = "../../checkout/service/mod.rs"]
-mod service;
+pub(crate) mod service;
 #[path = "../../checkout/shop.rs"]
-mod shop;
+pub(crate) mod shop;
 
 const SIGABRT: i32 = 6;
 const ENDED_OTHERWISE: i32 = 3;

@@ -7,3 +7,4 @@ mod backup;
 mod check;
 #[allow(dead_code, unreachable_pub, reason = "it is made of the files of a program, and uses a part of them")]
 mod checkout;
+mod saga;

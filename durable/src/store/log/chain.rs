@@ -9,6 +9,9 @@ use crate::codec::section::Head;
 use crate::codec::segment::{self, FIRST_FRAME};
 use crate::kernel::id::RunNo;
 
+/// What a segment holds where nothing was written, so much of it as is looked at in one go.
+const ZEROS: [u8; 4096] = [0; 4096];
+
 /// One thing found in a segment.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Found<'a> {
@@ -43,7 +46,9 @@ impl<'a> Frames<'a> {
     }
 
     fn readable_behind(&self, place: Place) -> Option<u64> {
-        let end = self.bytes.len() as u64;
+        // None begins among the zeros that a segment ends with, which are most of it.
+        let zeros = self.bytes.rchunks(ZEROS.len()).take_while(|chunk| **chunk == ZEROS[..chunk.len()]);
+        let end = (self.bytes.len() - zeros.map(<[u8]>::len).sum::<usize>()) as u64;
         let mut offsets = (place.offset..end).step_by(ALIGN as usize).skip(1);
         offsets.find(|offset| self.at(Place { offset: *offset, ..place }).is_some())
     }
