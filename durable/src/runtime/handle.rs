@@ -191,7 +191,12 @@ impl<T, E> Run<T, E> {
         self.send(signal, value, Sender::Message(message.into())).await
     }
 
-    /// Asks the run to end: what it waits for is dropped, and it ends `Cancelled`. When this returns, that is on disk.
+    /// Asks the run to end: what it waits for is dropped, what it did is undone, newest first, and it ends `Cancelled`. When this
+    /// returns, the request is on disk.
+    ///
+    /// It may still end otherwise: a [`catch_cancel`](crate::catch_cancel) scope catches the cancel and lets the code go on, a
+    /// [`shield`](crate::shield) holds it off, and an event that was recorded before it may have ended the body. A run is cancelled once; a second
+    /// request is recorded and ignored. [`terminate`](Self::terminate) ends a run whatever its code does.
     ///
     /// # Errors
     /// [`SignalError::Closed`] when the run has ended; others when it cannot be recorded.
@@ -201,7 +206,8 @@ impl<T, E> Run<T, E> {
         done(answered.map_err(SignalError::from)?)
     }
 
-    /// Ends the run from outside, without another poll: nothing is cleaned up or undone. When this returns, that is on disk.
+    /// Ends the run from outside, without another poll: nothing is cleaned up or undone. When this returns, that is on disk. What stands of what
+    /// it did is named in its end, [`RunError::Terminated`], in [`describe`](Self::describe), and in a warning.
     ///
     /// # Errors
     /// [`SignalError::Closed`] when the run has ended; others when it cannot be recorded.

@@ -174,35 +174,37 @@ fn trace() -> BoxedStrategy<TraceContext> {
 fn started() -> BoxedStrategy<Event> {
     let who = (run_id(), text(), text(), text(), any::<u32>(), text(), any::<u16>());
     let what = (payload(), value(), shape(), vec((text(), payload()), 0..3), vec((text(), payload()), 0..3));
-    let how = (option::of(time()), option::of((run_no(), seq())), any::<[u8; 16]>(), any::<[u8; 16]>(), option::of(trace()));
-    (who.boxed(), what.boxed(), how.boxed(), text(), any::<i32>(), text()).prop_map(|(who, what, how, queue, priority, message)| {
-        let (run, namespace, id, workflow, version, build, semantics) = who;
-        let (input, value, shape, headers, attributes) = what;
-        let (deadline, parent, seed, salt, trace) = how;
-        Event::RunStarted(Box::new(RunStarted {
-            run,
-            namespace,
-            id,
-            workflow,
-            version,
-            input,
-            value,
-            shape,
-            trace,
-            headers,
-            build,
-            semantics,
-            deadline,
-            attributes,
-            parent,
-            seed,
-            salt,
-            queue,
-            priority,
-            message,
-        }))
-    })
-    .boxed()
+    let how =
+        (option::of(time()), option::of((run_no(), seq())), any::<[u8; 16]>(), any::<[u8; 16]>(), option::of(trace()));
+    (who.boxed(), what.boxed(), how.boxed(), text(), any::<i32>(), text())
+        .prop_map(|(who, what, how, queue, priority, message)| {
+            let (run, namespace, id, workflow, version, build, semantics) = who;
+            let (input, value, shape, headers, attributes) = what;
+            let (deadline, parent, seed, salt, trace) = how;
+            Event::RunStarted(Box::new(RunStarted {
+                run,
+                namespace,
+                id,
+                workflow,
+                version,
+                input,
+                value,
+                shape,
+                trace,
+                headers,
+                build,
+                semantics,
+                deadline,
+                attributes,
+                parent,
+                seed,
+                salt,
+                queue,
+                priority,
+                message,
+            }))
+        })
+        .boxed()
 }
 
 fn ended() -> impl Strategy<Value = Event> {
@@ -334,8 +336,8 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
     let blocked = (text(), text(), time()).prop_map(|(build, reason, since)| Blocked { build, reason, since });
     let undoing = (option::of(end()), undos(), option::of(trace()));
     let rest = (option::of((run_no(), seq())), any::<u32>(), option::of(blocked), any::<bool>(), undoing);
-    (who.boxed(), when.boxed(), value(), shape(), all_waiting(), vec(waiting(), 0..3), rest.boxed()).prop_map(
-        |(who, when, value, shape, waiting, dropped, rest)| {
+    (who.boxed(), when.boxed(), value(), shape(), all_waiting(), vec(waiting(), 0..3), rest.boxed())
+        .prop_map(|(who, when, value, shape, waiting, dropped, rest)| {
             let (run, namespace, id, workflow, version, build, salt) = who;
             let (started, deadline, next, unturned) = when;
             let (parent, signals, blocked, cancelling, (undoing, undos, trace)) = rest;
@@ -363,9 +365,8 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
                 undoing,
                 undos,
             }
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 pub(super) fn tables() -> impl Strategy<Value = Tables> {
