@@ -3,8 +3,21 @@
 use expect_test::expect;
 
 use super::check;
-use super::flows::app;
-use super::world::World;
+use super::flows::{app, child};
+use super::world::{Build, World};
+use crate::prelude::*;
+use crate::registry::Registry;
+
+/// Ends in the turn in which a branch of it asks for a child.
+#[workflow]
+async fn hurried() -> Result<u32, String> {
+    let (ask, asked) = futures::channel::oneshot::channel();
+    drop(crate::spawn(async move {
+        let child = child(2).id("late").close(crate::ClosePolicy::Terminate);
+        let _ = join!(child, async { ask.send(()) });
+    }));
+    asked.await.map_err(|e| e.to_string()).map(|()| 1)
+}
 
 #[test]
 fn a_parent_gets_its_child_s_result() {
@@ -229,4 +242,26 @@ fn a_child_that_was_dropped_and_has_ended_is_forgotten() {
     world.start("start_and_drop", "p");
     let parent = world.run("p");
     assert_eq!(world.kernel().tables().open[&parent].dropped, [], "its cancelled child has ended");
+}
+
+#[test]
+fn a_child_that_its_parent_s_last_turn_asks_for_does_not_outlive_it() {
+    let app =
+        Build::new("b1", Registry::of((hurried, child, super::flows::a))).start("hurried", || hurried().into_start());
+    check(
+        &[app],
+        "start hurried",
+        &expect![[r#"
+        > start hurried
+          hurried.0 RunStarted hurried{}
+          hurried.1 Turn of 0: child 1 hurried/late Terminate
+          hurried.2 RunEnded: Completed 1
+          hurried/late.0 RunStarted child{"x":2}
+          hurried/late.1 Turn of 0: call 1 a
+          hurried/late.2 CancelRequested by parent: its parent does not wait for it any more
+          hurried/late.3 Turn of 2: drop 1
+          hurried/late.4 RunEnded: Cancelled nothing
+        < start hurried: started
+    "#]],
+    );
 }

@@ -473,6 +473,8 @@ impl Kernel {
         match close {
             ClosePolicy::Abandon => {}
             ClosePolicy::Cancel => self.cancel_child(child),
+            // The parent's last turn asked for it: it has its first turn yet to come, and has done nothing that a cancel would undo.
+            ClosePolicy::Terminate if !self.tables.open.contains_key(&child) => self.cancel_child(child),
             ClosePolicy::Terminate => {
                 let by = ("parent".into(), "its parent ended".into());
                 self.end(child, End::Terminated, Payload::default(), by, now, turns);
