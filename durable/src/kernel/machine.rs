@@ -112,6 +112,19 @@ pub enum NextUndo {
     Done,
 }
 
+/// How a run stands behind a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// It goes on.
+    Runs,
+    /// A fault was met: the code sees nothing more.
+    Failed,
+    /// The body is to be cut now.
+    Cut,
+    /// All that was to be undone when the body ended is settled.
+    Undone,
+}
+
 /// What a compensation is made from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum UndoFrom {
@@ -551,10 +564,16 @@ impl Machine {
         self.undo.settled && std::mem::take(&mut self.undo.settled)
     }
 
-    /// Whether all that was to be undone when the body ended is settled.
+    /// How the run stands behind a poll.
     #[must_use]
-    pub fn is_undone(&self) -> bool {
-        self.undo.done
+    pub fn stands(&self) -> Stands {
+        if self.undo.done {
+            return Stands::Undone;
+        }
+        if self.fault.is_some() {
+            return Stands::Failed;
+        }
+        if self.scopes.body_cut().is_some() { Stands::Cut } else { Stands::Runs }
     }
 
     fn is_undoing(&self) -> bool {

@@ -21,7 +21,7 @@ use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
-use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, TurnDone};
+use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, Stands, TurnDone};
 use crate::kernel::scope::BODY;
 use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
@@ -344,7 +344,11 @@ impl HotRun {
                         return Ok(Some(end));
                     }
                 }
-                if self.is_cut() {
+                if let Some(end) = self.cut_body()? {
+                    return Ok(Some(end));
+                }
+                // A body that is gone may have left something to undo.
+                if self.ending.is_some() {
                     return self.poll_until_quiet(polls);
                 }
             }
@@ -354,9 +358,6 @@ impl HotRun {
 
     fn poll_until_quiet(&mut self, polls: &mut u32) -> Result<Option<Driven>, Fault> {
         loop {
-            if let Some(end) = self.cut_body()? {
-                return Ok(Some(end));
-            }
             *polls += 1;
             if *polls > MAX_POLLS {
                 return Err(Fault::Livelock { after: self.polled_last() });
@@ -369,21 +370,25 @@ impl HotRun {
                 }
                 continue;
             }
-            if self.context.machine(|machine| machine.is_undone())
-                && let Some((how, result)) = self.ending.take()
-            {
-                return Ok(Some(Driven::Ended(how, result)));
+            match self.context.machine(|machine| machine.stands()) {
+                Stands::Undone => {
+                    if let Some((how, result)) = self.ending.take() {
+                        return Ok(Some(Driven::Ended(how, result)));
+                    }
+                }
+                Stands::Failed => return Ok(None),
+                Stands::Cut => {
+                    if let Some(end) = self.cut_body()? {
+                        return Ok(Some(end));
+                    }
+                    continue;
+                }
+                Stands::Runs => {}
             }
-            let failed = self.context.machine(|machine| machine.has_failed());
-            if failed || !(self.waker.woken.load(Ordering::Relaxed) || self.is_cut()) {
+            if !self.waker.woken.load(Ordering::Relaxed) {
                 return Ok(None);
             }
         }
-    }
-
-    /// Whether the body is to be cut now.
-    fn is_cut(&self) -> bool {
-        self.context.machine(|machine| machine.body_cut()).is_some()
     }
 
     fn cut_body(&mut self) -> Result<Option<Driven>, Fault> {

@@ -131,10 +131,6 @@ impl Drop for Restore {
 
 /// The run that is being polled on this thread.
 pub(crate) fn current_run() -> Option<Arc<RunContext>> {
-    current()
-}
-
-fn current() -> Option<Arc<RunContext>> {
     CURRENT.with(|current| current.borrow().clone())
 }
 
@@ -432,7 +428,7 @@ pub(crate) struct Origin {
 impl Pending {
     #[track_caller]
     pub(crate) fn build(what: What) -> Pending {
-        let run = current().map(|run| {
+        let run = current_run().map(|run| {
             let seq = run.machine(Machine::take_seq);
             (run, seq)
         });
@@ -521,7 +517,7 @@ impl Pending {
     /// The run that is being polled and the number in it; a call that was built outside takes its number now.
     fn here(&mut self) -> (Arc<RunContext>, Seq) {
         let (what, built) = (&self.what, self.built);
-        let Some(current) = current() else {
+        let Some(current) = current_run() else {
             let instead = if self.run.as_ref().is_some_and(|(run, _)| run.lock().open != Gate::Open) {
                 "it is awaited in a spawned task, or in a `Drop`: branch with `durable::spawn` instead of a task; a destructor may \
                  touch memory only, clean up in the workflow's body"
@@ -580,7 +576,7 @@ impl fmt::Debug for Pending {
 /// Outside a run; the message names `what`.
 #[track_caller]
 pub(crate) fn in_run<T>(what: &str, f: impl FnOnce(&mut Machine) -> T) -> T {
-    match current() {
+    match current_run() {
         Some(run) => run.machine(f),
         None => panic!("`durable::{what}` is called outside a workflow run: it works only in a workflow's own body"),
     }
@@ -592,7 +588,7 @@ pub(crate) fn in_run<T>(what: &str, f: impl FnOnce(&mut Machine) -> T) -> T {
 /// Outside a run.
 #[track_caller]
 pub(crate) fn spawn_branch(branch: BranchFuture) {
-    let Some(run) = current() else {
+    let Some(run) = current_run() else {
         panic!("`durable::spawn` is called outside a workflow run: it works only in a workflow's own body")
     };
     run.lock().branches.push(branch);
