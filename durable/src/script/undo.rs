@@ -1383,3 +1383,33 @@ fn an_at_most_once_call_that_waits_for_a_slot_at_a_shutdown_is_not_unknown() {
         "#]],
     );
 }
+
+#[test]
+fn a_run_that_undoes_has_no_deadline_any_more() {
+    check(
+        &[app()],
+        "start limited | ok reserve 1 | advance 59m | cancel limited | advance 2m | ok release 1",
+        &expect![[r#"
+            > start limited
+              limited.0 RunStarted limited{}, until 1h
+              limited.1 Turn of 0: call 1 reserve with undo
+            < start limited: started
+            < begin reserve{"x":1} of limited, seq 1, attempt 1, key 1
+            > ok reserve 1
+              limited.2 ActivityCompleted 1: 1
+              limited.3 Turn of 2: await 2 go
+            > advance 59m
+            > cancel limited
+              limited.4 CancelRequested by caller: asked
+              limited.5 Turn of 4: drop 2, call 3 release undoing 1
+              limited.6 CompensationStarted: Cancelled
+            < cancel limited: done
+            < begin release{"x":1} of limited, seq 3, attempt 1, key 2
+            > advance 2m
+            > ok release 1
+              limited.7 ActivityCompleted 3: 1
+              limited.8 Turn of 7: nothing
+              limited.9 RunEnded: Cancelled nothing, undone reserve 1
+        "#]],
+    );
+}
