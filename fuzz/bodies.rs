@@ -141,8 +141,8 @@ fn open(disk: &SimDisk) -> Result<Tables, OpenError> {
         spawn: Arc::new(spawn.clone()),
     };
     let mut options = Options::new(STORE_DIR, Arc::new(|_| {}));
-    options.segments = SegmentSizes { bytes_min: 8192, bytes_max: 16384 };
-    options.reserve_bytes = 0;
+    options.sizes.segments = SegmentSizes { bytes_min: 8192, bytes_max: 16384 };
+    options.sizes.reserve_bytes = 0;
     let opened = spawn.run(log::open(Arc::new(process.clone()), seams, options), || false).expect("it ends");
     let found = opened.map(|(log, _writer, recovered)| {
         for run in recovered.tables.open.keys() {

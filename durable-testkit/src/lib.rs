@@ -4,6 +4,7 @@
 mod disk;
 mod rng;
 mod seams;
+pub mod sim;
 
 pub use disk::{
     AfterFailedSync, Ending, Fault, Keep, Mask, Op, OpKind, ProcessId, SimDisk, SimProcess, Snapshot, TraceLine,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::activity::{ActivityOptions, AttemptFuture, AttemptInfo, Job, Need, States};
 use crate::kernel::event::{Payload, Text};
 use crate::payload::{self, PayloadCodec};
+use crate::seams::Spawn;
 use crate::workflow::WorkflowOptions;
 use crate::workflow::call::Call;
 use crate::workflow::definition::{Activity, BodyFuture, Definition, Workflow};
@@ -201,8 +202,14 @@ impl ActivityEntry {
     }
 
     /// One attempt. A panic in it is caught, an input that does not decode is a final failure.
-    pub(crate) fn attempt(&self, input: Payload, states: &States, info: AttemptInfo) -> AttemptFuture {
-        (self.attempt)(Job { input, states: states.clone(), info })
+    pub(crate) fn attempt(
+        &self,
+        input: Payload,
+        states: &States,
+        info: AttemptInfo,
+        pool: Option<Arc<dyn Spawn>>,
+    ) -> AttemptFuture {
+        (self.attempt)(Job { input, states: states.clone(), info, pool })
     }
 }
 

@@ -13,14 +13,22 @@ use crate::kernel::id::Timestamp;
 /// A boxed future of the engine.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Work that blocks its thread.
+pub type Work = Box<dyn FnOnce() + Send>;
+
 /// Time, of two kinds.
 pub trait Clock: Send + Sync + Debug + 'static {
     /// The wall clock. It may be set, forwards and back.
     fn wall(&self) -> Timestamp;
     /// The monotonic clock: how long since some fixed point of this process. It never goes back.
     fn monotonic(&self) -> Duration;
-    /// Completes when the monotonic clock has reached `until`.
+    /// Completes when the monotonic clock has reached `until`. It may complete before, when the wall clock was set.
     fn sleep_until(&self, until: Duration) -> Task;
+    /// How often the wall clock has to be looked at while a deadline waits, because it may have been set; none if that
+    /// ends `sleep_until`.
+    fn looked_at_every(&self) -> Option<Duration> {
+        Some(Duration::from_secs(10))
+    }
 }
 
 /// Randomness, and what names this process.
@@ -43,6 +51,8 @@ pub trait Spawn: Send + Sync + Debug + 'static {
     fn task(&self, task: Task);
     /// Runs a task that may block its thread: the writer of the log, loads of journals.
     fn blocking(&self, name: &str, task: Task);
+    /// Runs an activity that blocks its thread, on a pool for such work. It goes on when nobody waits for it any more.
+    fn pool(&self, work: Work);
     /// Blocks this thread until a task that other threads drive on is done. A world of one thread, where nothing else would move,
     /// drives on or gives up.
     fn wait(&self, task: Task);

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use durable::seams::{Spawn, Task};
+use durable::seams::{Spawn, Task, Work};
 
 use crate::rng::Rng;
 
@@ -134,6 +134,11 @@ impl Spawn for InlineSpawn {
         self.task(task);
     }
 
+    /// Inline: the work does not wait for anything of this thread.
+    fn pool(&self, work: Work) {
+        self.task(Box::pin(async move { work() }));
+    }
+
     /// Nothing moves while the one thread waits: the task goes on with the others.
     fn wait(&self, task: Task) {
         self.task(task);
@@ -151,6 +156,11 @@ impl Spawn for TokioSpawn {
 
     fn blocking(&self, _name: &str, task: Task) {
         drop(tokio::task::spawn(task));
+    }
+
+    /// Inline: the work does not wait for anything of this thread.
+    fn pool(&self, work: Work) {
+        self.task(Box::pin(async move { work() }));
     }
 
     /// Nothing moves while the one thread waits: the task goes on with the others.

@@ -87,8 +87,8 @@ pub(crate) fn number_in(event: &Event) -> Option<u64> {
 pub(crate) fn options(reports: &Arc<Mutex<Vec<Report>>>) -> Options {
     let reports = Arc::clone(reports);
     let mut options = Options::new(DIR, Arc::new(move |report| reports.lock().unwrap().push(report)));
-    options.segments = SIZES;
-    options.reserve_bytes = 8192;
+    options.sizes.segments = SIZES;
+    options.sizes.reserve_bytes = 8192;
     options
 }
 

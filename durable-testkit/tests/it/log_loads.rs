@@ -22,7 +22,8 @@ fn shared_frames() -> SimDisk {
 
 fn open_keeping(disk: &SimDisk, frame_cache_bytes: usize) -> Node {
     let reports = Arc::default();
-    let options = durable::store::log::Options { frame_cache_bytes, ..options(&reports) };
+    let mut options = options(&reports);
+    options.sizes.frame_cache_bytes = frame_cache_bytes;
     Process::new(disk).open_with(options, reports).unwrap().unwrap()
 }
 

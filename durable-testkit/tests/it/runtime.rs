@@ -145,7 +145,7 @@ async fn a_build_that_has_a_name_stands_in_the_log_under_it_and_the_executable_i
         entropy: Arc::new(Unnamed(SeededEntropy::new(7))),
         spawn: Arc::new(TokioSpawn),
     };
-    let world = World { seams, disk: Arc::new(disk.process()) };
+    let world = World::new(seams, Arc::new(disk.process()));
     let rt = Runtime::builder("/store").register((at_once,)).build_id("release-7").world(world).open().await.unwrap();
     let run = rt.start(at_once()).id("a").await.unwrap();
     run.result().await.unwrap();

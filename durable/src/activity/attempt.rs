@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project::pin_project;
+use tokio::sync::oneshot;
 
 use super::ambient::{AttemptInfo, KeyOf, enter};
 use super::state::{Missing, States};
@@ -18,6 +19,7 @@ use crate::kernel::event::{CallFailure, Payload, Text};
 use crate::kernel::id::{Attempt, RunId, Seq};
 use crate::kernel::trace::TraceContext;
 use crate::payload::{self, PayloadCodec};
+use crate::seams::{Spawn, Work};
 use crate::workflow::answer::RecordedError;
 use crate::workflow::definition::{Activity, Definition, end};
 
@@ -64,6 +66,8 @@ pub struct Job {
     pub(crate) input: Payload,
     pub(crate) states: States,
     pub(crate) info: AttemptInfo,
+    /// Where it runs if it blocks its thread; tokio's pool if this is none.
+    pub(crate) pool: Option<Arc<dyn Spawn>>,
 }
 
 impl Job {
@@ -74,7 +78,7 @@ impl Job {
         W: FnOnce(D::Input, &States) -> Result<F, Missing> + Send + 'static,
         F: Future<Output = D::Returned> + Send + 'static,
     {
-        let Job { input, states, info } = self;
+        let Job { input, states, info, .. } = self;
         let codec = info.codec;
         attempt(info, async move {
             match prepare::<D, F>(&input, &states, work) {
@@ -91,12 +95,12 @@ impl Job {
         W: FnOnce(D::Input, &States) -> Result<F, Missing> + Send + 'static,
         F: FnOnce() -> D::Returned + Send + 'static,
     {
-        let Job { input, states, info } = self;
+        let Job { input, states, info, pool } = self;
         let (codec, inside) = (info.codec, Arc::new(info.clone()));
         attempt(info, async move {
             match prepare::<D, F>(&input, &states, work) {
                 Ok(call) => {
-                    blocking(move || {
+                    blocking(pool, move || {
                         let _entered = enter(inside);
                         recorded::<D>(call(), codec)
                     })
@@ -127,15 +131,22 @@ fn recorded<D: Definition>(returned: D::Returned, codec: PayloadCodec) -> Attemp
     }
 }
 
-/// Runs what blocks its thread, on tokio's pool for that. A panic in it is an outcome; when the pool shuts down before
-/// it began, it never ends.
-async fn blocking(work: impl FnOnce() -> AttemptEnd + Send + 'static) -> AttemptEnd {
-    match tokio::task::spawn_blocking(work).await {
+/// Runs what blocks its thread, on the pool for that. A panic in it is an outcome; when the pool shuts down before it began, it
+/// never ends.
+async fn blocking(pool: Option<Arc<dyn Spawn>>, work: impl FnOnce() -> AttemptEnd + Send + 'static) -> AttemptEnd {
+    let (give, given) = oneshot::channel();
+    let work: Work = Box::new(move || {
+        let ended = catch_unwind(AssertUnwindSafe(work));
+        // An attempt that was dropped does not want to know.
+        let _ = give.send(ended.unwrap_or_else(|panic| AttemptEnd::Panicked(panic_text(&*panic))));
+    });
+    match pool {
+        Some(pool) => pool.pool(work),
+        None => drop(tokio::task::spawn_blocking(work)),
+    }
+    match given.await {
         Ok(end) => end,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => AttemptEnd::Panicked(panic_text(&*panic)),
-            Err(_) => std::future::pending().await,
-        },
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -185,7 +196,7 @@ pub(crate) async fn direct<D: Activity>(name: Text, input: D::Input, states: Sta
         asked: None,
         trace: TraceContext::of_run(RunId([1; 16])),
     };
-    match D::attempt(Job { input, states, info }).await {
+    match D::attempt(Job { input, states, info, pool: None }).await {
         AttemptEnd::Completed(result) => Outcome::Completed(result),
         AttemptEnd::Failed { error, text, .. } => Outcome::Failed(CallFailure::App { error, text }),
         AttemptEnd::Panicked(text) => Outcome::Failed(CallFailure::Panicked(text)),

@@ -98,7 +98,7 @@ fn attempt(name: &str, input: &str) -> AttemptEnd {
 fn attempt_with(registry: &Registry, name: &str, input: &str, states: &States) -> AttemptEnd {
     let input: serde_json::Value = serde_json::from_str(input).unwrap();
     let input = payload::encode(PayloadCodec::Json, &input).unwrap();
-    let mut future = registry.activity(name).unwrap().attempt(input, states, info());
+    let mut future = registry.activity(name).unwrap().attempt(input, states, info(), None);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(end) => end,
         Poll::Pending => panic!("the attempt waits"),

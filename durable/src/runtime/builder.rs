@@ -25,7 +25,7 @@ use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
 use crate::seams::{Entropy, Seams};
 use crate::store::disk::Disk;
-use crate::store::log::{self, IndexAt, Log, Options, Recovered, Writer};
+use crate::store::log::{self, IndexAt, Log, Options, Recovered, Sizes, Writer};
 use crate::store::real::RealDisk;
 use crate::store::{Listener, Store};
 
@@ -42,9 +42,17 @@ pub struct World {
     pub seams: Seams,
     /// The disk.
     pub disk: Arc<dyn Disk>,
+    /// How large the parts of the log are.
+    pub sizes: Sizes,
 }
 
 impl World {
+    /// A world of these, with the default sizes.
+    #[must_use]
+    pub fn new(seams: Seams, disk: Arc<dyn Disk>) -> World {
+        World { seams, disk, sizes: Sizes::default() }
+    }
+
     /// The real world; inside a tokio runtime.
     ///
     /// # Errors
@@ -56,7 +64,7 @@ impl World {
             entropy: Arc::new(SystemEntropy),
             spawn: Arc::new(TokioSpawn::new(handle)),
         };
-        Ok(World { seams, disk: Arc::new(RealDisk::new()) })
+        Ok(World::new(seams, Arc::new(RealDisk::new())))
     }
 }
 
@@ -166,7 +174,7 @@ impl Builder {
     }
 
     async fn open_in(self, world: World) -> Result<Runtime, OpenError> {
-        let World { mut seams, disk } = world;
+        let World { mut seams, disk, sizes } = world;
         if let Some(build) = self.build {
             seams.entropy = Arc::new(Named { build, inner: seams.entropy });
         }
@@ -175,7 +183,7 @@ impl Builder {
             None => IndexAt::Folder(self.dir.join("index")),
             Some(_) => IndexAt::Memory,
         };
-        let options = Options { index, ..Options::new(self.dir, log::rung_by(wires.listener())) };
+        let options = Options { index, sizes, ..Options::new(self.dir, log::rung_by(wires.listener())) };
         let (log, writer, recovered) = open_log(disk, seams.clone(), options).await?;
         seams.spawn.blocking("durable-log", Box::pin(writer.run()));
         warn_of_abort();

@@ -37,9 +37,6 @@ use crate::store::{ClosedRun, Store};
 /// How long nothing may be written before an empty frame tells other readers that all of it is whole.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How often the wall clock is looked at while timers are armed: it may have been set forwards.
-const LOOK_AT_THE_WALL: Duration = Duration::from_secs(10);
-
 /// How many messages are taken before the log is fed again.
 const MESSAGES_AT_ONCE: usize = 512;
 
@@ -78,6 +75,7 @@ pub(crate) struct Driver {
     codec: PayloadCodec,
     build: Text,
     clock: Arc<dyn Clock>,
+    spawn: Arc<dyn Spawn>,
     entropy: Arc<dyn Entropy>,
     receive: UnboundedReceiver<Message>,
     attempts: InFlight,
@@ -144,6 +142,7 @@ impl Driver {
             codec,
             build,
             clock,
+            spawn,
             entropy,
             receive,
             attempts,
@@ -280,7 +279,8 @@ impl Driver {
 
     fn next_due(&self) -> Option<Duration> {
         let now = self.clock.monotonic();
-        let timers = self.kernel.poll_timeout().map(|due| due.min(now.saturating_add(LOOK_AT_THE_WALL)));
+        let look = self.clock.looked_at_every().map_or(Duration::MAX, |span| now.saturating_add(span));
+        let timers = self.kernel.poll_timeout().map(|due| due.min(look));
         let idle = self.written_at.map(|at| at.saturating_add(IDLE));
         let stop = self.stopping.as_ref().map(|stopping| stopping.until);
         [timers, idle, stop].into_iter().flatten().min()
@@ -545,7 +545,10 @@ impl Driver {
         let future = match self.hot.step(order.run, order.seq) {
             Some(step) => step(order.input.clone(), info),
             None => match self.definitions.activity(order.name.as_str()) {
-                Some(entry) => entry.attempt(order.input.clone(), &self.states, info),
+                Some(entry) => {
+                    let pool = Some(Arc::clone(&self.spawn));
+                    entry.attempt(order.input.clone(), &self.states, info, pool)
+                }
                 None => {
                     return tracing::error!(
                         workflow = %order.workflow, id = %order.id,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 
 use crate::kernel::id::Timestamp;
-use crate::seams::{Clock, Entropy, Spawn, Task};
+use crate::seams::{Clock, Entropy, Spawn, Task, Work};
 
 /// The system's clocks.
 #[derive(Debug)]
@@ -133,6 +133,10 @@ impl Spawn for TokioSpawn {
         if let Err(error) = spawned {
             tracing::error!(%error, name, "a thread could not be started [E0315]");
         }
+    }
+
+    fn pool(&self, work: Work) {
+        self.handle.spawn_blocking(work);
     }
 
     fn wait(&self, task: Task) {

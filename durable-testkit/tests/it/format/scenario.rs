@@ -375,7 +375,7 @@ impl Stage {
             entropy: Arc::new(entropy.with_boot_id([7; 16])),
             spawn: Arc::new(spawn.clone()),
         };
-        World { seams, disk: Arc::new(process.clone()) as Arc<dyn Disk> }
+        World::new(seams, Arc::new(process.clone()) as Arc<dyn Disk>)
     }
 
     /// Polls until the story ends; moves the disk on when nobody else can move, and time when the disk stands still.

@@ -13,7 +13,7 @@ use crate::kernel::tables::Tables;
 use crate::prelude::*;
 use crate::registry::Registry;
 use crate::runtime::real::SystemEntropy;
-use crate::seams::Task;
+use crate::seams::{Task, Work};
 use crate::store::plain::PlainStore;
 use crate::workflow::call::StartCall;
 
@@ -46,6 +46,10 @@ impl Spawn for Kept {
 
     fn blocking(&self, _: &str, task: Task) {
         std::mem::forget(task);
+    }
+
+    fn pool(&self, work: Work) {
+        std::mem::forget(work);
     }
 
     fn wait(&self, _: Task) {}

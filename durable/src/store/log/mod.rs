@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use error::{AppendError, DiskFault, Holder, LoadError, OpenError, Rot, RotKind, StoreError};
 pub use find::ClosedRun;
 pub use journal::JournalEvent;
-pub use open::{IndexAt, Options, open};
+pub use open::{IndexAt, Options, Sizes, open};
 pub use place::SegmentSizes;
 pub use queue::GROUP_BYTES_MAX;
 pub use read_only::{ReadOnly, open_read_only};

@@ -34,6 +34,15 @@ pub struct Options {
     pub dir: PathBuf,
     /// Who is told what becomes of what is appended.
     pub listener: Listener,
+    /// How large its parts are.
+    pub sizes: Sizes,
+    /// Where the index of closed runs lives.
+    pub index: IndexAt,
+}
+
+/// How large the parts of a log are. Small ones make rare things common, in tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
     /// How large segments are.
     pub segments: SegmentSizes,
     /// How much space is kept for a checkpoint and a close on a full disk; at least twice the newest checkpoint.
@@ -42,8 +51,18 @@ pub struct Options {
     pub checkpoint_bytes_min: u64,
     /// How many bytes of frames that were read are kept for the next journal.
     pub frame_cache_bytes: usize,
-    /// Where the index of closed runs lives.
-    pub index: IndexAt,
+}
+
+impl Default for Sizes {
+    /// Segments of 256 KiB to 64 MiB, 1 MiB in reserve, 64 MiB between checkpoints, 64 MiB of frames kept.
+    fn default() -> Sizes {
+        Sizes {
+            segments: SegmentSizes::default(),
+            reserve_bytes: 1 << 20,
+            checkpoint_bytes_min: 64 << 20,
+            frame_cache_bytes: FRAME_CACHE_BYTES,
+        }
+    }
 }
 
 /// Where the index of closed runs lives. It is a cache: whatever becomes of it, every answer stays the same.
@@ -55,29 +74,20 @@ pub enum IndexAt {
     Folder(PathBuf),
 }
 
-/// The default of [`Options::frame_cache_bytes`].
+/// The default of [`Sizes::frame_cache_bytes`].
 pub(super) const FRAME_CACHE_BYTES: usize = 64 << 20;
 
 impl Options {
-    /// The defaults: segments of 256 KiB to 64 MiB, 1 MiB in reserve, 64 MiB between checkpoints, 64 MiB of frames kept, the index in
-    /// memory.
+    /// The default sizes, and the index in memory.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, listener: Listener) -> Options {
-        Options {
-            dir: dir.into(),
-            listener,
-            segments: SegmentSizes::default(),
-            reserve_bytes: 1 << 20,
-            checkpoint_bytes_min: 64 << 20,
-            frame_cache_bytes: FRAME_CACHE_BYTES,
-            index: IndexAt::Memory,
-        }
+        Options { dir: dir.into(), listener, sizes: Sizes::default(), index: IndexAt::Memory }
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("dir", &self.dir).field("segments", &self.segments).finish_non_exhaustive()
+        f.debug_struct("Options").field("dir", &self.dir).field("sizes", &self.sizes).finish_non_exhaustive()
     }
 }
 
@@ -192,7 +202,7 @@ impl Opening {
         copy: &[u8],
         lock: &Lock,
     ) -> Result<Spare, OpenError> {
-        let bytes = self.options.segments.first(copy.len());
+        let bytes = self.options.sizes.segments.first(copy.len());
         let name = segment::spare_name(spare::draw(&*self.seams.entropy));
         let made = spare::make(&self.folder, author, &name, number, bytes).await?;
         if let Err(fault) = spare::name(&self.folder, &made).await {
@@ -220,7 +230,7 @@ impl Opening {
         let Taken { folded, author, segment, last } = taken;
         let index = self.open_index(&folded);
         let expected = folded.fold.closed.rows();
-        let sizes = self.options.segments;
+        let sizes = self.options.sizes.segments;
         let queue = Queue::new(Begin {
             store: self.store,
             layout: Layout::new(sizes, segment.segment, segment.bytes, FIRST_FRAME + frame::stride(last.len)),
@@ -230,7 +240,7 @@ impl Opening {
             closed: folded.fold.closed,
             bytes_since_checkpoint: folded.bytes_since_checkpoint,
             checkpoint_bytes: folded.checkpoint_bytes,
-            checkpoint_bytes_min: self.options.checkpoint_bytes_min,
+            checkpoint_bytes_min: self.options.sizes.checkpoint_bytes_min,
         });
         let shared = Arc::new(Shared::new(queue, self.options.listener));
         let recovered = Recovered {
@@ -242,7 +252,7 @@ impl Opening {
         let log = Log {
             shared: Arc::clone(&shared),
             folder: Arc::clone(&self.folder),
-            frames: Arc::new(FrameCache::new(self.options.frame_cache_bytes)),
+            frames: Arc::new(FrameCache::new(self.options.sizes.frame_cache_bytes)),
             index: index.clone(),
             store: self.store,
             clock: Arc::clone(&self.seams.clock),
@@ -261,7 +271,7 @@ impl Opening {
             author,
             store: self.store,
             sizes,
-            reserve_bytes: self.options.reserve_bytes,
+            reserve_bytes: self.options.sizes.reserve_bytes,
             base: last.base,
             chain: last.crc,
             segment,

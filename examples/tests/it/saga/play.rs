@@ -371,7 +371,7 @@ impl Stage {
             entropy: Arc::new(SeededEntropy::new(pid.into()).with_pid(pid)),
             spawn: Arc::new(steps.clone()),
         };
-        let world = World { seams, disk: Arc::new(process.clone()) };
+        let world = World::new(seams, Arc::new(process.clone()));
         let builder = Runtime::builder("/shop").register((shop.registry)()).state(self.partners.line());
         let builder = match residence {
             Residence::Stays => builder,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use durable::seams::{Spawn, Task};
+use durable::seams::{Spawn, Task, Work};
 use durable_testkit::{InlineSpawn, SimProcess};
 
 /// Something that is to happen.
@@ -83,6 +83,10 @@ impl Spawn for Steps {
 
     fn blocking(&self, _name: &str, task: Task) {
         self.task(task);
+    }
+
+    fn pool(&self, work: Work) {
+        self.task(Box::pin(async move { work() }));
     }
 
     fn wait(&self, task: Task) {
