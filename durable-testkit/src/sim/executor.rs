@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::trace::Trace;
 use super::{Order, Setting, Stalled};
-use crate::disk::SimDisk;
+use crate::disk::{SimDisk, SimProcess};
 use crate::rng::Rng;
 
 /// The number of the play among the tasks.
@@ -68,6 +68,8 @@ struct Life {
     is_dead: bool,
     polls: u64,
     deeds: Vec<(u64, Deed)>,
+    /// An operation of it may be its last one.
+    disk: Option<SimProcess>,
 }
 
 /// What may be done with a process's task.
@@ -174,6 +176,13 @@ impl Executor {
         Waker::from(Arc::new(TaskWaker { queue: Arc::clone(queue), number }))
     }
 
+    /// Where the tasks of a process that begins go.
+    pub(super) fn begin(&self, disk: &SimProcess) -> Spawner {
+        let process = disk.id().0;
+        lock(&self.queue).processes.entry(process).or_default().disk = Some(disk.clone());
+        self.spawner(process)
+    }
+
     pub(super) fn spawner(&self, process: u32) -> Spawner {
         Spawner { queue: Arc::clone(&self.queue), process }
     }
@@ -256,6 +265,19 @@ impl Executor {
             drop(queue);
             drop(task);
         }
+    }
+
+    /// Of a process that died in an operation nothing is polled any more.
+    fn bury_the_dead(&self) {
+        let died: Vec<u32> = {
+            let queue = lock(&self.queue);
+            let lives = queue.processes.iter().filter(|(_, life)| !life.is_dead);
+            lives
+                .filter(|(_, life)| life.disk.as_ref().is_some_and(SimProcess::is_dead))
+                .map(|(number, _)| *number)
+                .collect()
+        };
+        died.into_iter().for_each(|process| self.spawner(process).die());
     }
 
     fn tell_who_waits_for_idle(&self) -> bool {
@@ -413,6 +435,7 @@ impl<'a> Round<'a> {
             return false;
         }
         self.moved_at = self.at;
+        self.executor.bury_the_dead();
         let mut queue = lock(&self.executor.queue);
         queue.trace.add([2, disk.performed(), 0]);
         queue.trace.say(|| match disk.trace().last() {
@@ -445,11 +468,6 @@ pub(super) struct Spawner {
 }
 
 impl Spawner {
-    /// Where another process's tasks go.
-    pub(super) fn of(&self, process: u32) -> Spawner {
-        Spawner { queue: Arc::clone(&self.queue), process }
-    }
-
     pub(super) fn spawn(&self, task: Task) {
         let mut queue = lock(&self.queue);
         if self.process != NOBODY && queue.processes.entry(self.process).or_default().is_dead {

@@ -51,7 +51,7 @@ impl Process {
         Process {
             clock: sim.clock.of_process(),
             entropy,
-            spawner: sim.executor.spawner(number),
+            spawner: sim.executor.begin(&disk),
             sizes: sim.setting.sizes,
             sim: note,
             disk,
@@ -157,15 +157,9 @@ impl Process {
     /// Kills it when its disk has done so many operations for it; the next one ends as `unfinished` says.
     pub fn kill_at_operation(&self, after: u64, unfinished: Unfinished) {
         self.disk.crash_after(after, unfinished);
-        let (this, dies) = (self.clone(), self.disk.death());
-        self.spawner_of_nobody().spawn(Box::pin(async move {
-            dies.await;
-            this.bury();
-        }));
-    }
-
-    fn spawner_of_nobody(&self) -> Spawner {
-        self.spawner.of(super::executor::NOBODY)
+        if self.disk.is_dead() {
+            self.bury();
+        }
     }
 
     /// Stops it as `SIGSTOP` does: nothing of it moves, and it keeps its files and locks.

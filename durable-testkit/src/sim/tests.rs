@@ -101,6 +101,22 @@ fn a_process_dies_at_each_of_its_polls_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn a_process_dies_at_each_operation_and_nothing_of_it_is_polled_then() {
+    for after in (0..120).step_by(3) {
+        Sim::play(setting(4), async |sim| {
+            let log = Log::default();
+            let process = sim.process();
+            process.kill_at_operation(after, Unfinished::Half(after));
+            let value = run_month(&sim, &process, &log).await;
+            let polls = process.polls();
+            assert_eq!(run_month(&sim, &sim.process(), &log).await, Some(37));
+            assert!(value.is_some() || (process.is_dead() && process.polls() == polls));
+        })
+        .unwrap();
+    }
+}
+
+#[test]
 fn what_waits_for_ever_is_told() {
     let stalled = Sim::play(setting(1), async |sim| {
         sim.sleep(DAY).await;
