@@ -9,10 +9,27 @@ mod guarantees {}
 #[cfg(all(test, feature = "runtime"))]
 extern crate self as durable;
 
+/// Whether the planted bug of this number was chosen. In every build but one with `--cfg planted` it is `false`, and no code.
+#[cfg(planted)]
+macro_rules! planted {
+    ($bug:literal) => {
+        $crate::planted::is($bug)
+    };
+}
+#[cfg(not(planted))]
+macro_rules! planted {
+    ($bug:literal) => {
+        false
+    };
+}
+
 #[deny(clippy::disallowed_types, clippy::disallowed_methods)]
 pub mod codec;
 #[deny(clippy::disallowed_types, clippy::disallowed_methods)]
 pub mod kernel;
+#[cfg(planted)]
+#[doc(hidden)]
+pub mod planted;
 pub mod seams;
 
 // The document's examples are compiled and run.

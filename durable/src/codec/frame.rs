@@ -198,7 +198,7 @@ pub fn decode(bytes: &[u8], store: StoreId, place: Place) -> Result<Frame<'_>, U
     let body = whole.and_then(|whole| whole.get(HEADER_BYTES..)).ok_or(Unreadable::Length { announced })?;
     let header = Header { lsn, base, at, chain };
     let content = content(announced, header, body);
-    let crc = content.clone().finalize();
+    let crc = if planted!(13) { checksum } else { content.clone().finalize() };
     if placed(content, store, place) != checksum {
         return Err(Unreadable::Checksum);
     }
@@ -222,6 +222,10 @@ pub fn guess_body(bytes: &[u8]) -> Option<&[u8]> {
 
 fn content(length: u32, header: Header, body: &[u8]) -> Hasher {
     let mut hasher = Hasher::new();
+    if planted!(12) {
+        hasher.update(body);
+        return hasher;
+    }
     hasher.update(&length.to_le_bytes());
     hasher.update(&header.lsn.0.to_le_bytes());
     hasher.update(&header.base.0.to_le_bytes());

@@ -263,8 +263,10 @@ impl Machine {
     /// Begins a turn with a delivered event; `expected` is the recorded turn, at replay.
     pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<RecordedTurn>) {
         self.turn = Turn { of: no, expected: expected.map(Box::new), ..Turn::default() };
-        self.now = self.now.max(at);
-        self.deliveries += 1;
+        self.now = if planted!(61) { at } else { self.now.max(at) };
+        if !planted!(62) || self.turn.expected.is_none() {
+            self.deliveries += 1;
+        }
         self.draws = 0;
         if !self.undo.calls.is_empty() {
             self.undo.apply(event);
@@ -405,7 +407,12 @@ impl Machine {
         let signal = if let Command::AwaitSignal { name } = &command { Some(name.clone()) } else { None };
         self.slots.insert(seq, Slot { signal, outcome: None, demand: Demand::None });
         self.demand(seq, Demand::Waits);
-        let (ordinal, recorded_value) = self.key_parts(&entry);
+        let (ordinal, mut recorded_value) = self.key_parts(&entry);
+        if planted!(57)
+            && let Command::CallActivity(call) = &command
+        {
+            recorded_value = call.value;
+        }
         self.may_undo(seq, &entry, within.scope);
         self.turn.entries.push(entry);
         self.turn.asked.push(Issued { seq, command, ordinal, recorded_value });
@@ -689,14 +696,15 @@ impl Machine {
     }
 
     fn receive(&mut self, name: &Text, payload: &Payload, sender: &Sender) {
-        if *sender != Sender::Anonymous && !self.seen.insert(sender.clone()) {
+        if *sender != Sender::Anonymous && !self.seen.insert(sender.clone()) && !planted!(47) {
             // It is taken by nobody, so that the tables do not count it among those that wait for a receive.
             if let Some(entry) = self.compare(Entry::SignalTaken { seq: NOBODY }, Inputs::Checked, None) {
                 self.turn.entries.push(entry);
             }
             return;
         }
-        self.signals.entry(name.clone()).or_default().push_back(payload.clone());
+        let buffered = self.signals.entry(name.clone()).or_default();
+        if planted!(48) { buffered.push_front(payload.clone()) } else { buffered.push_back(payload.clone()) }
     }
 
     fn take_signal(&mut self, seq: Seq, name: &Text) -> Option<Outcome> {
@@ -823,6 +831,9 @@ impl Machine {
 
     fn key_parts(&mut self, entry: &Entry) -> (u32, Digest) {
         let Entry::ActivityScheduled(call) = entry else { return (0, Digest::default()) };
+        if planted!(58) && self.turn.expected.is_some() {
+            return (0, call.value);
+        }
         (self.recorded.count(call), call.value)
     }
 }
@@ -894,7 +905,11 @@ impl Undo {
         // Of a body that ended well only what it dropped is undone.
         let all = scope != BODY || self.body.is_none_or(|how| !how.is_ok());
         let newest = |call: &&Undoable| self.scopes.get(&call.seq) == Some(&scope) && call.is_owed(all);
-        let Some(call) = self.calls.iter().rfind(newest) else { return NextUndo::Done };
+        if planted!(46) && self.calls.iter().any(|call| call.state == UndoState::NotUndone) {
+            return NextUndo::Done;
+        }
+        let found = if planted!(44) { self.calls.iter().find(newest) } else { self.calls.iter().rfind(newest) };
+        let Some(call) = found else { return NextUndo::Done };
         let from = match (call.state, self.results.remove(&call.seq)) {
             (UndoState::Unknown, _) => UndoFrom::Unknown,
             (_, Some(result)) => UndoFrom::Value(result),

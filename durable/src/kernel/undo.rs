@@ -128,7 +128,7 @@ impl Undos {
             let list = match call.state {
                 UndoState::Undone => &mut undone.undone,
                 UndoState::NotUndone => &mut undone.not_undone,
-                UndoState::Stands if terminated => &mut undone.not_undone,
+                UndoState::Stands if terminated && !planted!(65) => &mut undone.not_undone,
                 UndoState::Open if terminated && call.bits.binds() => &mut undone.unknown,
                 UndoState::Unknown if call.dropped || !body.is_ok() => &mut undone.unknown,
                 UndoState::Stands | UndoState::Open | UndoState::Unknown => continue,
@@ -199,7 +199,7 @@ impl Undoable {
     pub fn is_owed(&self, all: bool) -> bool {
         let can = match self.state {
             UndoState::Stands => true,
-            UndoState::Unknown => self.bits.unknown,
+            UndoState::Unknown => self.bits.unknown && !planted!(45),
             UndoState::Open | UndoState::Undone | UndoState::NotUndone => false,
         };
         can && self.by.is_none() && (all || self.dropped)

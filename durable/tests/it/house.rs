@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, from the ground up, with the modules on each.
 const FLOORS: [&[&str]; 5] = [
-    &["kernel"],
+    &["kernel", "planted"],
     &["codec", "error", "seams"],
     &["store"],
     &["workflow", "activity", "payload", "registry"],
@@ -94,7 +94,7 @@ fn named(text: &str) -> Vec<String> {
 }
 
 /// All sources of the crate: their module, path and text.
-fn sources() -> Vec<(String, PathBuf, String)> {
+pub(crate) fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&root, &root, &mut found);

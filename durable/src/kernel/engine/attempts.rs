@@ -227,7 +227,7 @@ impl Kernel {
     ) {
         let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
         let Some((current, began)) = running else { return };
-        if current != attempt {
+        if current != attempt && !planted!(40) {
             return;
         }
         self.free_slot(run, seq);
@@ -290,8 +290,13 @@ impl Kernel {
             AttemptState::Scheduled if unclean && !binding.at_most_once => self.interrupted(run, seq, Attempt(1), now),
             AttemptState::Scheduled if binding.at_most_once => self.order_recorded(run, seq, Attempt(1)),
             AttemptState::Scheduled => self.order(run, seq, Attempt(1)),
+            AttemptState::Started(attempt) if planted!(34) && !binding.at_most_once => {
+                self.order_recorded(run, seq, attempt);
+            }
             AttemptState::Started(attempt) => self.interrupted(run, seq, attempt, now),
+            AttemptState::Failed { attempt, .. } if planted!(38) => self.order_recorded(run, seq, attempt.next()),
             AttemptState::Failed { attempt, due, .. } => self.back_off(run, seq, attempt.next(), due, now),
+            AttemptState::Parked(attempt) if planted!(37) => self.order_recorded(run, seq, attempt.next()),
             AttemptState::Parked(attempt) => self.order_recorded(run, seq, attempt),
         }
     }
@@ -327,7 +332,7 @@ impl Kernel {
 
     /// At open: nothing is in flight of what the process before this one had dropped. Whether there was anything.
     pub(super) fn settle_left(&mut self, run: RunNo, now: Now) -> bool {
-        let Some(entry) = self.tables.open.get(&run) else { return false };
+        let Some(entry) = self.tables.open.get(&run).filter(|_| !planted!(36)) else { return false };
         let seqs: Vec<Seq> = entry.dropped.iter().filter(|w| is_call(w)).map(|w| w.seq).collect();
         let events: Vec<Event> = seqs.iter().filter_map(|seq| self.settled_without_attempt(run, *seq, now)).collect();
         let any = !events.is_empty();
@@ -422,6 +427,9 @@ impl Kernel {
 
     /// Whether no attempt of the run may begin: it is blocked, or has a delivered event without a turn.
     fn withholds(&self, run: RunNo) -> bool {
+        if planted!(60) {
+            return false;
+        }
         self.is_blocked(run) || self.tables.open.get(&run).is_some_and(|entry| !entry.unturned.is_empty())
     }
 
@@ -510,7 +518,7 @@ impl Kernel {
             return;
         }
         // One that has neither begun nor is recorded to begin leaves nothing to park: the next process finds it as it was.
-        if running || self.is_recorded(run, seq, attempt) {
+        if (running || self.is_recorded(run, seq, attempt)) && !planted!(63) {
             self.append(run, Event::AttemptParked { seq, attempt }, now);
         }
         self.drop_call(run, seq);
@@ -530,6 +538,9 @@ impl Kernel {
         let began = now.wall;
         let issued = self.calls.open.get(&(run, seq)).and_then(|call| call.issued.as_ref());
         if issued.is_some_and(Issued::is_at_most_once) {
+            if planted!(39) {
+                return self.order_recorded(run, seq, attempt);
+            }
             self.drop_call(run, seq);
             let error = CallFailure::Interrupted;
             self.work.push_back((run, Event::ActivityFailed { seq, attempt, began, error, maybe: true }));
@@ -539,7 +550,7 @@ impl Kernel {
     }
 
     fn mark_maybe(&mut self, run: RunNo, seq: Seq) {
-        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+        if let Some(call) = self.calls.open.get_mut(&(run, seq)).filter(|_| !planted!(35)) {
             call.maybe = true;
         }
     }
@@ -561,7 +572,7 @@ impl Kernel {
         call.maybe |= matches!(cause, AttemptCause::Panicked(_));
         let maybe = call.maybe;
         // Of an at-most-once call whose effect may stand there is no further attempt.
-        let last = call.wanted == Wanted::Dropped || (maybe && call.is_at_most_once());
+        let last = (call.wanted == Wanted::Dropped && !planted!(42)) || (maybe && call.is_at_most_once());
         let retry = if last { Retry::Never } else { retry };
         let due =
             call.next_due(attempt, retry, draw, now).filter(|due| deadline.is_none_or(|deadline| *due < deadline));
@@ -676,7 +687,7 @@ impl Kernel {
                 continue;
             }
             self.calls.promised.insert((run, seq));
-            if !self.is_recorded(run, seq, attempt) {
+            if !self.is_recorded(run, seq, attempt) && !planted!(33) {
                 self.append(run, Event::AttemptStarted { seq, attempt }, now);
             }
             self.order(run, seq, attempt);

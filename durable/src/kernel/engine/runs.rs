@@ -40,13 +40,16 @@ impl Kernel {
             self.work.push_back((run, Event::SignalReceived { name, payload, sender }));
         }
         self.hold(Effect::Answer(caller, answer));
+        if planted!(32) {
+            self.held.seal();
+        }
         self.settle(now, turns);
     }
 
     /// Asks an open run to end: everything that its code waits for is dropped.
     pub fn handle_cancel(&mut self, caller: Caller, run: RunNo, reason: Text, now: Now, turns: &mut dyn Turns) {
         let answer = if self.tables.open.contains_key(&run) { Answer::Done } else { Answer::NotOpen };
-        if answer == Answer::Done {
+        if answer == Answer::Done && (!planted!(52) || self.is_hot(run)) {
             self.work.push_back((run, cancel_by("caller".into(), reason)));
         }
         self.hold(Effect::Answer(caller, answer));
@@ -162,11 +165,14 @@ impl Kernel {
     /// At open: arms what the run waits for, and loads it if there is something to do.
     pub(super) fn take_up(&mut self, run: RunNo, now: Now) {
         let Some(entry) = self.tables.open.get(&run) else { return };
-        let timers: Vec<(Due, Timestamp)> = entry.armed().collect();
+        let (timers, started) = (entry.armed().collect::<Vec<_>>(), entry.started);
         let replay = !entry.unturned.is_empty() || entry.needs_attempts();
         let blocked = entry.blocked.as_ref().map(|blocked| blocked.build.clone());
         let replay = self.settle_left(run, now) || replay;
-        timers.into_iter().for_each(|(due, at)| self.timers.arm_at(run, due, at, now));
+        for (due, at) in timers {
+            let at = if planted!(54) { now.wall.after(at.since(started)) } else { at };
+            self.timers.arm_at(run, due, at, now);
+        }
         match blocked {
             Some(build) if build == self.config.build => {}
             Some(_) => self.unblock(run, "another build opened the store".into(), now),
@@ -225,6 +231,7 @@ impl Kernel {
     fn wants(&self, run: RunNo, event: &Event) -> bool {
         let Some(entry) = self.tables.open.get(&run) else { return false };
         match event {
+            Event::ActivityCompleted { .. } if planted!(41) => true,
             Event::ActivityCompleted { seq, .. } | Event::ActivityFailed { seq, .. } => entry.call(*seq).is_some(),
             Event::TimerFired { seq, .. } | Event::ChildEnded { seq, .. } => entry.waits(*seq).is_some(),
             _ => true,
@@ -248,9 +255,12 @@ impl Kernel {
     }
 
     fn timer_fired(&mut self, run: RunNo, seq: Seq, now: Now) {
+        if planted!(53) && !self.is_hot(run) {
+            return;
+        }
         let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
         if let Some(Waiting { what: WaitingFor::Timer { due }, .. }) = waits {
-            let at = now.wall.max(*due);
+            let at = if planted!(55) { now.wall } else { now.wall.max(*due) };
             self.work.push_back((run, Event::TimerFired { seq, at }));
         }
     }
@@ -312,9 +322,14 @@ impl Kernel {
         let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
         let left = if end.is_some() { dropped_in(&entries[before_end..]).collect() } else { BTreeSet::new() };
         let children = Children { asked: entries.iter().filter_map(child_of).collect(), left };
+        if planted!(59) {
+            entries.sort_by_key(|entry| entry.seq().map(|seq| seq.0.reverse_bits()));
+        }
         self.append(run, Event::Turn { of, entries }, now);
         if let Some((cause, result)) = end {
-            self.append(run, Event::CompensationStarted { cause, result }, now);
+            if !planted!(49) {
+                self.append(run, Event::CompensationStarted { cause, result }, now);
+            }
             self.timers.disarm(run, Due::Run);
         }
         for waiting in dropped {
@@ -347,6 +362,7 @@ impl Kernel {
     fn dropped(&mut self, run: RunNo, waiting: Waiting, now: Now) {
         match waiting.what {
             WaitingFor::Activity { undo, .. } if undo.owes() => self.settle_dropped(run, waiting.seq, now),
+            WaitingFor::Activity { .. } if planted!(41) => {}
             WaitingFor::Activity { .. } => self.drop_call(run, waiting.seq),
             WaitingFor::Timer { .. } => self.timers.disarm(run, Due::Timer(waiting.seq)),
             WaitingFor::Child { child, .. } => self.cancel_child(child),
@@ -415,6 +431,9 @@ impl Kernel {
     }
 
     fn cancel_child(&mut self, child: RunNo) {
+        if planted!(51) {
+            return;
+        }
         let reason = "its parent does not wait for it any more".into();
         self.work.push_back((child, cancel_by("parent".into(), reason)));
     }
@@ -445,7 +464,7 @@ impl Kernel {
         self.forget_warnings(run);
         turns.ended(run);
         children.into_iter().for_each(|(child, close)| self.close_child(child, close, now, turns));
-        if let Some((parent, seq)) = parent {
+        if let Some((parent, seq)) = parent.filter(|(parent, _)| !planted!(50) || self.is_hot(*parent)) {
             self.work.push_back((parent, Event::ChildEnded { seq, how, body, result, undone }));
         }
         for watcher in self.watchers.remove(&run).unwrap_or_default() {
@@ -662,7 +681,7 @@ impl RunEntry {
             WaitingFor::Activity { binding, .. } => Some((Due::Call(waiting.seq), binding.deadline?)),
             WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
         });
-        timers.chain(self.deadline.map(|at| (Due::Run, at)))
+        timers.chain(self.deadline.filter(|_| !planted!(64)).map(|at| (Due::Run, at)))
     }
 }
 

@@ -75,6 +75,12 @@ impl Timers {
     /// Takes the next thing that is due.
     pub(super) fn take_due(&mut self, now: Now) -> Option<Key> {
         if let Some((at, key)) = self.by_monotonic.first().filter(|(at, _)| *at <= now.monotonic).copied() {
+            if planted!(56)
+                && let Some((_, wall)) = self.deadlines.get(&key).copied().filter(|(_, wall)| *wall > now.wall)
+            {
+                self.arm_at(key.0, key.1, wall, now);
+                return self.take_due(now);
+            }
             self.by_monotonic.remove(&(at, key));
             self.disarm(key.0, key.1);
             return Some(key);

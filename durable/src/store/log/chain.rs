@@ -50,7 +50,8 @@ impl<'a> Frames<'a> {
         let zeros = self.bytes.rchunks(ZEROS.len()).take_while(|chunk| **chunk == ZEROS[..chunk.len()]);
         let end = (self.bytes.len() - zeros.map(<[u8]>::len).sum::<usize>()) as u64;
         let mut offsets = (place.offset..end).step_by(ALIGN as usize).skip(1);
-        offsets.find(|offset| self.at(Place { offset: *offset, ..place }).is_some())
+        let found = offsets.find(|offset| self.at(Place { offset: *offset, ..place }).is_some());
+        found.or_else(|| (planted!(10) && end > place.offset).then_some(end))
     }
 }
 
@@ -64,6 +65,9 @@ impl<'a> Iterator for Frames<'a> {
             return Some(Found::Frame(at, frame));
         }
         let readable_at = self.readable_behind(at)?;
+        if planted!(11) {
+            return None;
+        }
         self.next.offset = readable_at;
         Some(Found::Hole { at, readable_at })
     }
@@ -153,11 +157,14 @@ impl Chain {
     /// before it (rules 1 and 2).
     fn enter(&mut self, place: Place, frame: &Frame<'_>) {
         let lsn = frame.header.lsn;
+        if planted!(8) && self.last.is_some_and(|last| last.lsn >= lsn) {
+            return;
+        }
         let is_connected = self.connects(frame);
         let after = self.last.map(|last| last.lsn);
         self.supersede(lsn);
         if !is_connected {
-            if !self.is_behind_hole(place) {
+            if !self.is_behind_hole(place) && !planted!(9) {
                 self.anew.push(Anew { lsn, rot: rot(place, RotKind::Missing { found: lsn, after }) });
             }
             self.begin_anew(lsn);

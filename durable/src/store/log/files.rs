@@ -57,6 +57,7 @@ impl Handle {
             let written = self.disk.write(self.file, offset + done as u64, rest.to_vec()).await;
             match written.map_err(|error| self.fault("writing", error))? {
                 0 => return Err(self.fault("writing", io::ErrorKind::WriteZero.into())),
+                _ if planted!(20) => return Ok(()),
                 written => done += written,
             }
         }
@@ -64,11 +65,16 @@ impl Handle {
     }
 
     pub(super) async fn sync(&self) -> Result<(), DiskFault> {
-        self.disk.sync_data(self.file).await.map_err(|error| self.fault("syncing", error))
+        let mut synced = self.disk.sync_data(self.file).await;
+        if planted!(18) && synced.is_err() {
+            synced = self.disk.sync_data(self.file).await;
+        }
+        synced.map_err(|error| self.fault("syncing", error))
     }
 
     pub(super) async fn try_lock(&self) -> Result<bool, DiskFault> {
-        self.disk.try_lock(self.file).await.map_err(|error| self.fault("locking", error))
+        let locked = self.disk.try_lock(self.file).await.map_err(|error| self.fault("locking", error))?;
+        Ok(locked || planted!(16))
     }
 
     pub(super) async fn identity(&self) -> Result<Identity, DiskFault> {
@@ -180,7 +186,11 @@ impl Folder {
     }
 
     pub(super) async fn link(&self, from: &str, to: &str) -> Result<(), DiskFault> {
-        self.disk.link(self.dir, from, to).await.map_err(|error| self.fault("naming", to, error))
+        let named = match planted!(17) {
+            true => self.disk.rename(self.dir, from, to).await,
+            false => self.disk.link(self.dir, from, to).await,
+        };
+        named.map_err(|error| self.fault("naming", to, error))
     }
 
     pub(super) async fn remove(&self, name: &str) -> Result<(), DiskFault> {

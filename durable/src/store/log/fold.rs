@@ -148,7 +148,9 @@ impl Fold {
         run.tail = Tail::At(place, lsn);
         if let Event::RunEnded(_) = event {
             let closed = ClosedPlace { run: head.run, place, lsn, crc: Some(frame.crc) };
-            self.closed.put(run.id, &closed);
+            if !planted!(24) {
+                self.closed.put(run.id, &closed);
+            }
             self.rows.insert((run.id, head.run), closed);
             self.runs.remove(&head.run);
         }

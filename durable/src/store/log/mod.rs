@@ -156,6 +156,9 @@ impl Log {
         {
             return Ok(Some(run));
         }
+        if planted!(22) {
+            return Ok(None);
+        }
         let (run, rows) = search.everywhere().await?;
         self.learn(hash, &rows);
         Ok(run)

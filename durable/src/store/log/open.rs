@@ -150,7 +150,9 @@ impl Opening {
         let (bytes, last) = self.copy_of_last(&read, place).await?;
         let author = Author::new(self.store, &self.seams);
         let segment = self.begin_segment(&author, number, &bytes, lock).await?;
-        move_tails(&mut folded, &read, place);
+        if !planted!(7) {
+            move_tails(&mut folded, &read, last.place);
+        }
         Ok(Taken { folded, author, segment, last })
     }
 
@@ -174,7 +176,15 @@ impl Opening {
 
     /// The last frame as it will stand at `place`; the first frame of a log, if there is none.
     async fn copy_of_last(&self, read: &Read, place: Place) -> Result<(Vec<u8>, LastFrame), OpenError> {
-        let Some(last) = read.last else { return Ok(self.first_frame(place)) };
+        let Some(last) = read.last else {
+            let first = Header { lsn: Lsn::FIRST, base: Lsn::FIRST, at: self.seams.clock.wall(), chain: 0 };
+            return Ok(self.empty_frame(first, place));
+        };
+        if planted!(6) {
+            let next = Header { lsn: last.lsn.next(), base: last.base, at: self.seams.clock.wall(), chain: last.crc };
+            let (bytes, empty) = self.empty_frame(next, place);
+            return Ok((bytes, LastFrame { place: last.place, ..empty }));
+        }
         let file = segment::name(last.place.segment);
         let bytes = self.folder.read_segment(last.place.segment).await?;
         let offset = usize::try_from(last.place.offset).unwrap_or(usize::MAX);
@@ -185,8 +195,7 @@ impl Opening {
         Ok((copy, LastFrame { place, ..last }))
     }
 
-    fn first_frame(&self, place: Place) -> (Vec<u8>, LastFrame) {
-        let header = Header { lsn: Lsn::FIRST, base: Lsn::FIRST, at: self.seams.clock.wall(), chain: 0 };
+    fn empty_frame(&self, header: Header, place: Place) -> (Vec<u8>, LastFrame) {
         let mut bytes = Vec::new();
         frame::begin(&mut bytes);
         let crc = frame::seal(&mut bytes, header, self.store, place).expect("because an empty frame is short");
@@ -210,9 +219,13 @@ impl Opening {
             let is_taken = fault.error.kind() == std::io::ErrorKind::AlreadyExists;
             return Err(if is_taken { lock::already_open(&self.folder).await } else { fault.into() });
         }
-        self.folder.sync().await?;
+        if !planted!(4) {
+            self.folder.sync().await?;
+        }
         made.handle.write_all(FIRST_FRAME, copy).await?;
-        made.handle.sync().await?;
+        if !planted!(5) {
+            made.handle.sync().await?;
+        }
         self.check(lock).await?;
         Ok(made)
     }
@@ -246,7 +259,7 @@ impl Opening {
         let recovered = Recovered {
             store: self.store,
             tables: folded.fold.tables,
-            is_clean: folded.fold.is_clean,
+            is_clean: folded.fold.is_clean || planted!(30),
             opened_at: author.opened_at(),
         };
         let log = Log {

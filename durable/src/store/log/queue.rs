@@ -138,6 +138,12 @@ impl Queue {
     fn take(&mut self, group: &Group, at: Timestamp, position: Position) -> Result<Position, AppendError> {
         self.refuse()?;
         self.check_order(group)?;
+        if planted!(29) && group.sections.len() > 1 {
+            let (one, rest) = group.sections.split_at(1);
+            self.take(&Group { sections: one.to_vec() }, at, self.appended)?;
+            self.close_batch();
+            return self.take(&Group { sections: rest.to_vec() }, at, position);
+        }
         if self.filling.bytes.len() >= BATCH_BYTES_FULL {
             self.close_batch();
         }
@@ -376,7 +382,7 @@ impl Queue {
             self.checkpoint_pending = None;
         }
         self.synced = lsn;
-        self.durable = last.unwrap_or(self.durable);
+        self.durable = if planted!(27) { self.appended } else { last.unwrap_or(self.durable) };
         self.wake_waiting();
         last
     }

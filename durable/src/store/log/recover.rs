@@ -88,7 +88,7 @@ impl Folding {
 
     fn frame(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Refused> {
         let lsn = frame.header.lsn;
-        if lsn < self.from {
+        if lsn < self.from || (planted!(25) && self.part == Some(lsn)) {
             return Ok(());
         }
         let skip = usize::from(self.part == Some(lsn));

@@ -211,7 +211,7 @@ impl Ahead {
             return spare;
         }
         slot.state = State::Done(spare);
-        if let Some(waker) = slot.waiting.take() {
+        if let Some(waker) = slot.waiting.take().filter(|_| !planted!(28)) {
             waker.wake();
         }
         None
