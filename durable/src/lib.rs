@@ -76,6 +76,7 @@ pub use self::{
         Blocked, Builder, Description, LookupError, OpenError, ReadOnly, Run, Runtime, ShutdownError, SignalError,
         StartError, Status,
     },
+    runtime::{journal, replay},
     workflow::{
         Call, CatchCancel, Compensation, Elapsed, JoinHandle, JoinSet, Random, Recv, Scope, ScopeHandle, Shield,
         Signal, Sleep, Step, Timeout, catch_cancel, compensate, now, random, scope, shield, sleep, sleep_until, spawn,

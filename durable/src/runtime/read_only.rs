@@ -1,5 +1,6 @@
 //! A store opened for reading alone: also one that another process has open, or that is damaged. Nothing in its directory is changed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::sync::Arc;
 use super::error::{LookupError, OpenError};
 use super::status::Description;
 use crate::kernel::event::Text;
+use crate::kernel::id::{RunId, RunNo};
 use crate::store::disk::Disk;
-use crate::store::log::{self, Rot};
+use crate::store::log::{self, ListedRun, Rot};
 use crate::store::real::RealDisk;
 use crate::store::{ClosedRun, Journal};
 
@@ -25,7 +27,14 @@ impl fmt::Debug for ReadOnly {
 
 impl ReadOnly {
     pub(super) async fn open(dir: PathBuf) -> Result<ReadOnly, OpenError> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+        ReadOnly::on(Arc::new(RealDisk::new()), dir).await
+    }
+
+    /// As [`Runtime::open_read_only`](super::Runtime::open_read_only), on a disk of a test's choice. Outside the promise of stability.
+    ///
+    /// # Errors
+    /// When the directory holds no store, or one of another format.
+    pub async fn on(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Result<ReadOnly, OpenError> {
         Ok(ReadOnly { log: log::open_read_only(disk, dir).await.map_err(OpenError::Store)? })
     }
 
@@ -33,6 +42,22 @@ impl ReadOnly {
     #[must_use]
     pub fn runs(&self) -> Vec<Description> {
         self.log.tables().open.values().map(|entry| Description::open(entry, None)).collect()
+    }
+
+    /// All runs, also those that have ended, oldest first. Reads the whole log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn all_runs(&self) -> Result<Vec<Description>, LookupError> {
+        let open = &self.log.tables().open;
+        let mut runs: BTreeMap<RunNo, Description> =
+            open.iter().map(|(run, entry)| (*run, Description::open(entry, None))).collect();
+        for ListedRun { run, events } in self.log.ended().await.map_err(store)? {
+            // A live store goes on: what it ended since it was opened here is open here.
+            let no = run.run;
+            runs.entry(no).or_insert_with(|| Description { events, ..Description::closed(&ClosedRun::from(run)) });
+        }
+        Ok(runs.into_values().collect())
     }
 
     /// What is known of the run of this id, open or closed.
@@ -44,22 +69,34 @@ impl ReadOnly {
         let open = tables.ids.get(&(namespace.into(), id.into())).and_then(|run| tables.open.get(run));
         match open {
             Some(entry) => Ok(Description::open(entry, None)),
-            None => Ok(Description::closed(&self.closed(namespace, id).await?)),
+            None => Ok(Description::closed(&self.closed(namespace, id).await?.into())),
         }
     }
 
-    /// The whole journal of the run of this id.
+    /// The whole journal of the run of this id; of its newest run, if it had several.
     ///
     /// # Errors
     /// When there is no such run, or its journal has a gap.
     pub async fn journal(&self, namespace: &str, id: &str) -> Result<Journal, LookupError> {
-        let store = |error: log::LoadError| LookupError::Store { reason: error.to_string() };
         if let Some(run) = self.log.tables().ids.get(&(namespace.into(), id.into())) {
             return self.log.load(*run).await.map_err(store);
         }
-        let found = self.log.find_closed(&namespace.into(), &id.into()).await.map_err(store)?;
-        let closed = found.ok_or_else(|| LookupError::NotFound { id: id.to_owned() })?;
+        let closed = self.closed(namespace, id).await?;
         self.log.load_at(closed.place, closed.run).await.map_err(store)
+    }
+
+    /// The whole journal of the run of this identity, open or closed. That of a closed run is looked for in the whole log.
+    ///
+    /// # Errors
+    /// As [`journal`](Self::journal).
+    pub async fn journal_of(&self, run: RunId) -> Result<Journal, LookupError> {
+        if let Some((no, _)) = self.log.tables().open.iter().find(|(_, entry)| entry.run == run) {
+            return self.log.load(*no).await.map_err(store);
+        }
+        let ended = self.log.ended().await.map_err(store)?;
+        let found = ended.into_iter().find(|listed| listed.run.started.run == run);
+        let found = found.ok_or_else(|| LookupError::NotFound { id: run.to_string() })?;
+        self.log.load_at(found.run.place, found.run.run).await.map_err(store)
     }
 
     /// Whether the last process closed the store.
@@ -74,10 +111,24 @@ impl ReadOnly {
         self.log.rot()
     }
 
-    async fn closed(&self, namespace: &str, id: &str) -> Result<ClosedRun, LookupError> {
+    async fn closed(&self, namespace: &str, id: &str) -> Result<log::ClosedRun, LookupError> {
         let (namespace, id) = (Text::from(namespace), Text::from(id));
-        let found = self.log.find_closed(&namespace, &id).await;
-        let found = found.map_err(|error| LookupError::Store { reason: error.to_string() })?;
-        found.map(ClosedRun::from).ok_or_else(|| LookupError::NotFound { id: id.to_string() })
+        let found = match self.log.find_closed(&namespace, &id).await {
+            Ok(found) => found,
+            Err(error) if self.log.rot().is_empty() => return Err(store(error)),
+            // A damaged log does not say which run of an id is the newest; what is whole is served.
+            Err(_) => self.newest_whole(&namespace, &id).await?,
+        };
+        found.ok_or_else(|| LookupError::NotFound { id: id.to_string() })
     }
+
+    async fn newest_whole(&self, namespace: &Text, id: &Text) -> Result<Option<log::ClosedRun>, LookupError> {
+        let ended = self.log.ended().await.map_err(store)?;
+        let mut of_id = ended.into_iter().map(|listed| listed.run);
+        Ok(of_id.rfind(|run| run.started.namespace == *namespace && run.started.id == *id))
+    }
+}
+
+fn store(error: log::LoadError) -> LookupError {
+    LookupError::Store { reason: error.to_string() }
 }

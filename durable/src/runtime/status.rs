@@ -51,6 +51,19 @@ impl Status {
     }
 }
 
+impl From<End> for Status {
+    fn from(end: End) -> Status {
+        match end {
+            End::Completed => Status::Completed,
+            End::Failed => Status::Failed,
+            End::Cancelled => Status::Cancelled,
+            End::TimedOut => Status::TimedOut,
+            End::Terminated | End::NotStarted => Status::Terminated,
+            End::CompensationFailed => Status::CompensationFailed,
+        }
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -201,14 +214,6 @@ impl Description {
 
     pub(crate) fn closed(closed: &ClosedRun) -> Description {
         let started = &closed.started;
-        let status = match closed.ended.how {
-            End::Completed => Status::Completed,
-            End::Failed => Status::Failed,
-            End::Cancelled => Status::Cancelled,
-            End::TimedOut => Status::TimedOut,
-            End::Terminated | End::NotStarted => Status::Terminated,
-            End::CompensationFailed => Status::CompensationFailed,
-        };
         Description {
             id: started.id.to_string(),
             namespace: started.namespace.to_string(),
@@ -219,7 +224,7 @@ impl Description {
             deadline: started.deadline.map(SystemTime::from),
             ended: Some(closed.ended_at.into()),
             events: 0,
-            status,
+            status: closed.ended.how.into(),
             waits_for: Vec::new(),
             undone: closed.ended.undone.clone().into(),
         }
@@ -298,7 +303,7 @@ fn maybe_utc<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S:
 }
 
 /// A point in time in UTC, to the microsecond.
-struct Micros(Timestamp);
+pub(super) struct Micros(pub(super) Timestamp);
 
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,6 +26,7 @@ use crate::kernel::scope::BODY;
 use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
+use crate::store::log::JournalEvent;
 use crate::workflow::context::{BranchFuture, Check, RunContext, StepFn};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
@@ -59,6 +60,19 @@ enum Cause {
     Start,
     Outcome,
     Cut,
+}
+
+/// Delivered events that have no turn yet, at replay.
+pub(super) type Unturned = BTreeMap<EventNo, (Timestamp, Event)>;
+
+/// What became of an event of a journal at its replay.
+pub(super) enum Retraced {
+    /// A turn was polled again; with it the body's end, if the run ended there.
+    Turn(TurnDone, Option<(End, Payload)>),
+    /// It waits for its turn; with it the command that it answers.
+    Delivered(Option<Seq>),
+    /// It causes no poll.
+    Other,
 }
 
 /// How a turn's polls ended.
@@ -144,42 +158,21 @@ impl Hot {
     }
 
     fn replay_silently(&mut self, run: RunNo, journal: Journal) -> Result<Replayed, LoadFailure> {
-        let Some((_, _, Event::RunStarted(started))) = journal.first() else {
-            return Err(LoadFailure::Outside("its journal does not begin with its start; report this [E0209]".into()));
-        };
-        self.make(run, started)?;
+        self.begin_replay(run, &journal)?;
         let next = journal.last().map(|(no, _, _)| no.next()).unwrap_or_default();
-        let turns = journal.iter().filter_map(|(_, _, event)| match event {
-            Event::Turn { entries, .. } => Some(entries.as_slice()),
-            _ => None,
-        });
-        self.machine(run, |machine| machine.remember(turns));
-        let mut waiting: BTreeMap<EventNo, (Timestamp, Event)> = BTreeMap::new();
+        let mut waiting = Unturned::new();
         let mut asked = BTreeMap::new();
         let mut warnings = Vec::new();
         let mut journal = journal.into_iter().peekable();
-        while let Some((no, at, event)) = journal.next() {
-            match event {
-                Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
-                Event::Turn { of, entries } => {
-                    let Some((at, event)) = waiting.remove(&of) else {
-                        return Err(LoadFailure::Outside(
-                            format!("its turn of event {of} has no such event; report this [E0209]").into(),
-                        ));
-                    };
-                    let end = journal.peek().and_then(|(_, _, next)| body_end(next));
-                    let done = self.replay_turn(run, (of, at, event), RecordedTurn { entries, end })?;
+        while let Some(event) = journal.next() {
+            match self.retrace(run, event, journal.peek().map(|(_, _, next)| next), &mut waiting)? {
+                Retraced::Turn(done, None) => {
                     asked.extend(done.asked.into_iter().map(|issued| (issued.seq, issued)));
                     warnings.extend(done.warnings);
                 }
-                event if event.is_delivered() => {
-                    settled(&event).into_iter().for_each(|seq| {
-                        asked.remove(&seq);
-                    });
-                    self.forget_answered(run, &event);
-                    waiting.insert(no, (at, event));
-                }
-                _ => {}
+                Retraced::Turn(done, Some((how, _))) => return Err(self.ends_early(run, done.of, how)),
+                Retraced::Delivered(Some(seq)) => drop(asked.remove(&seq)),
+                Retraced::Delivered(None) | Retraced::Other => {}
             }
         }
         self.machine(run, Machine::forget);
@@ -187,25 +180,69 @@ impl Hot {
         Ok(Replayed { asked: asked.into_values().collect(), next, unturned, warnings })
     }
 
-    fn replay_turn(
-        &mut self,
-        run: RunNo,
-        delivered: (EventNo, Timestamp, Event),
-        recorded: RecordedTurn,
-    ) -> Result<TurnDone, LoadFailure> {
-        let (no, at, event) = delivered;
-        match self.deliver(run, no, at, &event, Some(recorded)) {
-            TurnEnd::Quiet(done) => Ok(done),
-            TurnEnd::Ended(_, how, _) => {
-                let fault = self.runs.get(&run).map(|hot| hot.context.machine(|machine| machine.ends_early(no, how)));
-                Err(LoadFailure::Fault(fault.map(|fault| fault.to_string()).unwrap_or_default().into()))
-            }
-            TurnEnd::Blocked(reason) => Err(LoadFailure::Fault(reason)),
-            TurnEnd::Stuck(reason) => Err(LoadFailure::Outside(reason)),
-        }
+    /// Makes the run that a journal is of, and tells it what the journal holds.
+    pub(super) fn begin_replay(&mut self, run: RunNo, journal: &[JournalEvent]) -> Result<(), LoadFailure> {
+        let Some((_, _, Event::RunStarted(started))) = journal.first() else {
+            return Err(LoadFailure::Outside("its journal does not begin with its start; report this [E0209]".into()));
+        };
+        self.make(run, started)?;
+        let turns = journal.iter().filter_map(|(_, _, event)| match event {
+            Event::Turn { entries, .. } => Some(entries.as_slice()),
+            _ => None,
+        });
+        self.machine(run, |machine| machine.remember(turns));
+        Ok(())
     }
 
-    fn machine(&self, run: RunNo, f: impl FnOnce(&mut Machine)) {
+    /// Takes one event of a journal in; `next` is the one behind it. A recorded turn is polled again and has to ask for what it
+    /// asked for then.
+    pub(super) fn retrace(
+        &mut self,
+        run: RunNo,
+        (no, at, event): JournalEvent,
+        next: Option<&Event>,
+        waiting: &mut Unturned,
+    ) -> Result<Retraced, LoadFailure> {
+        match event {
+            Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
+            Event::Turn { of, entries } => {
+                let Some((at, event)) = waiting.remove(&of) else {
+                    return Err(LoadFailure::Outside(
+                        format!("its turn of event {of} has no such event; report this [E0209]").into(),
+                    ));
+                };
+                let recorded = RecordedTurn { entries, end: next.and_then(body_end) };
+                return match self.deliver(run, of, at, &event, Some(recorded)) {
+                    TurnEnd::Quiet(done) => Ok(Retraced::Turn(done, None)),
+                    TurnEnd::Ended(done, how, result) => Ok(Retraced::Turn(done, Some((how, result)))),
+                    TurnEnd::Blocked(reason) => Err(LoadFailure::Fault(reason)),
+                    TurnEnd::Stuck(reason) => Err(LoadFailure::Outside(reason)),
+                };
+            }
+            event if event.is_delivered() => {
+                let seq = settled(&event);
+                self.forget_answered(run, &event);
+                waiting.insert(no, (at, event));
+                return Ok(Retraced::Delivered(seq));
+            }
+            _ => {}
+        }
+        Ok(Retraced::Other)
+    }
+
+    /// The code ended the run in a turn behind which the journal goes on.
+    pub(super) fn ends_early(&self, run: RunNo, of: EventNo, how: End) -> LoadFailure {
+        let fault = self.runs.get(&run).map(|hot| hot.context.machine(|machine| machine.ends_early(of, how)));
+        LoadFailure::Fault(fault.map(|fault| fault.to_string()).unwrap_or_default().into())
+    }
+
+    /// Where the durable call of a run was built that was polled last.
+    pub(super) fn polled_last(&self, run: RunNo) -> Option<Place> {
+        self.runs.get(&run).and_then(HotRun::polled_last)
+    }
+
+    /// Tells a run's machine something.
+    pub(super) fn machine(&self, run: RunNo, f: impl FnOnce(&mut Machine)) {
         if let Some(run) = self.runs.get(&run) {
             run.context.machine(f);
         }

@@ -19,8 +19,10 @@ use crate::kernel::tables::WaitingFor;
 use crate::payload::{PayloadCodec, encode};
 use crate::registry::Registry;
 use crate::runtime::definitions::Definitions;
+use crate::runtime::replay::{EndCheck, Replay};
 use crate::runtime::turns::Hot;
 use crate::store::Journal;
+use crate::store::log::JournalEvent;
 
 /// How many moves a recording may take before it is left as it is: an open run is replayed as well.
 const MOVES: usize = 400;
@@ -254,6 +256,15 @@ fn check_keys(journal: &Journal, keys: &BTreeMap<Seq, (u32, Digest)>) -> Result<
     Ok(())
 }
 
+/// Whether a group ends behind event `len` and not before it: what a turn ended is written with the turn.
+fn is_within_a_group(journal: &Journal, len: usize) -> bool {
+    matches!(journal.get(len), Some((_, _, Event::CompensationStarted { .. } | Event::RunEnded(_))))
+}
+
+fn turns_in(journal: &[JournalEvent]) -> u64 {
+    journal.iter().map(|(_, _, event)| u64::from(matches!(event, Event::Turn { .. }))).sum()
+}
+
 /// The events before the last delivered one, and that one.
 fn up_to_the_end(journal: &Journal) -> usize {
     journal.iter().rposition(|(_, _, event)| event.is_delivered()).unwrap() + 1
@@ -358,6 +369,28 @@ fn config() -> Config {
 
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn a_replay_matches_every_event_of_a_journal_and_of_its_prefixes(program in programs(), seed: u64) {
+        let recording = record(&program, seed, Residence::Stay);
+        let replay = Replay::of(registry());
+        let put_away = replay.clone().residence(Residence::PutAwayAtEveryAwait);
+        let mut keys = BTreeSet::new();
+        for (run, journal) in &recording.journals {
+            for len in (1..=journal.len()).filter(|len| !is_within_a_group(journal, *len)) {
+                let replayed = replay.journal(&journal[..len]).unwrap_or_else(|why| panic!("{len} events: {why}"));
+                prop_assert_eq!((replayed.events, replayed.matched), (len as u64, len as u64));
+                prop_assert_eq!(replayed.turns, turns_in(&journal[..len]));
+            }
+            let replayed = put_away.journal(journal).unwrap_or_else(|why| panic!("{run}, put away: {why}"));
+            prop_assert_eq!(&replayed, &replay.journal(journal).unwrap());
+            prop_assert_eq!(replayed.end == EndCheck::Open, !recording.ends.contains_key(run));
+            keys.extend(replayed.calls.into_iter().map(|call| (call.activity, call.key)));
+        }
+        let begun = recording.effects.iter().map(|(name, key, _)| (name.clone(), key.clone()));
+        let strange: Vec<_> = begun.filter(|effect| !keys.contains(effect)).collect();
+        prop_assert!(strange.is_empty(), "these have keys that no journal gives: {strange:?}");
+    }
 
     #[test]
     fn every_prefix_of_a_journal_gives_the_same_run(program in programs(), seed: u64) {

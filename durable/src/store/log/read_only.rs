@@ -14,6 +14,7 @@ use super::find::{ClosedRun, Search};
 use super::fold::{Fold, Gaps};
 use super::identity;
 use super::journal::{JournalEvent, Reader};
+use super::listing::{ListedRun, Listing};
 use super::open::FRAME_CACHE_BYTES;
 use super::recover;
 use crate::codec::frame::{Place, SegmentNo, StoreId};
@@ -150,5 +151,24 @@ impl ReadOnly {
             return Ok(Some(run));
         }
         Ok(search.everywhere().await?.0)
+    }
+
+    /// All runs that have ended, in the order of their ends; those that damage has swallowed are missing. Reads the whole log, as far as it
+    /// stands by now.
+    ///
+    /// # Errors
+    /// As [`ReadOnly::load`].
+    pub async fn ended(&self) -> Result<Vec<ListedRun>, LoadError> {
+        let segments = self.folder.segments().await?;
+        let read = recover::chain(&self.folder, self.store, &segments).await?.finish_for_reader();
+        let mut listing = Listing::default();
+        for extent in &read.extents {
+            let bytes = self.folder.read_segment(extent.place.segment).await?;
+            for (place, frame) in recover::frames(&bytes, self.store, *extent) {
+                let taken = listing.frame(place, &frame);
+                taken.map_err(|error| LoadError::undecodable(RunNo(0), place, error))?;
+            }
+        }
+        Ok(listing.ended())
     }
 }
