@@ -5,7 +5,7 @@
 
 mod forge;
 mod images;
-mod scenario;
+pub(crate) mod scenario;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,6 +6,7 @@ mod blocked;
 mod codec;
 mod format;
 mod fuzz;
+mod journals;
 mod log_bad_input;
 mod log_crash;
 mod log_fixture;

@@ -7,6 +7,7 @@
 
 mod denied;
 mod dropped;
+mod exported;
 mod killed;
 mod locked;
 mod moved;

@@ -1,6 +1,7 @@
 //! Newtypes for every number with a meaning. Plain data: nothing here reads a clock or draws randomness.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 macro_rules! number {
@@ -80,6 +81,30 @@ impl fmt::Display for RunId {
     }
 }
 
+/// A text is no run's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoRunId;
+
+impl fmt::Display for NoRunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a run's identity: it has the form of a UUID, 32 hex digits with hyphens between them")
+    }
+}
+
+impl std::error::Error for NoRunId {}
+
+impl FromStr for RunId {
+    type Err = NoRunId;
+
+    /// Reads what it displays as, in capitals too.
+    fn from_str(text: &str) -> Result<RunId, NoRunId> {
+        let digits: String = text.split('-').collect();
+        let value = u128::from_str_radix(&digits, 16).map_err(|_| NoRunId)?;
+        let run = RunId(value.to_be_bytes());
+        if run.to_string().eq_ignore_ascii_case(text) { Ok(run) } else { Err(NoRunId) }
+    }
+}
+
 impl fmt::Debug for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -122,5 +147,22 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_comes_back_and_anything_else_is_none() {
+        let run = RunId::new(Timestamp(1_767_225_600_000_000), [0x1f; 16]);
+        assert_eq!(run.to_string().parse(), Ok(run));
+        assert_eq!(run.to_string().to_uppercase().parse(), Ok(run));
+        let plain = run.to_string().replace('-', "");
+        let signed = run.to_string().replacen('0', "+", 1);
+        for text in ["", "order-42", plain.as_str(), signed.as_str(), "-"] {
+            assert_eq!(text.parse::<RunId>(), Err(NoRunId), "{text}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What can be called: the definitions that the application registered, and in a direct run those that were met on the way.
+//! What can be called: the definitions that the application registered, and in a direct run or a replay those that were met on the way.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +18,7 @@ pub(crate) struct Definitions {
 enum Unregistered {
     /// The run cannot go on.
     Missing,
-    /// It is taken up: a direct run has no set-up.
+    /// It is taken up: a direct run has no set-up, and a replay calls nothing.
     Met(Mutex<Registry>),
 }
 
@@ -28,9 +28,9 @@ impl Definitions {
         Definitions { registered, met: Unregistered::Missing }
     }
 
-    /// Whatever is called.
-    pub(crate) fn as_met() -> Definitions {
-        Definitions { registered: Registry::default(), met: Unregistered::Met(Mutex::default()) }
+    /// These, and whatever is called.
+    pub(crate) fn and_as_met(registered: Registry) -> Definitions {
+        Definitions { registered, met: Unregistered::Met(Mutex::default()) }
     }
 
     pub(crate) fn workflow(&self, name: &str, version: u32) -> Option<Arc<WorkflowEntry>> {

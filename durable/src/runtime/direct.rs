@@ -10,6 +10,7 @@ use crate::error::RunError;
 use crate::kernel::engine::{Residence, Stop};
 use crate::kernel::tables::Tables;
 use crate::payload::PayloadCodec;
+use crate::registry::Registry;
 use crate::store::plain::PlainStore;
 use crate::workflow::Call;
 use crate::workflow::definition::{RunDirect, Workflow, WorkflowKind};
@@ -37,7 +38,7 @@ fn engine(states: States) -> Runtime {
     let opened =
         Opened { store: Arc::new(PlainStore::new(wires.listener())), tables: Tables::default(), stop: Stop::Clean };
     let setting = Setting {
-        definitions: Arc::new(Definitions::as_met()),
+        definitions: Arc::new(Definitions::and_as_met(Registry::default())),
         states,
         build: "run_direct".into(),
         codec: PayloadCodec::default(),

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use super::error::{LookupError, OpenError};
 use super::status::Description;
 use crate::kernel::event::Text;
@@ -17,6 +19,8 @@ use crate::store::{ClosedRun, Journal};
 /// A store as it was when it was opened for reading, from [`Runtime::open_read_only`](super::Runtime::open_read_only).
 pub struct ReadOnly {
     log: log::ReadOnly,
+    /// The runs that have ended, as far as the log stood when they were first asked for.
+    ended: OnceCell<BTreeMap<RunId, ListedRun>>,
 }
 
 impl fmt::Debug for ReadOnly {
@@ -35,7 +39,8 @@ impl ReadOnly {
     /// # Errors
     /// When the directory holds no store, or one of another format.
     pub async fn on(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Result<ReadOnly, OpenError> {
-        Ok(ReadOnly { log: log::open_read_only(disk, dir).await.map_err(OpenError::Store)? })
+        let log = log::open_read_only(disk, dir).await.map_err(OpenError::Store)?;
+        Ok(ReadOnly { log, ended: OnceCell::new() })
     }
 
     /// The open runs: what each waits for.
@@ -44,7 +49,7 @@ impl ReadOnly {
         self.log.tables().open.values().map(|entry| Description::open(entry, None)).collect()
     }
 
-    /// All runs, also those that have ended, oldest first. Reads the whole log.
+    /// All runs, also those that have ended, oldest first. The first time the whole log is read.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -52,10 +57,10 @@ impl ReadOnly {
         let open = &self.log.tables().open;
         let mut runs: BTreeMap<RunNo, Description> =
             open.iter().map(|(run, entry)| (*run, Description::open(entry, None))).collect();
-        for ListedRun { run, events } in self.log.ended().await.map_err(store)? {
+        for ListedRun { run, events } in self.ended().await?.values() {
             // A live store goes on: what it ended since it was opened here is open here.
-            let no = run.run;
-            runs.entry(no).or_insert_with(|| Description { events, ..Description::closed(&ClosedRun::from(run)) });
+            let closed = || Description { events: *events, ..Description::closed(&ClosedRun::from(run.clone())) };
+            runs.entry(run.run).or_insert_with(closed);
         }
         Ok(runs.into_values().collect())
     }
@@ -85,7 +90,7 @@ impl ReadOnly {
         self.log.load_at(closed.place, closed.run).await.map_err(store)
     }
 
-    /// The whole journal of the run of this identity, open or closed. That of a closed run is looked for in the whole log.
+    /// The whole journal of the run of this identity, open or closed. The first time the whole log may be read.
     ///
     /// # Errors
     /// As [`journal`](Self::journal).
@@ -93,9 +98,7 @@ impl ReadOnly {
         if let Some((no, _)) = self.log.tables().open.iter().find(|(_, entry)| entry.run == run) {
             return self.log.load(*no).await.map_err(store);
         }
-        let ended = self.log.ended().await.map_err(store)?;
-        let found = ended.into_iter().find(|listed| listed.run.started.run == run);
-        let found = found.ok_or_else(|| LookupError::NotFound { id: run.to_string() })?;
+        let found = self.ended().await?.get(&run).ok_or_else(|| LookupError::NotFound { id: run.to_string() })?;
         self.log.load_at(found.run.place, found.run.run).await.map_err(store)
     }
 
@@ -123,9 +126,17 @@ impl ReadOnly {
     }
 
     async fn newest_whole(&self, namespace: &Text, id: &Text) -> Result<Option<log::ClosedRun>, LookupError> {
-        let ended = self.log.ended().await.map_err(store)?;
-        let mut of_id = ended.into_iter().map(|listed| listed.run);
-        Ok(of_id.rfind(|run| run.started.namespace == *namespace && run.started.id == *id))
+        let of_id = self.ended().await?.values().map(|listed| &listed.run);
+        let of_id = of_id.filter(|run| run.started.namespace == *namespace && run.started.id == *id);
+        Ok(of_id.max_by_key(|run| run.run).cloned())
+    }
+
+    async fn ended(&self) -> Result<&BTreeMap<RunId, ListedRun>, LookupError> {
+        let read = async || {
+            let ended = self.log.ended().await.map_err(store)?;
+            Ok(ended.into_iter().map(|listed| (listed.run.started.run, listed)).collect())
+        };
+        self.ended.get_or_try_init(read).await
     }
 }
 

@@ -33,7 +33,7 @@ fn payload() -> impl Strategy<Value = Payload> {
     prop_oneof![4 => vec(any::<u8>(), 0..40), 1 => vec(any::<u8>(), 100..400)].prop_map(Payload::from)
 }
 
-pub(super) fn time() -> impl Strategy<Value = Timestamp> {
+pub(crate) fn time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![any::<i64>(), 1_700_000_000_000_000..1_700_000_100_000_000i64, Just(i64::MAX)].prop_map(Timestamp)
 }
 
@@ -274,7 +274,7 @@ fn builds() -> impl Strategy<Value = Event> {
     ]
 }
 
-pub(super) fn event() -> impl Strategy<Value = Event> {
+pub(crate) fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         1 => started(),
         3 => (event_no(), vec(entry(), 0..6)).prop_map(|(of, entries)| Event::Turn { of, entries }),

@@ -14,19 +14,20 @@ use durable::{ClosePolicy, Registry, Runtime, Signal};
 use durable_testkit::{InlineSpawn, Keep, ManualClock, SeededEntropy, SimDisk, SimProcess, Snapshot, Unfinished};
 
 /// Where the store is on the simulated disk.
-pub(super) const DIR: &str = "/store";
+pub(crate) const DIR: &str = "/store";
 
 /// The ids that the scenario's runs have, with their namespaces.
-pub(super) const IDS: &[(&str, &str)] = &[
+pub(crate) const IDS: &[(&str, &str)] = &[
     ("", "order-1"),
-    ("", "order-1-item"),
+    ("", "order-1/order-1-item"),
     ("", "order-2"),
-    ("", "order-2-item"),
+    ("", "order-2/order-2-item"),
     ("", "failures"),
+    ("", "failures/waits-for-ever"),
     ("", "limited"),
     ("", "forgets"),
-    ("", "forgets-stopped"),
-    ("", "forgets-cancelled"),
+    ("", "forgets/forgets-stopped"),
+    ("", "forgets/forgets-cancelled"),
     ("", "waits"),
     ("eu", "waits"),
     ("", "waits-for-ever"),
@@ -36,7 +37,7 @@ pub(super) const IDS: &[(&str, &str)] = &[
     ("", "brittle-still"),
     ("", "visitor"),
     ("", "travels"),
-    ("", "travels-booked"),
+    ("", "travels/travels-booked"),
     ("", "stops"),
     ("", "leaves"),
     ("", "cuts"),
@@ -256,7 +257,7 @@ async fn undoes() -> durable::Result<()> {
 }
 
 /// Everything that the scenario's runs need.
-pub(super) fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     let mut all = Registry::of((price, doomed, explodes, hangs, hangs_longer, slow, pays));
     all.register((item, order, failures, limited, waits, forgets, shelved, risky, brittle));
     all.register((reserve, release, refuses, stops));
@@ -265,8 +266,8 @@ pub(super) fn registry() -> Registry {
 }
 
 /// The machine on which the scenario is lived.
-pub(super) struct Stage {
-    pub(super) disk: SimDisk,
+pub(crate) struct Stage {
+    pub(crate) disk: SimDisk,
     clock: ManualClock,
     /// Moments of the disk, one behind each of its operations, if they are to be kept.
     pub(super) moments: Vec<Snapshot>,
@@ -277,7 +278,7 @@ pub(super) struct Stage {
 
 /// Whether a stage keeps its moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keeps {
+pub(crate) enum Keeps {
     Moments,
     Nothing,
 }
@@ -292,10 +293,10 @@ struct Life {
 
 /// The power, or the process, is gone.
 #[derive(Debug)]
-pub(super) struct Died;
+pub(crate) struct Died;
 
 impl Stage {
-    pub(super) fn new(seed: u64, keep: Keeps) -> Stage {
+    pub(crate) fn new(seed: u64, keep: Keeps) -> Stage {
         let clock = ManualClock::new(durable::kernel::id::Timestamp(1_760_000_000_000_000));
         let disk = SimDisk::scheduled(seed);
         // A directory that was made before, so that a power cut cannot take it away; a real disk sees to that.
@@ -319,7 +320,7 @@ impl Stage {
     }
 
     /// Lives the whole scenario, or as much of it as there is before a process dies.
-    pub(super) fn live(&mut self) -> Result<(), Died> {
+    pub(crate) fn live(&mut self) -> Result<(), Died> {
         self.life(Life { number: 1, build: "build-1", is_faulty: false }, first_life)?;
         self.crash(Life { number: 2, build: "build-2", is_faulty: true }, second_life)?;
         self.life(Life { number: 3, build: "build-3", is_faulty: false }, third_life)

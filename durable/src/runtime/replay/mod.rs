@@ -55,11 +55,18 @@ const BUILD: &str = "of today";
 /// ```
 #[derive(Clone)]
 pub struct Replay {
-    definitions: Arc<Definitions>,
-    faults: Vec<RegistryFault>,
+    registry: Registry,
+    calls: Calls,
     build: Text,
     residence: Residence,
     results: Results,
+}
+
+/// What a workflow may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    Anything,
+    Registered,
 }
 
 /// Whether the result with which a run ends is compared.
@@ -71,30 +78,36 @@ enum Results {
 
 impl fmt::Debug for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Replay { definitions, build, residence, results, .. } = self;
+        let Replay { registry, calls, build, residence, results } = self;
         f.debug_struct("Replay")
-            .field("definitions", definitions)
+            .field("registry", registry)
+            .field("calls", calls)
             .field("build", build)
             .field("residence", residence)
             .field("results", results)
-            .finish_non_exhaustive()
+            .finish()
     }
 }
 
 impl Replay {
-    /// Against these workflows and activities: a tuple of them, or a [`Registry`]. States are not needed, since no attempt begins.
+    /// Against these workflows: a tuple of them, or a [`Registry`]. What they call need not be among them, and states are not needed,
+    /// since nothing is called.
     #[must_use]
     pub fn of<M>(items: impl Items<M>) -> Replay {
-        let registry = Registry::of(items);
-        let faults = registry.faults(&States::default());
-        let faults = faults.into_iter().filter(|fault| !matches!(fault, RegistryFault::MissingState { .. })).collect();
         Replay {
-            definitions: Arc::new(Definitions::of(registry)),
-            faults,
+            registry: Registry::of(items),
+            calls: Calls::Anything,
             build: BUILD.into(),
             residence: Residence::Stay,
             results: Results::Compared,
         }
+    }
+
+    /// Takes a call of an activity or of a child that was not given for an error, as a runtime with just these would.
+    #[must_use]
+    pub fn only_registered(mut self) -> Self {
+        self.calls = Calls::Registered;
+        self
     }
 
     /// As the build of this name. A journal that this very build recorded is held to the rules for one build: then an input of another
@@ -147,16 +160,20 @@ impl Replay {
     }
 
     fn check(&self, started: &RunStarted) -> Result<(), NotReplayed> {
-        if !self.faults.is_empty() {
-            let faults: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+        let faults = self.registry.faults(&States::default()).into_iter();
+        let faults: Vec<String> = faults
+            .filter(|fault| !matches!(fault, RegistryFault::MissingState { .. }))
+            .map(|f| f.to_string())
+            .collect();
+        if !faults.is_empty() {
             return Err(NotReplayed::Registry { reason: faults.join("; ") });
         }
-        if self.definitions.workflow(started.workflow.as_str(), started.version).is_none() {
+        if self.registry.workflow(started.workflow.as_str(), started.version).is_none() {
             return Err(NotReplayed::Unregistered {
                 id: started.id.to_string(),
                 workflow: started.workflow.to_string(),
                 version: started.version,
-                registered: self.definitions.workflows_in_words(),
+                registered: Definitions::of(self.registry.clone()).workflows_in_words(),
             });
         }
         Ok(())
@@ -164,7 +181,11 @@ impl Replay {
 
     /// A memory with no run in it.
     fn hot(&self, started: &RunStarted) -> Hot {
-        Hot::new(Arc::clone(&self.definitions), codec_of(started), self.build.clone())
+        let definitions = match self.calls {
+            Calls::Anything => Definitions::and_as_met(self.registry.clone()),
+            Calls::Registered => Definitions::of(self.registry.clone()),
+        };
+        Hot::new(Arc::new(definitions), codec_of(started), self.build.clone())
     }
 }
 
