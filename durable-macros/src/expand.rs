@@ -144,7 +144,8 @@ impl<'a> Expansion<'a> {
         let marked = self.type_marker().map(|_| quote_spanned! {span=> __marker: ::core::marker::PhantomData, });
         let (input, definition) = (self.input(), self.definition(inner));
         let told = self.library.private_at(at);
-        let call = quote_spanned! {at=> #told::Call<impl #told::#marker<Output = #output, Error = #error>> };
+        let doubled = self.doubled();
+        let call = quote_spanned! {at=> #told::Call<impl #told::#marker<Output = #output, Error = #error #doubled>> };
         let made = quote_spanned! {at=> #told::#build::<__Definition #turbofish>(__Input { #(#names,)* #marked }) };
         quote_spanned! {span=>
             #(#outer)*
@@ -156,6 +157,23 @@ impl<'a> Expansion<'a> {
                 #made
             }
         }
+    }
+
+    /// What callers of an activity's double know beyond what the activity's own callers do.
+    fn doubled(&self) -> Option<TokenStream> {
+        if self.kind == Kind::Workflow {
+            return None;
+        }
+        let (span, args, at) = (self.library.span(), self.args(), self.returned_span());
+        let returned = self.written_type();
+        let (args, returned) = (quote_spanned! {span=> Args = #args }, quote_spanned! {at=> Returned = #returned });
+        Some(quote! { , #args, #returned })
+    }
+
+    /// The arguments' types, as a tuple.
+    fn args(&self) -> TokenStream {
+        let (span, types) = (self.library.span(), self.arguments().map(|argument| &argument.ty));
+        quote_spanned! {span=> (#(#types,)*) }
     }
 
     /// One of the types of what is returned. All tokens stand where that is written, so that its errors are told once.
@@ -354,7 +372,8 @@ impl<'a> Expansion<'a> {
         let (span, private) = (self.library.span(), self.library.private());
         let (impls, types, conditions) = self.generics.split_for_impl();
         let options = self.options.expression(self.library, quote_spanned! {span=> #private::ActivityOptions });
-        let names = self.arguments().map(|argument| &argument.name);
+        let names: Vec<_> = self.arguments().map(|argument| &argument.name).collect();
+        let args = self.args();
         let needs = self.parameters.iter().filter_map(|parameter| match parameter {
             Parameter::State(ty) => Some(quote_spanned! {span=> #private::Need::of::<#ty>() }),
             Parameter::Argument(_) => None,
@@ -365,6 +384,8 @@ impl<'a> Expansion<'a> {
             const __OPTIONS: #private::ActivityOptions = #options;
 
             impl #impls #private::Activity for __Definition #types #conditions {
+                type Args = #args;
+                fn args(__Input { #(#names,)* .. }: Self::Input) -> Self::Args { (#(#names,)*) }
                 fn options() -> #private::ActivityOptions { __OPTIONS }
                 fn needs() -> ::std::vec::Vec<#private::Need> { ::std::vec![#(#needs),*] }
                 fn attempt(job: #private::Job) -> #private::AttemptFuture {

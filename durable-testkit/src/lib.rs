@@ -3,15 +3,19 @@
 //! replay tests are of.
 
 mod disk;
+pub mod explore;
+mod kit;
 pub mod replay;
 mod rng;
 mod seams;
 pub mod sim;
+pub mod torture;
 
 pub use disk::{
-    AfterFailedSync, Ending, Fault, Keep, Mask, Op, OpKind, ProcessId, SimDisk, SimProcess, Snapshot, TraceLine,
-    Unfinished, When, errno,
+    AfterFailedSync, Ending, Fault, Keep, Mask, Moment, Op, OpKind, Overwrites, Personality, ProcessId, SimDisk,
+    SimProcess, Snapshot, TraceLine, Unfair, Unfinished, When, errno,
 };
+pub use kit::{App, CrashReport, Double, Effect, Failure, Ledger, Run, Service, Starting, Test, Unavailable};
 pub use replay::replay;
 pub use rng::Rng;
 pub use seams::{InlineSpawn, ManualClock, SeededEntropy, TokioSpawn};

@@ -71,7 +71,7 @@ pub use self::{
     kernel::retry::{self, RetryPolicy},
     kernel::trace::{NoTraceContext, TraceContext},
     payload::PayloadCodec,
-    registry::{Item, Items, Registry, RegistryFault, WorkflowFn},
+    registry::{ActivityEntry, ActivityFn, Attempts, Item, Items, Registry, RegistryFault, WorkflowFn},
     runtime::{
         Blocked, Builder, Description, LookupError, OpenError, ReadOnly, Run, Runtime, ShutdownError, SignalError,
         StartError, Status,

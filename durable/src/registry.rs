@@ -96,6 +96,12 @@ impl Registry {
         self.add_workflow(Arc::new(WorkflowEntry::of::<D>()));
     }
 
+    /// Puts an activity in the place of the one of its name.
+    #[doc(hidden)]
+    pub fn put_activity(&mut self, entry: ActivityEntry) {
+        self.activities.insert(Arc::clone(&entry.name.0), Arc::new(entry));
+    }
+
     fn add_activity(&mut self, entry: Arc<ActivityEntry>) {
         self.check_name(&entry.name);
         let Some(first) = self.activities.get(entry.name.as_str()) else {
@@ -186,8 +192,12 @@ pub struct ActivityEntry {
     pub options: ActivityOptions,
     /// Which states it takes.
     pub needs: Vec<Need>,
-    attempt: fn(Job) -> AttemptFuture,
+    attempts: Attempts,
 }
+
+/// How attempts of an activity are made.
+#[doc(hidden)]
+pub type Attempts = Arc<dyn Fn(Job) -> AttemptFuture + Send + Sync>;
 
 impl ActivityEntry {
     fn of<D: Activity>() -> ActivityEntry {
@@ -197,8 +207,22 @@ impl ActivityEntry {
             type_name: std::any::type_name::<D>(),
             options: D::options(),
             needs: D::needs(),
-            attempt: D::attempt,
+            attempts: Arc::new(D::attempt),
         }
+    }
+
+    /// How its attempts are made.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// The same activity, its attempts made in another way: for a test, which watches them or runs something in their place.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_attempts(&self, attempts: Attempts) -> ActivityEntry {
+        ActivityEntry { attempts, ..self.clone() }
     }
 
     /// One attempt. A panic in it is caught, an input that does not decode is a final failure.
@@ -209,7 +233,7 @@ impl ActivityEntry {
         info: AttemptInfo,
         pool: Option<Arc<dyn Spawn>>,
     ) -> AttemptFuture {
-        (self.attempt)(Job { input, states: states.clone(), info, pool })
+        (self.attempts)(Job { input, states: states.clone(), info, pool })
     }
 }
 
@@ -344,6 +368,22 @@ pub trait WorkflowFn<M> {
     type Error;
 }
 
+/// An activity's function, for what takes the function and not a call of it: it tells the types of its arguments and of what it returns.
+/// `M` is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an activity",
+    label = "not an activity",
+    note = "mark the function with `#[durable::activity]`, and name it without calling it"
+)]
+pub trait ActivityFn<M> {
+    /// Its definition.
+    type Definition: Activity<Args = Self::Args, Returned = Self::Returned>;
+    /// The types of its arguments, in their order; its states are not among them.
+    type Args;
+    /// What it returns, as it was written.
+    type Returned;
+}
+
 /// Marks a function with these arguments.
 #[derive(Debug)]
 pub struct FnOf<A>(std::marker::PhantomData<A>);
@@ -370,6 +410,17 @@ macro_rules! functions {
             type Definition = D;
             type Output = D::Output;
             type Error = D::Error;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<F, D, $($argument),*> ActivityFn<FnOf<($($argument,)*)>> for F
+        where
+            F: Fn($($argument),*) -> Call<D>,
+            D: Activity<Args = ($($argument,)*)>,
+        {
+            type Definition = D;
+            type Args = ($($argument,)*);
+            type Returned = D::Returned;
         }
     };
 }

@@ -3,11 +3,13 @@
 //! decided here.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
 
 use super::inode::{Image, ROOT};
 use super::machine::Machine;
 use super::op::Unfinished;
 use super::pending::Pending;
+use super::personality::{Overwrites, Personality};
 use super::process::{Process, ProcessId};
 use super::state::State;
 use crate::rng::Rng;
@@ -78,37 +80,49 @@ impl<'a> Chooser<'a> {
         Self { keep, rng, kept_percent, torn_percent, operation: 0, unit: 0 }
     }
 
-    /// Which of the units of the next operation survive.
-    fn next(&mut self, units: usize) -> Vec<bool> {
+    /// Puts into `kept` which of the units of the next operation survive.
+    fn next(&mut self, units: usize, kept: &mut Vec<bool>) {
         let (operation, first) = (self.operation, self.unit);
         self.operation += 1;
         self.unit += units;
+        kept.clear();
         match self.keep {
-            Keep::Nothing => vec![false; units],
-            Keep::Everything => vec![true; units],
-            Keep::Operations(mask) => vec![mask.contains(operation); units],
-            Keep::Units(mask) => (first..first + units).map(|unit| mask.contains(unit)).collect(),
-            Keep::Seed(_) => self.draw(units),
+            Keep::Nothing => kept.resize(units, false),
+            Keep::Everything => kept.resize(units, true),
+            Keep::Operations(mask) => kept.resize(units, mask.contains(operation)),
+            Keep::Units(mask) => kept.extend((first..first + units).map(|unit| mask.contains(unit))),
+            Keep::Seed(_) => self.draw(units, kept),
         }
     }
 
-    fn draw(&mut self, units: usize) -> Vec<bool> {
+    fn draw(&mut self, units: usize, kept: &mut Vec<bool>) {
         if units == 1 || !self.rng.percent(self.torn_percent) {
-            return vec![self.rng.percent(self.kept_percent); units];
+            return kept.resize(units, self.rng.percent(self.kept_percent));
         }
         if self.rng.percent(50) {
             let whole = self.rng.index(units + 1);
-            return (0..units).map(|unit| unit < whole).collect();
+            return kept.extend((0..units).map(|unit| unit < whole));
         }
-        (0..units).map(|_| self.rng.percent(50)).collect()
+        kept.extend((0..units).map(|_| self.rng.percent(50)));
     }
 }
 
-/// Applies what survives of `pending` to `image`.
-pub(super) fn survive<'a>(image: &mut Image, pending: impl IntoIterator<Item = &'a Pending>, keep: &Keep) {
+/// Applies what survives of `pending` to `image`: of what `keep` says, what this file system may do.
+pub(super) fn survive<'a>(
+    image: &mut Image,
+    pending: impl Iterator<Item = &'a Pending> + Clone,
+    keep: &Keep,
+    (personality, overwrites): (Personality, Overwrites),
+) {
     let mut chooser = Chooser::new(keep);
+    let mut restriction = personality.restriction();
+    let mut kept = Vec::new();
     for pending in pending {
-        let kept = chooser.next(pending.units());
+        chooser.next(pending.units(), &mut kept);
+        restriction.next(pending, &mut kept);
+        if overwrites == Overwrites::SpoilTheirBlock {
+            pending.spoil(image, &kept);
+        }
         pending.apply(image, |unit| kept[unit]);
     }
 }
@@ -118,8 +132,11 @@ impl Machine {
     /// all processes.
     pub(super) fn power_cut(&mut self, keep: &Keep) {
         let in_flight = if let Keep::Seed(seed) = keep { Unfinished::Half(*seed) } else { Unfinished::NotDone };
-        let living: Vec<ProcessId> = self.state.processes.keys().copied().collect();
-        living.into_iter().for_each(|process| self.crash(process, in_flight));
+        // Those without anything in flight or anybody who waits for their death need no more than to be gone.
+        if self.is_watched() {
+            let living: Vec<ProcessId> = self.state.processes.keys().copied().collect();
+            living.into_iter().for_each(|process| self.crash(process, in_flight));
+        }
         self.state.lose_power(keep);
     }
 }
@@ -127,11 +144,14 @@ impl Machine {
 impl State {
     fn lose_power(&mut self, keep: &Keep) {
         let pending = std::mem::take(&mut self.pending);
-        survive(&mut self.durable, pending.iter().map(|pending| &**pending), keep);
+        let habits = (self.personality, self.overwrites);
+        survive(&mut self.durable, pending.iter().map(|pending| &**pending), keep, habits);
         self.durable.drop_unreachable();
         self.seen = self.durable.clone();
         self.locks.clear();
-        self.processes.insert(ProcessId::OWN, Process::new());
+        // Whoever is not known is dead.
+        self.processes.clear();
+        self.processes.insert(ProcessId::OWN, Arc::new(Process::new()));
     }
 
     /// A hash of the tree that processes see: the same paths with the same bytes have the same one.

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use super::digest::Digest;
 
 /// The unit in which contents are shared.
 pub(super) const BLOCK: usize = 4096;
@@ -22,6 +24,46 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(BLOCK).all(|chunk| chunk == &[0; BLOCK][..chunk.len()])
 }
 
+/// A block that holds nothing.
+const ZEROS: &[u8; BLOCK] = &[0; BLOCK];
+
+/// A block's bytes, and their hash once somebody has asked for it.
+#[derive(Debug)]
+struct Bytes {
+    bytes: [u8; BLOCK],
+    digest: OnceLock<u64>,
+}
+
+impl Bytes {
+    fn new(bytes: [u8; BLOCK]) -> Arc<Bytes> {
+        Arc::new(Bytes { bytes, digest: OnceLock::new() })
+    }
+
+    fn digest(&self) -> u64 {
+        *self.digest.get_or_init(|| if is_zero(&self.bytes) { 0 } else { Digest::new().bytes(&self.bytes).finish() })
+    }
+}
+
+impl Clone for Bytes {
+    fn clone(&self) -> Bytes {
+        Bytes { bytes: self.bytes, digest: OnceLock::new() }
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Bytes) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Bytes {}
+
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, into: &mut H) {
+        self.bytes.hash(into);
+    }
+}
+
 /// A block of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Block {
@@ -30,14 +72,21 @@ enum Block {
     /// Written with zeros: takes space on the disk, none here.
     Zeros,
     /// Written.
-    Data(Arc<[u8; BLOCK]>),
+    Data(Arc<Bytes>),
 }
 
 impl Block {
     fn bytes(&self) -> &[u8; BLOCK] {
         match self {
-            Block::Hole | Block::Zeros => &[0; BLOCK],
-            Block::Data(bytes) => bytes,
+            Block::Hole | Block::Zeros => ZEROS,
+            Block::Data(block) => &block.bytes,
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        match self {
+            Block::Hole | Block::Zeros => 0,
+            Block::Data(block) => block.digest(),
         }
     }
 
@@ -50,9 +99,13 @@ impl Block {
             Block::Hole | Block::Zeros => {
                 let mut block = [0; BLOCK];
                 block[at..at + bytes.len()].copy_from_slice(bytes);
-                *self = Block::Data(Arc::new(block));
+                *self = Block::Data(Bytes::new(block));
             }
-            Block::Data(block) => Arc::make_mut(block)[at..at + bytes.len()].copy_from_slice(bytes),
+            Block::Data(block) => {
+                let block = Arc::make_mut(block);
+                block.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+                block.digest = OnceLock::new();
+            }
         }
     }
 }
@@ -131,6 +184,18 @@ impl Content {
         self.len = len;
     }
 
+    /// A hash of what a read of so many bytes at `offset` gives.
+    pub(super) fn digest(&self, offset: u64, len: usize) -> u64 {
+        if offset > 0 || (len as u64) < self.len {
+            return Digest::new().bytes(&self.read(offset, len)).finish();
+        }
+        // A block that ends with the file holds zeros behind its end.
+        let blocks = self.blocks.iter().map(Block::digest);
+        let missing = index(self.len.div_ceil(BLOCK as u64)).saturating_sub(self.blocks.len());
+        let all = blocks.chain(std::iter::repeat_n(0, missing));
+        all.fold(Digest::new().number(self.len), Digest::number).finish()
+    }
+
     /// The space that the file takes, in bytes: written blocks, the last one as far as the file reaches.
     pub(super) fn space(&self) -> u64 {
         let taken = |(number, block): (usize, &Block)| match block {
@@ -141,29 +206,32 @@ impl Content {
     }
 }
 
+/// The names in a directory.
+pub(super) type Entries = BTreeMap<Arc<str>, Ino>;
+
 /// What an inode is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Node {
     /// A regular file.
     File(Content),
     /// A directory.
-    Dir(BTreeMap<String, Ino>),
+    Dir(Entries),
 }
 
-/// All inodes as one moment sees them.
+/// All inodes as one moment sees them. A copy costs one pointer until one of the two changes.
 #[derive(Debug, Clone)]
 pub(super) struct Image {
-    nodes: BTreeMap<Ino, Arc<Node>>,
+    nodes: Arc<BTreeMap<Ino, Arc<Node>>>,
 }
 
 impl Image {
     /// A disk with an empty root directory.
     pub(super) fn empty() -> Self {
-        Self { nodes: BTreeMap::from([(ROOT, Arc::new(Node::Dir(BTreeMap::new())))]) }
+        Self { nodes: Arc::new(BTreeMap::from([(ROOT, Arc::new(Node::Dir(Entries::new())))])) }
     }
 
     pub(super) fn insert(&mut self, ino: Ino, node: Node) {
-        self.nodes.insert(ino, Arc::new(node));
+        Arc::make_mut(&mut self.nodes).insert(ino, Arc::new(node));
     }
 
     pub(super) fn node(&self, ino: Ino) -> Option<&Node> {
@@ -178,21 +246,21 @@ impl Image {
     }
 
     pub(super) fn file_mut(&mut self, ino: Ino) -> Option<&mut Content> {
-        match Arc::make_mut(self.nodes.get_mut(&ino)?) {
+        match Arc::make_mut(Arc::make_mut(&mut self.nodes).get_mut(&ino)?) {
             Node::File(content) => Some(content),
             Node::Dir(_) => None,
         }
     }
 
-    pub(super) fn entries(&self, dir: Ino) -> Option<&BTreeMap<String, Ino>> {
+    pub(super) fn entries(&self, dir: Ino) -> Option<&Entries> {
         match self.node(dir)? {
             Node::Dir(entries) => Some(entries),
             Node::File(_) => None,
         }
     }
 
-    pub(super) fn entries_mut(&mut self, dir: Ino) -> Option<&mut BTreeMap<String, Ino>> {
-        match Arc::make_mut(self.nodes.get_mut(&dir)?) {
+    pub(super) fn entries_mut(&mut self, dir: Ino) -> Option<&mut Entries> {
+        match Arc::make_mut(Arc::make_mut(&mut self.nodes).get_mut(&dir)?) {
             Node::Dir(entries) => Some(entries),
             Node::File(_) => None,
         }
@@ -208,24 +276,28 @@ impl Image {
         dirs.flat_map(|entries| entries.values().copied()).chain([ROOT]).collect()
     }
 
-    /// The inodes that a path leads to.
-    pub(super) fn reachable(&self) -> BTreeSet<Ino> {
-        let (mut seen, mut rest) = (BTreeSet::from([ROOT]), vec![ROOT]);
-        while let Some(dir) = rest.pop() {
-            let below = self.entries(dir).into_iter().flat_map(|entries| entries.values().copied());
-            rest.extend(below.filter(|ino| seen.insert(*ino)));
-        }
-        seen
-    }
-
     /// Drops every inode that is not in `kept`.
     pub(super) fn retain(&mut self, kept: &BTreeSet<Ino>) {
-        self.nodes.retain(|ino, _| kept.contains(ino));
+        if self.nodes.keys().any(|ino| !kept.contains(ino)) {
+            Arc::make_mut(&mut self.nodes).retain(|ino, _| kept.contains(ino));
+        }
     }
 
     /// Drops what no path leads to, as a file system check would.
     pub(super) fn drop_unreachable(&mut self) {
-        self.retain(&self.reachable());
+        let mut kept = vec![ROOT];
+        let mut next = 0;
+        while let Some(ino) = kept.get(next).copied() {
+            next += 1;
+            for below in self.entries(ino).into_iter().flat_map(|entries| entries.values()) {
+                if !kept.contains(below) {
+                    kept.push(*below);
+                }
+            }
+        }
+        if kept.len() < self.nodes.len() {
+            Arc::make_mut(&mut self.nodes).retain(|ino, _| kept.contains(ino));
+        }
     }
 
     /// The space that these files take, in bytes.
@@ -251,10 +323,10 @@ impl Content {
         self.len.hash(into);
         for (number, block) in self.blocks.iter().enumerate() {
             if let Block::Data(bytes) = block
-                && bytes.iter().any(|byte| *byte != 0)
+                && !is_zero(&bytes.bytes)
             {
                 number.hash(into);
-                bytes.hash(into);
+                bytes.bytes.hash(into);
             }
         }
     }

@@ -2,14 +2,22 @@
 //! wakes who waits. It holds the only state that is not plain data: the operations in flight and the wakers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use super::crash::survive;
-use super::fault::{AfterFailedSync, Fault};
-use super::op::{Answer, Ending, Op, Request, TraceLine, Unfinished};
+use durable::seams::Task;
+use durable::store::disk::File;
+
+use super::Snapshot;
+use super::crash::{Keep, survive};
+use super::fault::{AfterFailedSync, Fault, Unfair};
+use super::moment::Moment;
+use super::op::{Answer, Ending, Op, OpKind, Request, TraceLine, Unfinished};
 use super::process::{Process, ProcessId, Status};
+use super::question::Questions;
 use super::state::State;
 use crate::rng::Rng;
 
@@ -58,28 +66,53 @@ pub(super) enum Submission {
     Never,
 }
 
-#[derive(Debug)]
 pub(super) struct Machine {
     pub(super) state: State,
     pub(super) completion: Completion,
     in_flight: Vec<InFlight>,
     mourners: BTreeMap<ProcessId, Vec<Waker>>,
     pub(super) to_wake: Vec<Waker>,
+    pub(super) slow: Option<Slow>,
+    pub(super) watcher: Option<Watcher>,
+    pub(super) questions: Option<Questions>,
+}
+
+/// How a delay passes.
+pub(super) type Slow = Arc<dyn Fn(Duration) -> Task + Send + Sync>;
+
+/// Who is shown every operation that is about to be done.
+pub(super) struct Watcher(pub(super) Box<dyn FnMut(Moment) + Send>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 impl Machine {
     pub(super) fn new(completion: Completion) -> Self {
         let mut state = State::new();
-        state.processes.insert(ProcessId::OWN, Process::new());
-        Self { state, completion, in_flight: Vec::new(), mourners: BTreeMap::new(), to_wake: Vec::new() }
+        state.processes.insert(ProcessId::OWN, Arc::new(Process::new()));
+        let (mourners, to_wake) = (BTreeMap::new(), Vec::new());
+        Self { state, completion, in_flight: Vec::new(), mourners, to_wake, slow: None, watcher: None, questions: None }
     }
 
-    fn process(&mut self, process: ProcessId) -> &mut Process {
-        self.state.processes.entry(process).or_insert_with(Process::dead)
+    pub(super) fn process(&mut self, process: ProcessId) -> &mut Process {
+        Arc::make_mut(self.state.processes.entry(process).or_insert_with(|| Arc::new(Process::dead())))
+    }
+
+    fn status(&self, process: ProcessId) -> Status {
+        self.state.processes.get(&process).map_or(Status::Dead, |process| process.status)
+    }
+
+    /// What an operation that is asked for now has to wait for before it begins.
+    pub(super) fn delay(&mut self, process: ProcessId, kind: OpKind) -> Option<Task> {
+        let slow = self.slow.clone()?;
+        self.process(process).delay(kind).map(|delay| slow(delay))
     }
 
     pub(super) fn submit(&mut self, process: ProcessId, request: Request) -> Submission {
-        match (self.process(process).status, &self.completion) {
+        match (self.status(process), &self.completion) {
             (Status::Dead, _) => Submission::Never,
             (Status::Running, Completion::Immediate) => match self.execute(process, &request) {
                 Some(answer) => Submission::Done(answer),
@@ -104,10 +137,15 @@ impl Machine {
             return None;
         }
         let fault = process.fault(request.op.kind(), number, of_kind);
+        self.show(id, request);
+        if let Some(questions) = &mut self.questions {
+            questions.note(&self.state, id, &request.op);
+        }
         let name = self.name_of(id, &request.op);
         let answer = self.perform(id, request, fault);
-        let ending = answer.as_ref().map_or_else(|e| Ending::Failed(e.kind()), |_| Ending::Done);
-        self.note(id, &request.op, name, ending);
+        self.note(id, &request.op, name, || {
+            answer.as_ref().map_or_else(|e| Ending::Failed(e.kind()), |_| Ending::Done)
+        });
         if plan == Some((number, Unfinished::NotDone)) {
             self.crash(id, Unfinished::NotDone);
         }
@@ -123,56 +161,96 @@ impl Machine {
                 self.state.perform(id, op, &bytes[..most.min(bytes.len())])
             }
             (Some(Fault::SyncFails { errno, leaves, reached }), Op::SyncData { file }) => {
-                let ino = self.state.file(id, *file)?.ino;
-                let of_file = |pending: &&Arc<_>| super::pending::Pending::data_of(pending) == Some(ino);
-                let State { durable, pending, seen, .. } = &mut self.state;
-                survive(durable, pending.iter().filter(of_file).map(|pending| &**pending), &reached);
-                pending.retain(|pending| pending.data_of() != Some(ino));
-                if let (AfterFailedSync::OldContent, Some(node)) = (leaves, durable.node(ino)) {
-                    seen.insert(ino, node.clone());
-                }
+                self.give_up(id, *file, leaves, &reached)?;
                 Err(io::Error::from_raw_os_error(errno))
             }
-            (None | Some(Fault::ShortWrite(_) | Fault::SyncFails { .. }), _) => self.state.perform(id, op, bytes),
+            (Some(Fault::Unfair(unfair)), _) => self.perform_unfairly(id, request, unfair),
+            (None | Some(Fault::ShortWrite(_) | Fault::SyncFails { .. } | Fault::Slow(_)), _) => {
+                self.state.perform(id, op, bytes)
+            }
         }
     }
 
-    fn name_of(&self, id: ProcessId, op: &Op) -> String {
-        let open = op.file().and_then(|file| self.state.file(id, file).ok());
-        open.map_or_else(String::new, |open| open.name.clone())
+    /// A sync of the file failed: what was pending for it is given up.
+    fn give_up(&mut self, id: ProcessId, file: File, leaves: AfterFailedSync, reached: &Keep) -> io::Result<()> {
+        let ino = self.state.file(id, file)?.ino;
+        let State { durable, pending, seen, personality, overwrites, .. } = &mut self.state;
+        let of_file = pending.iter().filter(|pending| pending.data_of() == Some(ino)).map(|pending| &**pending);
+        survive(durable, of_file, reached, (*personality, *overwrites));
+        pending.retain(|pending| pending.data_of() != Some(ino));
+        if let (AfterFailedSync::OldContent, Some(node)) = (leaves, durable.node(ino)) {
+            seen.insert(ino, node.clone());
+        }
+        Ok(())
     }
 
-    fn note(&mut self, process: ProcessId, op: &Op, name: String, ending: Ending) {
+    fn perform_unfairly(&mut self, id: ProcessId, request: &Request, unfair: Unfair) -> io::Result<Answer> {
+        let Request { op, bytes } = request;
+        match (unfair, op) {
+            (Unfair::LyingSync, Op::SyncData { .. }) => Ok(Answer::Nothing),
+            (Unfair::SilentSync(leaves), Op::SyncData { file }) => {
+                self.give_up(id, *file, leaves, &Keep::Nothing).map(|()| Answer::Nothing)
+            }
+            (Unfair::PhantomWrite, Op::Write { .. }) => Ok(Answer::Written(bytes.len())),
+            (Unfair::MisdirectedWrite(offset), Op::Write { file, len, .. }) => {
+                self.state.perform(id, &Op::Write { file: *file, offset, len: *len }, bytes)
+            }
+            (Unfair::StaleRead, Op::Read { file, offset, len }) => {
+                let ino = self.state.file(id, *file)?.ino;
+                Ok(Answer::Bytes(self.state.durable.file(ino).map(|old| old.read(*offset, *len)).unwrap_or_default()))
+            }
+            _ => self.state.perform(id, op, bytes),
+        }
+    }
+
+    fn name_of(&self, id: ProcessId, op: &Op) -> Option<Arc<str>> {
+        self.state.trace.as_ref()?;
+        let open = op.file().and_then(|file| self.state.file(id, file).ok());
+        open.map(|open| Arc::clone(&open.name))
+    }
+
+    fn note(&mut self, process: ProcessId, op: &Op, name: Option<Arc<str>>, ending: impl FnOnce() -> Ending) {
         self.state.performed += 1;
         let number = self.state.performed;
-        self.state.trace.push(Arc::new(TraceLine { number, process, op: op.clone(), name, ending }));
+        if let Some(trace) = &mut self.state.trace {
+            let name = name.as_deref().unwrap_or_default().to_owned();
+            trace.push(Arc::new(TraceLine { number, process, op: op.clone(), name, ending: ending() }));
+        }
+    }
+
+    fn show(&mut self, process: ProcessId, request: &Request) {
+        if let Some(Watcher(watcher)) = self.watcher.as_mut().filter(|_| request.op.kind().is_change()) {
+            let before = Snapshot(self.state.clone());
+            watcher(Moment { before, process, request: Arc::new(request.clone()) });
+        }
     }
 
     /// The process dies in this operation: done as the choice says, and nobody is told.
-    fn leave_unfinished(&mut self, id: ProcessId, request: &Request, unfinished: Unfinished) {
+    pub(super) fn leave_unfinished(&mut self, id: ProcessId, request: &Request, unfinished: Unfinished) {
         let name = self.name_of(id, &request.op);
         let (op, bytes) = (&request.op, &request.bytes[..]);
         // Whether it would have failed is of no interest: its process never learns it.
         let _unseen = match (unfinished, op) {
             (Unfinished::NotDone, _) => None,
-            (Unfinished::Done, _) => Some(self.state.perform(id, op, bytes)),
+            (Unfinished::Part(part), Op::Write { .. }) => {
+                Some(self.state.perform(id, op, &bytes[..part.min(bytes.len())]))
+            }
+            (Unfinished::Done | Unfinished::Part(_), _) => Some(self.state.perform(id, op, bytes)),
             (Unfinished::Half(seed), Op::Write { .. }) => {
                 let part = Rng::new(seed).index(bytes.len() + 1);
                 Some(self.state.perform(id, op, &bytes[..part]))
             }
             (Unfinished::Half(seed), _) => Rng::new(seed).percent(50).then(|| self.state.perform(id, op, bytes)),
         };
-        self.note(id, op, name, Ending::Died(unfinished));
+        self.note(id, op, name, || Ending::Died(unfinished));
     }
 
     /// The process dies now. What it has in flight is done as the choice says, its files close, its locks are freed.
     pub(super) fn crash(&mut self, id: ProcessId, in_flight: Unfinished) {
-        if self.process(id).status == Status::Dead {
+        if self.status(id) == Status::Dead {
             return;
         }
-        let (its, others) = std::mem::take(&mut self.in_flight).into_iter().partition(|other| other.process == id);
-        self.in_flight = others;
-        let its: Vec<InFlight> = its;
+        let its: Vec<InFlight> = self.in_flight.extract_if(.., |other| other.process == id).collect();
         for (number, operation) in its.iter().enumerate() {
             let unfinished = match in_flight {
                 Unfinished::Half(seed) => drawn(Rng::new(seed.wrapping_add(number as u64)).split()),
@@ -194,7 +272,7 @@ impl Machine {
 
     /// Ready when the process is dead.
     pub(super) fn poll_death(&mut self, id: ProcessId, context: &Context<'_>) -> Poll<()> {
-        if self.process(id).status == Status::Dead {
+        if self.status(id) == Status::Dead {
             return Poll::Ready(());
         }
         self.mourners.entry(id).or_default().push(context.waker().clone());
@@ -220,6 +298,11 @@ impl Machine {
             self.to_wake.extend(slot.waker.take());
         }
         true
+    }
+
+    /// Whether a process's death is of interest to anybody.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.in_flight.is_empty() || !self.mourners.is_empty()
     }
 
     /// How many operations were submitted and are not done.

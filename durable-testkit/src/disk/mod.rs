@@ -11,15 +11,22 @@
 //! bytes in it that a write did not touch are intact. A rename is atomic. A process's death keeps the page cache, closes
 //! its files and frees its locks; a stopped process keeps them.
 //!
-//! Not modelled: symbolic links, permissions, memory maps, inode numbers that are used again, hardware that lies.
+//! That is the hostile disk, the default; [`Personality`] narrows it to what one file system does. [`Fault`] says what else
+//! may go wrong, and [`Unfair`] what only broken hardware does.
+//!
+//! Not modelled: symbolic links, permissions, memory maps, inode numbers that are used again.
 
 mod crash;
+pub(crate) mod digest;
 mod fault;
 mod inode;
 mod machine;
+mod moment;
 mod op;
 mod pending;
+mod personality;
 mod process;
+pub(crate) mod question;
 mod rest;
 mod state;
 #[cfg(test)]
@@ -29,15 +36,20 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use durable::seams::Task;
 use durable::store::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
 
 pub use crash::{Keep, Mask};
-pub use fault::{AfterFailedSync, Fault, When, errno};
-use machine::{Completion, Machine};
+pub use fault::{AfterFailedSync, Fault, Unfair, When, errno};
+use machine::{Completion, Machine, Watcher};
+pub use moment::Moment;
 pub use op::{Ending, Op, OpKind, TraceLine, Unfinished};
+pub use personality::{Overwrites, Personality};
 use process::Process;
 pub use process::{ProcessId, SimProcess};
+use question::{Question, Questions};
 use state::{Mount, State};
 
 use crate::rng::Rng;
@@ -64,6 +76,14 @@ impl Default for SimDisk {
 /// A moment of a disk and its processes. Cheap to take and to keep: contents are shared.
 #[derive(Debug, Clone)]
 pub struct Snapshot(State);
+
+impl Snapshot {
+    /// How many units each pending operation has, in order: what [`Keep::Units`] and [`Keep::Operations`] number.
+    #[must_use]
+    pub fn pending_units(&self) -> Vec<usize> {
+        self.0.pending.iter().map(|pending| pending.units()).collect()
+    }
+}
 
 impl SimDisk {
     /// An empty disk on which every operation is done as it is submitted.
@@ -108,7 +128,7 @@ impl SimDisk {
         let id = self.with(|machine| {
             let id = ProcessId(machine.state.next_process);
             machine.state.next_process += 1;
-            machine.state.processes.insert(id, Process::new());
+            machine.state.processes.insert(id, Arc::new(Process::new()));
             id
         });
         SimProcess::new(self.clone(), id)
@@ -185,9 +205,79 @@ impl SimDisk {
     }
 
     /// Every operation so far, in the order in which they were done. A line prints as one line of text.
+    /// Empty after [`SimDisk::stop_tracing`].
     #[must_use]
     pub fn trace(&self) -> Vec<Arc<TraceLine>> {
-        self.with(|machine| machine.state.trace.clone())
+        self.with(|machine| machine.state.trace.clone().unwrap_or_default())
+    }
+
+    /// Forgets the trace and keeps none from now on, nor do snapshots of this disk: a snapshot has the whole trace in it,
+    /// and a million of them are better without.
+    pub fn stop_tracing(&self) {
+        self.with(|machine| machine.state.trace = None);
+    }
+
+    /// Shows `watcher` every operation that may change something, right before it is done. It is called while the disk
+    /// is locked and must not use the disk.
+    pub fn watch(&self, watcher: impl FnMut(Moment) + Send + 'static) {
+        self.with(|machine| machine.watcher = Some(Watcher(Box::new(watcher))));
+    }
+
+    /// From now on notes what is asked about files, names and directories, each question once.
+    pub(crate) fn note_questions(&self) {
+        self.with(|machine| machine.questions = Some(Questions::default()));
+    }
+
+    /// What was asked since [`SimDisk::note_questions`], in order.
+    pub(crate) fn take_questions(&self) -> Vec<Question> {
+        self.with(|machine| machine.questions.take().map(Questions::into_list).unwrap_or_default())
+    }
+
+    /// Lends `f` somebody who says, as a hash, what the disk would answer.
+    pub(crate) fn answers<R>(&self, f: impl FnOnce(&dyn Fn(&Question) -> u64) -> R) -> R {
+        self.with(|machine| f(&|question| machine.state.answer(question)))
+    }
+
+    /// A hash of what is pending.
+    pub(crate) fn pending_digest(&self) -> u64 {
+        self.with(|machine| machine.state.pending_digest())
+    }
+
+    /// Drops the watcher.
+    pub fn unwatch(&self) {
+        let watcher = self.with(|machine| machine.watcher.take());
+        drop(watcher);
+    }
+
+    // Habits.
+
+    /// From now on power cuts, failed syncs and overwrites are those of this file system.
+    pub fn set_personality(&self, personality: Personality) {
+        self.with(|machine| machine.state.personality = personality);
+    }
+
+    /// What an interrupted write does to the rest of its physical block.
+    pub fn set_overwrites(&self, overwrites: Overwrites) {
+        self.with(|machine| machine.state.overwrites = overwrites);
+    }
+
+    /// From now on a lock excludes others on files that were opened under this name only; any other is given to all who
+    /// ask. Fair: file systems over a network, and some in containers, have no locks or only some.
+    pub fn lock_only(&self, name: &str) {
+        self.with(|machine| machine.state.sole_lock = Some(name.into()));
+    }
+
+    /// How the delay of a [`Fault::Slow`] passes: the operation begins when the future that `wait` gives is done, for
+    /// example `move |delay| clock.sleep_until(clock.monotonic() + delay)` with a clock of the test's own. An operation
+    /// whose process dies meanwhile never begins.
+    pub fn on_slow(&self, wait: impl Fn(Duration) -> Task + Send + Sync + 'static) {
+        self.with(|machine| machine.slow = Some(Arc::new(wait)));
+    }
+
+    /// The newest operation.
+    #[must_use]
+    pub fn newest(&self) -> Option<Arc<TraceLine>> {
+        self.with(|machine| machine.state.trace.as_ref()?.last().cloned())
     }
 
     // Space and mount.

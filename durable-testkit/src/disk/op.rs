@@ -24,6 +24,11 @@ macro_rules! operations {
             $($(#[$doc])* $name),*
         }
 
+        impl OpKind {
+            /// How many kinds there are.
+            pub(super) const COUNT: usize = [$(OpKind::$name),*].len();
+        }
+
         impl Op {
             /// What this does.
             #[must_use]
@@ -79,6 +84,35 @@ operations! {
     Identity { file: File }
 }
 
+impl OpKind {
+    /// Whether it can change what a crash leaves: files, names, or what of them is durable.
+    #[must_use]
+    pub fn is_change(self) -> bool {
+        match self {
+            OpKind::MakeDir
+            | OpKind::OpenOrCreate
+            | OpKind::Create
+            | OpKind::Write
+            | OpKind::SetLen
+            | OpKind::SyncData
+            | OpKind::SyncDir
+            | OpKind::Link
+            | OpKind::Rename
+            | OpKind::Remove => true,
+            OpKind::OpenDir
+            | OpKind::List
+            | OpKind::Open
+            | OpKind::Read
+            | OpKind::Len
+            | OpKind::TryLock
+            | OpKind::Close
+            | OpKind::CloseDir
+            | OpKind::IdentityOf
+            | OpKind::Identity => false,
+        }
+    }
+}
+
 impl Op {
     /// The open file that this works on, if it does on one.
     #[must_use]
@@ -115,6 +149,8 @@ pub enum Unfinished {
     NotDone,
     /// All of it was done; nobody was told.
     Done,
+    /// Of a write the first so many bytes were done; any other operation was done.
+    Part(usize),
     /// Of a write the beginning was done, as much as the seed says; any other operation was done or not, as it says.
     Half(u64),
 }
@@ -163,7 +199,7 @@ pub(super) enum Answer {
 }
 
 /// An operation with the bytes of a write.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) op: Op,
     pub(super) bytes: Vec<u8>,

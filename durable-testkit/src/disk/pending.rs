@@ -8,7 +8,8 @@
 
 use std::sync::Arc;
 
-use super::inode::{Image, Ino, is_zero};
+use super::digest::Digest;
+use super::inode::{BLOCK, Image, Ino, is_zero};
 
 /// What a disk writes whole or not at all.
 pub(super) const SECTOR: u64 = 512;
@@ -40,6 +41,13 @@ impl Bytes {
         }
     }
 
+    pub(super) fn digest(&self, digest: Digest) -> Digest {
+        match self {
+            Bytes::Zeros(len) => digest.number(*len as u64),
+            Bytes::Data(bytes) => digest.bytes(bytes),
+        }
+    }
+
     /// So many sectors, [`SECTORS_AT_ONCE`] at most.
     fn sectors(&self, first: usize, count: usize) -> &[u8] {
         let start = first * SECTOR as usize;
@@ -59,11 +67,11 @@ pub(super) enum Pending {
     /// A file cut or extended.
     SetLen { ino: Ino, len: u64 },
     /// A new name.
-    Link { dir: Ino, name: String, ino: Ino },
+    Link { dir: Ino, name: Arc<str>, ino: Ino },
     /// A name taken away.
-    Unlink { dir: Ino, name: String, ino: Ino },
+    Unlink { dir: Ino, name: Arc<str>, ino: Ino },
     /// A name changed, replacing.
-    Rename { dir: Ino, from: String, to: String, ino: Ino },
+    Rename { dir: Ino, from: Arc<str>, to: Arc<str>, ino: Ino },
 }
 
 impl Pending {
@@ -81,6 +89,11 @@ impl Pending {
             Pending::Write { .. } | Pending::SetLen { .. } => None,
             Pending::Link { dir, .. } | Pending::Unlink { dir, .. } | Pending::Rename { dir, .. } => Some(*dir),
         }
+    }
+
+    /// Whether an inode may be without a name after it.
+    pub(super) fn takes_a_name(&self) -> bool {
+        matches!(self, Pending::Unlink { .. } | Pending::Rename { .. })
     }
 
     /// The inode that this is about.
@@ -132,9 +145,23 @@ impl Pending {
         }
     }
 
+    /// Fills with noise what the write would have kept of the physical blocks (4096 bytes) that it has touched, unless all
+    /// of it survives.
+    pub(super) fn spoil(&self, image: &mut Image, kept: &[bool]) {
+        let Pending::Write { ino, offset, bytes, .. } = self else { return };
+        if kept.iter().all(|kept| *kept) || !kept.iter().any(|kept| *kept) {
+            return;
+        }
+        let first = offset / BLOCK as u64 * BLOCK as u64;
+        let end = (offset + bytes.len() as u64).next_multiple_of(BLOCK as u64);
+        let Some(content) = image.file_mut(*ino) else { return };
+        let noise = vec![0xA5; usize::try_from(end - first).expect("because a write fits in memory")];
+        content.overwrite(first, &noise);
+    }
+
     fn apply_entry(&self, image: &mut Image) {
         let Some(entries) = self.entry_of().and_then(|dir| image.entries_mut(dir)) else { return };
-        let mut drop_name = |name: &String, ino: &Ino| {
+        let mut drop_name = |name: &Arc<str>, ino: &Ino| {
             if entries.get(name) == Some(ino) {
                 entries.remove(name);
             }

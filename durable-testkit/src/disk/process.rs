@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::{Future, pending, poll_fn, ready};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use durable::store::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
 
@@ -40,8 +41,36 @@ pub(super) struct Process {
     pub(super) dirs: BTreeMap<u64, Ino>,
     pub(super) crash: Option<(u64, Unfinished)>,
     pub(super) faults: Vec<(When, Fault)>,
-    pub(super) performed: u64,
-    by_kind: BTreeMap<OpKind, u64>,
+    /// How many files and directories it may have open.
+    pub(super) open_max: Option<usize>,
+    /// What it has asked for.
+    submitted: Counts,
+    pub(super) performed: Counts,
+}
+
+/// How many operations, and how many of each kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) all: u64,
+    by_kind: [u64; OpKind::COUNT],
+}
+
+impl Counts {
+    fn new() -> Counts {
+        Counts { all: 0, by_kind: [0; OpKind::COUNT] }
+    }
+
+    fn of(&self, kind: OpKind) -> u64 {
+        self.by_kind[kind as usize]
+    }
+
+    /// Counts an operation; gives its number among all and among those of its kind.
+    fn next(&mut self, kind: OpKind) -> (u64, u64) {
+        self.all += 1;
+        let of_kind = &mut self.by_kind[kind as usize];
+        *of_kind += 1;
+        (self.all, *of_kind)
+    }
 }
 
 impl Process {
@@ -52,8 +81,9 @@ impl Process {
             dirs: BTreeMap::new(),
             crash: None,
             faults: Vec::new(),
-            performed: 0,
-            by_kind: BTreeMap::new(),
+            open_max: None,
+            submitted: Counts::new(),
+            performed: Counts::new(),
         }
     }
 
@@ -61,16 +91,27 @@ impl Process {
         Self { status: Status::Dead, ..Self::new() }
     }
 
-    /// Counts an operation; gives its number among all and among those of its kind.
+    /// Counts an operation that is done now; gives its number among all and among those of its kind.
     pub(super) fn count(&mut self, kind: OpKind) -> (u64, u64) {
-        self.performed += 1;
-        let of_kind = self.by_kind.entry(kind).or_default();
-        *of_kind += 1;
-        (self.performed, *of_kind)
+        self.performed.next(kind)
     }
 
+    /// The fault that hits this operation, if it is not only slow.
     pub(super) fn fault(&self, kind: OpKind, number: u64, of_kind: u64) -> Option<Fault> {
-        self.faults.iter().find(|(when, _)| when.hits(kind, number, of_kind)).map(|(_, fault)| fault.clone())
+        let mut hits = self.faults.iter().filter(|(when, _)| when.hits(kind, number, of_kind));
+        hits.find(|(_, fault)| !matches!(fault, Fault::Slow(_))).map(|(_, fault)| fault.clone())
+    }
+
+    /// Counts an operation that it asks for; gives how long that will take to begin.
+    pub(super) fn delay(&mut self, kind: OpKind) -> Option<Duration> {
+        let (number, of_kind) = self.submitted.next(kind);
+        let mut hits = self.faults.iter().filter(|(when, _)| when.hits(kind, number, of_kind));
+        hits.find_map(|(_, fault)| if let Fault::Slow(delay) = fault { Some(*delay) } else { None })
+    }
+
+    /// Whether it may open one more.
+    pub(super) fn has_room(&self) -> bool {
+        self.open_max.is_none_or(|most| self.files.len() + self.dirs.len() < most)
     }
 }
 
@@ -105,7 +146,7 @@ impl SimProcess {
     }
 
     fn change<R>(&self, f: impl FnOnce(&mut Process) -> R) -> R {
-        self.disk.with(|machine| f(machine.state.processes.entry(self.id).or_insert_with(Process::dead)))
+        self.disk.with(|machine| f(machine.process(self.id)))
     }
 
     /// Plans its death: `after` operations are done and answered (counted since the process began), the next one ends
@@ -114,7 +155,7 @@ impl SimProcess {
     pub fn crash_after(&self, after: u64, unfinished: Unfinished) {
         let already = self.change(|process| {
             process.crash = Some((after, unfinished));
-            process.performed >= after && unfinished == Unfinished::NotDone
+            process.performed.all >= after && unfinished == Unfinished::NotDone
         });
         if already {
             self.crash(Unfinished::NotDone);
@@ -138,6 +179,11 @@ impl SimProcess {
     /// Lets it go on after `stop`.
     pub fn resume(&self) {
         self.disk.with(|machine| machine.resume(self.id));
+    }
+
+    /// Lets it have so many files and directories open at most: one more fails with `EMFILE`.
+    pub fn limit_open(&self, most: usize) {
+        self.change(|process| process.open_max = Some(most));
     }
 
     /// Plans a fault. Of several that hit an operation, the one planned first counts.
@@ -165,14 +211,33 @@ impl SimProcess {
     /// How many operations it has done, failed ones included.
     #[must_use]
     pub fn performed(&self) -> u64 {
-        self.change(|process| process.performed)
+        self.change(|process| process.performed.all)
+    }
+
+    /// How many operations of a kind it has done, failed ones included.
+    #[must_use]
+    pub fn performed_of(&self, kind: OpKind) -> u64 {
+        self.change(|process| process.performed.of(kind))
     }
 
     fn submit<T: Send + 'static>(&self, op: Op, bytes: Vec<u8>, read: fn(Answer) -> Option<T>) -> Submitted<T> {
+        match self.disk.with(|machine| machine.delay(self.id, op.kind())) {
+            None => self.begin(Request { op, bytes }, read),
+            Some(wait) => {
+                let this = self.clone();
+                Box::pin(async move {
+                    wait.await;
+                    this.begin(Request { op, bytes }, read).await
+                })
+            }
+        }
+    }
+
+    fn begin<T: Send + 'static>(&self, request: Request, read: fn(Answer) -> Option<T>) -> Submitted<T> {
         let read = move |answer: io::Result<Answer>| {
             answer.map(|answer| read(answer).expect("because each operation has one kind of answer"))
         };
-        match self.disk.with(|machine| machine.submit(self.id, Request { op, bytes })) {
+        match self.disk.with(|machine| machine.submit(self.id, request)) {
             Submission::Done(answer) => Box::pin(ready(read(answer))),
             Submission::Never => Box::pin(pending()),
             Submission::Waiting(ticket) => Box::pin(poll_fn(move |context| poll_ticket(&ticket, context).map(read))),

@@ -1,12 +1,11 @@
 //! What an outside hand does to the files, at rest or behind a running process's back: bits that flip, files that are
 //! deleted, renamed, cut or copied. Such a change is durable at once; what is pending for other files stays pending.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use super::fault::errno;
-use super::inode::{Content, Image, Ino, Node};
+use super::inode::{Content, Entries, Image, Ino, Node};
 use super::pending::Pending;
 use super::state::State;
 
@@ -50,7 +49,11 @@ impl State {
     pub(super) fn file_names(&self, path: &Path) -> io::Result<Vec<String>> {
         let dir = self.resolve(path)?;
         let Some(entries) = self.seen.entries(dir) else { return fail(errno::ENOTDIR) };
-        Ok(entries.iter().filter(|(_, ino)| self.seen.file(**ino).is_some()).map(|(name, _)| name.clone()).collect())
+        Ok(entries
+            .iter()
+            .filter(|(_, ino)| self.seen.file(**ino).is_some())
+            .map(|(name, _)| name.to_string())
+            .collect())
     }
 
     /// Puts a file there, replacing the bytes of one that is there.
@@ -109,7 +112,7 @@ impl State {
         self.settle_path(from)?;
         self.remove_file(from)?;
         self.on_both(|image| {
-            image.entries_mut(dir).and_then(|entries| entries.insert(name.to_owned(), ino));
+            image.entries_mut(dir).and_then(|entries| entries.insert(name.into(), ino));
         });
         Ok(())
     }
@@ -124,11 +127,11 @@ impl State {
         self.copy_entries(entries, to)
     }
 
-    fn copy_entries(&mut self, entries: BTreeMap<String, Ino>, to: &Path) -> io::Result<()> {
+    fn copy_entries(&mut self, entries: Entries, to: &Path) -> io::Result<()> {
         self.make_path(to)?;
         self.settle_path(to)?;
         for (name, ino) in entries {
-            let target = to.join(name);
+            let target = to.join(&*name);
             match self.seen.node(ino).cloned() {
                 Some(Node::File(content)) => self.write_file(&target, &content.read(0, usize::MAX))?,
                 Some(Node::Dir(below)) => self.copy_entries(below, &target)?,

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use durable::store::disk::{Dir, DirEntry, File, Identity};
 
 use super::fault::errno;
-use super::inode::{Content, Image, Ino, Node, ROOT, is_zero};
+use super::inode::{BLOCK, Content, Entries, Image, Ino, Node, ROOT, is_zero};
 use super::op::{Answer, Op, TraceLine};
 use super::pending::{Bytes, Pending, SECTOR};
+use super::personality::{Overwrites, Personality};
 use super::process::{Process, ProcessId};
 
 /// The longest file that the simulated disk takes, in bytes.
@@ -26,7 +27,8 @@ const DEVICE: u64 = 1;
 #[derive(Debug, Clone)]
 pub(super) struct OpenFile {
     pub(super) ino: Ino,
-    pub(super) name: String,
+    pub(super) dir: Ino,
+    pub(super) name: Arc<str>,
     pub(super) access: Access,
 }
 
@@ -53,13 +55,19 @@ pub(super) struct State {
     pub(super) durable: Image,
     /// What lies between the two, in order.
     pub(super) pending: Vec<Arc<Pending>>,
-    pub(super) processes: BTreeMap<ProcessId, Process>,
+    /// Shared with snapshots, one by one.
+    pub(super) processes: BTreeMap<ProcessId, Arc<Process>>,
     /// Which open file holds the lock of which inode.
     pub(super) locks: BTreeMap<Ino, u64>,
     pub(super) capacity: Option<u64>,
     pub(super) mount: Mount,
+    pub(super) personality: Personality,
+    pub(super) overwrites: Overwrites,
+    /// The only file whose lock excludes anybody; none if all do.
+    pub(super) sole_lock: Option<Arc<str>>,
     pub(super) performed: u64,
-    pub(super) trace: Vec<Arc<TraceLine>>,
+    /// What was done, unless nobody wants to know.
+    pub(super) trace: Option<Vec<Arc<TraceLine>>>,
     next_ino: u64,
     next_handle: u64,
     pub(super) next_process: u32,
@@ -97,8 +105,11 @@ impl State {
             locks: BTreeMap::new(),
             capacity: None,
             mount: Mount::Writable,
+            personality: Personality::default(),
+            overwrites: Overwrites::default(),
+            sole_lock: None,
             performed: 0,
-            trace: Vec::new(),
+            trace: Some(Vec::new()),
             next_ino: ROOT.0 + 1,
             next_handle: 1,
             next_process: 1,
@@ -138,14 +149,14 @@ impl State {
     }
 
     fn process_mut(&mut self, process: ProcessId) -> &mut Process {
-        self.processes.get_mut(&process).expect("because a process stays known after its death")
+        Arc::make_mut(self.processes.get_mut(&process).expect("because a process stays known after its death"))
     }
 
     pub(super) fn file(&self, process: ProcessId, file: File) -> io::Result<&OpenFile> {
         self.process(process).files.get(&file.0).ok_or_else(|| io::Error::from_raw_os_error(errno::EBADF))
     }
 
-    fn dir(&self, process: ProcessId, dir: Dir) -> io::Result<Ino> {
+    pub(super) fn dir(&self, process: ProcessId, dir: Dir) -> io::Result<Ino> {
         self.process(process).dirs.get(&dir.0).copied().ok_or_else(|| io::Error::from_raw_os_error(errno::EBADF))
     }
 
@@ -185,7 +196,7 @@ impl State {
 
     pub(super) fn make_path(&mut self, path: &Path) -> io::Result<Ino> {
         components(path)?.into_iter().try_fold(ROOT, |dir, name| match self.find(dir, name) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => self.make_node(dir, name, Node::Dir(BTreeMap::new())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => self.make_node(dir, name, Node::Dir(Entries::new())),
             found => found,
         })
     }
@@ -202,31 +213,35 @@ impl State {
     }
 
     fn add_entry(&mut self, dir: Ino, name: &str, ino: Ino) {
+        let name: Arc<str> = name.into();
         if let Some(entries) = self.seen.entries_mut(dir) {
-            entries.insert(name.to_owned(), ino);
+            entries.insert(Arc::clone(&name), ino);
         }
-        self.pending.push(Arc::new(Pending::Link { dir, name: name.to_owned(), ino }));
+        self.pending.push(Arc::new(Pending::Link { dir, name, ino }));
     }
 
     fn open_dir(&mut self, process: ProcessId, ino: Ino) -> io::Result<Answer> {
         if self.seen.entries(ino).is_none() {
             return fail(errno::ENOTDIR);
         }
-        let handle = self.handle();
+        let handle = self.handle(process)?;
         self.process_mut(process).dirs.insert(handle, ino);
         Ok(Answer::Dir(Dir(handle)))
     }
 
-    fn handle(&mut self) -> u64 {
+    fn handle(&mut self, process: ProcessId) -> io::Result<u64> {
+        if !self.process(process).has_room() {
+            return fail(errno::EMFILE);
+        }
         self.next_handle += 1;
-        self.next_handle
+        Ok(self.next_handle)
     }
 
     fn list(&self, dir: Ino) -> io::Result<Answer> {
         let entries = self.seen.entries(dir).ok_or_else(|| io::Error::from_raw_os_error(errno::ENOTDIR))?;
-        let entry = |(name, ino): (&String, &Ino)| {
+        let entry = |(name, ino): (&Arc<str>, &Ino)| {
             let content = self.seen.file(*ino);
-            DirEntry { name: name.clone(), is_file: content.is_some(), len: content.map_or(0, Content::len) }
+            DirEntry { name: name.to_string(), is_file: content.is_some(), len: content.map_or(0, Content::len) }
         };
         Ok(Answer::Entries(entries.iter().map(entry).collect()))
     }
@@ -240,8 +255,9 @@ impl State {
     // Opening files.
 
     fn open(&mut self, process: ProcessId, dir: Dir, name: &str) -> io::Result<Answer> {
-        let ino = self.find(self.dir(process, dir)?, name)?;
-        self.open_ino(process, ino, name, Access::Read)
+        let dir = self.dir(process, dir)?;
+        let ino = self.find(dir, name)?;
+        self.open_ino(process, (dir, ino), name, Access::Read)
     }
 
     fn open_or_create(&mut self, process: ProcessId, dir: Dir, name: &str) -> io::Result<Answer> {
@@ -253,14 +269,14 @@ impl State {
             }
             found => found?,
         };
-        self.open_ino(process, ino, name, Access::ReadWrite)
+        self.open_ino(process, (dir, ino), name, Access::ReadWrite)
     }
 
     fn create(&mut self, process: ProcessId, dir: Dir, name: &str) -> io::Result<Answer> {
         let dir = self.dir(process, dir)?;
         self.must_be_free(dir, name)?;
         let ino = self.make_node(dir, name, Node::File(Content::default()))?;
-        self.open_ino(process, ino, name, Access::ReadWrite)
+        self.open_ino(process, (dir, ino), name, Access::ReadWrite)
     }
 
     fn must_be_free(&self, dir: Ino, name: &str) -> io::Result<()> {
@@ -271,10 +287,16 @@ impl State {
         }
     }
 
-    fn open_ino(&mut self, process: ProcessId, ino: Ino, name: &str, access: Access) -> io::Result<Answer> {
+    fn open_ino(
+        &mut self,
+        process: ProcessId,
+        (dir, ino): (Ino, Ino),
+        name: &str,
+        access: Access,
+    ) -> io::Result<Answer> {
         self.content(ino)?;
-        let handle = self.handle();
-        self.process_mut(process).files.insert(handle, OpenFile { ino, name: name.to_owned(), access });
+        let handle = self.handle(process)?;
+        self.process_mut(process).files.insert(handle, OpenFile { ino, dir, name: name.into(), access });
         Ok(Answer::File(File(handle)))
     }
 
@@ -286,7 +308,11 @@ impl State {
     }
 
     fn try_lock(&mut self, process: ProcessId, file: File) -> io::Result<Answer> {
-        let ino = self.file(process, file)?.ino;
+        let OpenFile { ino, name, .. } = self.file(process, file)?;
+        if self.sole_lock.as_ref().is_some_and(|sole| sole != name) {
+            return Ok(Answer::Locked(true));
+        }
+        let ino = *ino;
         let holder = *self.locks.entry(ino).or_insert(file.0);
         Ok(Answer::Locked(holder == file.0))
     }
@@ -317,6 +343,11 @@ impl State {
     /// How many of `bytes` there is room for.
     fn fitting(&self, ino: Ino, offset: u64, bytes: &[u8]) -> usize {
         let (Some(free), Some(content)) = (self.free(), self.seen.file(ino)) else { return bytes.len() };
+        if self.personality.copies_on_write() {
+            // The old blocks are free again only when the new ones are durable, so that each block needs a new one.
+            let end = (offset / BLOCK as u64 + free / BLOCK as u64) * BLOCK as u64;
+            return bytes.len().min(usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX));
+        }
         let fits = |count: usize| {
             let mut after = content.clone();
             after.write(offset, &bytes[..count]);
@@ -374,8 +405,12 @@ impl State {
 
     fn sync_dir(&mut self, process: ProcessId, dir: Dir) -> io::Result<Answer> {
         let ino = self.dir(process, dir)?;
+        let takes_names = |pending: &Arc<Pending>| pending.entry_of() == Some(ino) && pending.takes_a_name();
+        let may_be_nameless = self.pending.iter().any(takes_names);
         self.settle(|pending| pending.entry_of() == Some(ino));
-        self.forget_the_nameless();
+        if may_be_nameless {
+            self.forget_the_nameless();
+        }
         Ok(Answer::Nothing)
     }
 
@@ -427,9 +462,9 @@ impl State {
         }
         if let Some(entries) = self.seen.entries_mut(dir) {
             entries.remove(from);
-            entries.insert(to.to_owned(), ino);
+            entries.insert(to.into(), ino);
         }
-        self.pending.push(Arc::new(Pending::Rename { dir, from: from.to_owned(), to: to.to_owned(), ino }));
+        self.pending.push(Arc::new(Pending::Rename { dir, from: from.into(), to: to.into(), ino }));
         Ok(Answer::Nothing)
     }
 
@@ -441,7 +476,7 @@ impl State {
         if let Some(entries) = self.seen.entries_mut(dir) {
             entries.remove(name);
         }
-        self.pending.push(Arc::new(Pending::Unlink { dir, name: name.to_owned(), ino }));
+        self.pending.push(Arc::new(Pending::Unlink { dir, name: name.into(), ino }));
         Ok(Answer::Nothing)
     }
 }

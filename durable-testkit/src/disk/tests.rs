@@ -676,3 +676,249 @@ fn names_are_single_components() {
     assert_eq!(kind(disk.open_dir("/d/a".into(), true)), ErrorKind::NotADirectory);
     assert_eq!(ok(disk.list(at)), [DirEntry { name: "a".into(), is_file: true, len: 0 }]);
 }
+
+// Personalities.
+
+/// A file that grows by a write of two sectors, then a name: what `look` sees after every cut that there may be.
+fn grown_and_named(personality: Personality) -> std::collections::BTreeSet<(Vec<u8>, bool)> {
+    let disk = SimDisk::new();
+    disk.set_personality(personality);
+    let at = dir(&disk, &disk);
+    let a = file(&disk, at, "a");
+    ok(disk.write(a, 0, vec![7; 1024]));
+    ok(disk.link(at, "a", "b"));
+    after_every_cut(&disk, |disk| (disk.read_file("/d/a").unwrap(), disk.read_file("/d/b").is_ok()))
+}
+
+#[test]
+fn a_journalled_size_never_shows_what_was_not_written_and_names_follow_in_order() {
+    let (old, new) = (Vec::new(), vec![7; 1024]);
+    let in_order = [(old.clone(), false), (new.clone(), false), (new, true)];
+    for personality in [Personality::Ext4, Personality::Xfs, Personality::Btrfs] {
+        assert_eq!(grown_and_named(personality), in_order.clone().into(), "{personality:?}");
+    }
+    let hostile = grown_and_named(Personality::Hostile);
+    assert!(hostile.contains(&(old, true)), "a later name without the size");
+    assert!(hostile.contains(&(vec![0; 1024], false)), "a size without its bytes");
+    assert!(hostile.contains(&([vec![7; 512], vec![0; 512]].concat(), true)), "half of the bytes");
+}
+
+/// What an overwrite of two sectors may leave, as which of the two is new.
+fn overwritten(personality: Personality) -> std::collections::BTreeSet<[bool; 2]> {
+    let disk = SimDisk::new();
+    disk.set_personality(personality);
+    let at = dir(&disk, &disk);
+    let a = file(&disk, at, "a");
+    ok(disk.write(a, 0, vec![1; 8192]));
+    ok(disk.sync_data(a));
+    ok(disk.write(a, 4096, vec![2; 1024]));
+    after_every_cut(&disk, |disk| {
+        let bytes = disk.read_file("/d/a").unwrap();
+        assert!(bytes[..4096].iter().chain(&bytes[5120..]).all(|byte| *byte == 1), "what was not touched stays");
+        [bytes[4096] == 2, bytes[4096 + 512] == 2]
+    })
+}
+
+#[test]
+fn only_a_copied_block_is_never_torn() {
+    let all = [[false, false], [false, true], [true, false], [true, true]];
+    for personality in [Personality::Hostile, Personality::Ext4, Personality::Xfs] {
+        assert_eq!(overwritten(personality), all.into(), "{personality:?}");
+    }
+    assert_eq!(overwritten(Personality::Btrfs), [[false, false], [true, true]].into());
+}
+
+#[test]
+fn an_overwrite_needs_space_where_blocks_are_copied() {
+    for (personality, written) in [(Personality::Ext4, Some(100)), (Personality::Btrfs, None)] {
+        let disk = SimDisk::new();
+        disk.set_personality(personality);
+        let at = dir(&disk, &disk);
+        let a = file(&disk, at, "a");
+        ok(disk.write(a, 0, vec![1; 4096]));
+        ok(disk.sync_data(a));
+        disk.limit_space(4096);
+        let answer = done(disk.write(a, 10, vec![2; 100]));
+        assert_eq!(answer.as_ref().ok().copied(), written, "{personality:?}: {answer:?}");
+        disk.limit_space(8192);
+        assert_eq!(ok(disk.write(a, 10, vec![2; 100])), 100, "{personality:?}");
+    }
+}
+
+#[test]
+fn a_spoilt_block_is_one_of_an_interrupted_write() {
+    let disk = SimDisk::new();
+    disk.set_overwrites(Overwrites::SpoilTheirBlock);
+    let at = dir(&disk, &disk);
+    let a = file(&disk, at, "a");
+    ok(disk.write(a, 0, vec![1; 8192]));
+    ok(disk.sync_data(a));
+    ok(disk.write(a, 512, vec![2; 1024]));
+    let seen = after_every_cut(&disk, |disk| {
+        let bytes = disk.read_file("/d/a").unwrap();
+        assert!(bytes[4096..].iter().all(|byte| *byte == 1), "the next block stays");
+        (bytes[0], bytes[512], bytes[1024])
+    });
+    let noise = 0xA5;
+    assert_eq!(seen, [(1, 1, 1), (1, 2, 2), (noise, 2, noise), (noise, noise, 2)].into());
+}
+
+// More faults.
+
+/// A file with old bytes that are durable and a handle of it.
+fn old_file(disk: &SimDisk, process: &SimProcess) -> File {
+    let at = dir(disk, process);
+    let a = file(process, at, "a");
+    ok(process.write(a, 0, vec![1; 1024]));
+    ok(process.sync_data(a));
+    a
+}
+
+fn next(process: &SimProcess, fault: Fault) {
+    process.fail(When::Operation(process.performed() + 1), fault);
+}
+
+#[test]
+fn a_sync_that_lies_makes_nothing_durable_and_an_honest_one_does() {
+    let disk = SimDisk::new();
+    let process = disk.process();
+    let a = old_file(&disk, &process);
+    ok(process.write(a, 0, vec![2; 512]));
+    next(&process, Fault::Unfair(Unfair::LyingSync));
+    ok(process.sync_data(a));
+    let after_cut = |disk: &SimDisk| {
+        let cut = SimDisk::from_snapshot(&disk.snapshot());
+        cut.power_cut(&Keep::Nothing);
+        cut.read_file("/d/a").unwrap()[0]
+    };
+    assert_eq!(after_cut(&disk), 1);
+    ok(process.sync_data(a));
+    assert_eq!(after_cut(&disk), 2);
+}
+
+#[test]
+fn a_sync_that_fails_in_silence_gives_up_what_was_pending() {
+    for (leaves, seen) in [(AfterFailedSync::NewContent, 2), (AfterFailedSync::OldContent, 1)] {
+        let disk = SimDisk::new();
+        let process = disk.process();
+        let a = old_file(&disk, &process);
+        ok(process.write(a, 0, vec![2; 512]));
+        next(&process, Fault::Unfair(Unfair::SilentSync(leaves)));
+        ok(process.sync_data(a));
+        ok(process.sync_data(a));
+        assert_eq!(ok(process.read(a, 0, 1)), [seen], "{leaves:?}");
+        disk.power_cut(&Keep::Everything);
+        assert_eq!(disk.read_file("/d/a").unwrap()[0], 1, "{leaves:?}");
+    }
+}
+
+#[test]
+fn a_phantom_write_and_a_misdirected_one_say_that_all_is_well() {
+    let disk = SimDisk::new();
+    let process = disk.process();
+    let a = old_file(&disk, &process);
+    next(&process, Fault::Unfair(Unfair::PhantomWrite));
+    assert_eq!(ok(process.write(a, 0, vec![2; 512])), 512);
+    assert_eq!(ok(process.read(a, 0, 1024)), vec![1; 1024]);
+    next(&process, Fault::Unfair(Unfair::MisdirectedWrite(512)));
+    assert_eq!(ok(process.write(a, 0, vec![2; 512])), 512);
+    assert_eq!(ok(process.read(a, 0, 1024)), [vec![1; 512], vec![2; 512]].concat());
+}
+
+#[test]
+fn a_stale_read_gives_what_was_durable() {
+    let disk = SimDisk::new();
+    let process = disk.process();
+    let a = old_file(&disk, &process);
+    ok(process.write(a, 0, vec![2; 512]));
+    next(&process, Fault::Unfair(Unfair::StaleRead));
+    assert_eq!(ok(process.read(a, 0, 1)), [1]);
+    assert_eq!(ok(process.read(a, 0, 1)), [2]);
+}
+
+#[test]
+fn a_slow_operation_begins_when_its_time_is_over() {
+    let disk = SimDisk::new();
+    let clock = crate::ManualClock::new(durable::kernel::id::Timestamp(0));
+    let passes = clock.clone();
+    disk.on_slow(move |delay| {
+        use durable::seams::Clock;
+        passes.sleep_until(passes.monotonic() + delay)
+    });
+    let process = disk.process();
+    let a = old_file(&disk, &process);
+    process.fail(When::Kind(OpKind::Write, 2), Fault::Slow(Duration::from_secs(600)));
+    let mut slow = process.write(a, 0, vec![2; 512]);
+    assert!((&mut slow).now_or_never().is_none());
+    assert_eq!(ok(process.read(a, 0, 1)), [1], "others are not held up");
+    clock.advance(Duration::from_secs(599));
+    assert!((&mut slow).now_or_never().is_none());
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(slow.now_or_never().unwrap().unwrap(), 512);
+    assert_eq!(ok(process.read(a, 0, 1)), [2]);
+}
+
+#[test]
+fn a_process_with_too_many_files_open_opens_no_more() {
+    let disk = SimDisk::new();
+    let process = disk.process();
+    let at = dir(&disk, &process);
+    process.limit_open(2);
+    let a = ok(process.create(at, "a"));
+    assert_eq!(done(process.create(at, "b")).unwrap_err().raw_os_error(), Some(errno::EMFILE));
+    ok(process.close(a));
+    ok(process.open(at, "a"));
+}
+
+#[test]
+fn a_lock_that_excludes_nobody_is_given_to_all() {
+    let disk = SimDisk::new();
+    disk.lock_only("a");
+    let (one, two) = (disk.process(), disk.process());
+    let at = dir(&disk, &one);
+    for (name, excludes) in [("a", true), ("b", false)] {
+        let (mine, theirs) = (file(&one, at, name), ok(two.open_dir("/d".into(), false)));
+        assert!(ok(one.try_lock(mine)));
+        assert_eq!(ok(two.try_lock(ok(two.open(theirs, name)))), !excludes, "{name}");
+    }
+}
+
+// Moments.
+
+#[test]
+fn a_moment_is_crashed_as_often_as_wanted() {
+    let disk = SimDisk::new();
+    let process = disk.process();
+    let a = old_file(&disk, &process);
+    let moments: Arc<Mutex<Vec<Moment>>> = Arc::default();
+    let slot = Arc::clone(&moments);
+    disk.watch(move |moment| slot.lock().unwrap().push(moment));
+    ok(process.read(a, 0, 1));
+    ok(process.write(a, 500, vec![2; 100]));
+    ok(process.sync_data(a));
+    disk.unwatch();
+    ok(process.write(a, 0, vec![3; 1]));
+    let moments = std::mem::take(&mut *moments.lock().unwrap());
+    let kinds: Vec<_> = moments.iter().map(|moment| moment.op().kind()).collect();
+    assert_eq!(kinds, [OpKind::Write, OpKind::SyncData], "a read changes nothing");
+    let twos = |disk: &SimDisk| disk.read_file("/d/a").unwrap().iter().filter(|byte| **byte == 2).count();
+    let played = SimDisk::new();
+    for (unfinished, seen) in [(Unfinished::NotDone, 0), (Unfinished::Part(30), 30), (Unfinished::Done, 100)] {
+        moments[0].interrupt(&played, unfinished);
+        assert_eq!(twos(&played), seen, "{unfinished:?}");
+        played.power_cut(&Keep::Nothing);
+        assert_eq!(twos(&played), 0, "{unfinished:?}");
+    }
+    moments[0].interrupt(&played, Unfinished::Part(30));
+    played.power_cut(&Keep::Units(Mask::from(2)));
+    assert_eq!(twos(&played), 18, "torn at the edge of the sector and at a byte");
+}
+
+#[test]
+fn without_a_trace_everything_else_is_the_same() {
+    let disk = SimDisk::new();
+    disk.stop_tracing();
+    let process = disk.process();
+    old_file(&disk, &process);
+    assert_eq!((disk.trace().len(), disk.performed()), (0, 5));
+}

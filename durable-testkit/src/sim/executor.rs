@@ -2,6 +2,7 @@
 //! time, in an order that a seed says. When nothing can move it gives the thread back, and tokio's paused clock goes to the next
 //! deadline. It knows nothing of what a task does.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,7 +15,7 @@ use durable::seams::Task;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::trace::Trace;
-use super::{Order, Setting, Stalled};
+use super::{Order, Setting, Stalled, Step};
 use crate::disk::{SimDisk, SimProcess};
 use crate::rng::Rng;
 
@@ -23,6 +24,32 @@ const PLAY: u64 = 0;
 
 /// The owner of tasks that belong to no process.
 pub(super) const NOBODY: u32 = u32::MAX;
+
+thread_local! {
+    /// Whose task is polled on this thread.
+    static CURRENT: Cell<u32> = const { Cell::new(NOBODY) };
+}
+
+/// The number of the process whose code runs here; none outside of one.
+#[must_use]
+pub fn current_process() -> Option<u32> {
+    Some(CURRENT.get()).filter(|process| *process != NOBODY)
+}
+
+/// While this lives, what runs on this thread belongs to a process.
+pub(super) struct Inside(u32);
+
+impl Inside {
+    pub(super) fn of(process: u32) -> Inside {
+        Inside(CURRENT.replace(process))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
 
 /// Something that is to happen before a poll.
 pub(super) type Deed = Box<dyn FnOnce() + Send>;
@@ -52,9 +79,17 @@ struct Queue {
     /// Rung when a task becomes ready while the thread is given back.
     outer: Option<Waker>,
     waiting_for_idle: Vec<Waker>,
+    /// How often those who wait for it were told that nothing moves.
+    idle: u64,
     polls: u64,
     trace: Trace,
+    watcher: Option<Watcher>,
+    /// Who is told when there were so many polls.
+    alarm: Option<(u64, Waker)>,
 }
+
+/// What is told of every step.
+pub(super) type Watcher = Arc<Mutex<dyn FnMut(Step) + Send>>;
 
 struct Owned {
     process: u32,
@@ -161,8 +196,11 @@ impl Executor {
             stopped: BTreeSet::new(),
             outer: None,
             waiting_for_idle: Vec::new(),
+            idle: 0,
             polls: 0,
             trace: Trace::new(setting.words),
+            watcher: None,
+            alarm: None,
         };
         Executor {
             queue: Arc::new(Mutex::new(queue)),
@@ -236,6 +274,10 @@ impl Executor {
         tokio::task::unconstrained(driving).await
     }
 
+    pub(super) fn watch(&self, watcher: Watcher) {
+        lock(&self.queue).watcher = Some(watcher);
+    }
+
     fn poll_task(&self, number: u64) {
         let Some((process, mut task, waker)) = self.take(number) else { return };
         match may_poll(&self.queue, process) {
@@ -243,7 +285,11 @@ impl Executor {
             May::Wait => return self.put_back(number, task),
             May::Poll => {}
         }
-        if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        let polled = {
+            let _inside = Inside::of(process);
+            task.as_mut().poll(&mut Context::from_waker(&waker))
+        };
+        if polled.is_pending() {
             self.put_back(number, task);
         } else {
             lock(&self.queue).tasks.remove(&number);
@@ -281,20 +327,38 @@ impl Executor {
     }
 
     fn tell_who_waits_for_idle(&self) -> bool {
-        let waiting = std::mem::take(&mut lock(&self.queue).waiting_for_idle);
+        let mut queue = lock(&self.queue);
+        let waiting = std::mem::take(&mut queue.waiting_for_idle);
         let has_waiting = !waiting.is_empty();
+        queue.idle += u64::from(has_waiting);
+        drop(queue);
         waiting.into_iter().for_each(Waker::wake);
         has_waiting
     }
 
     /// Ready when nothing can move without time passing.
     pub(super) async fn idle(&self) {
-        let mut has_waited = false;
+        let mut since = None;
         poll_fn(|context| {
-            if std::mem::replace(&mut has_waited, true) {
+            let mut queue = lock(&self.queue);
+            // Whoever waits may be polled for another reason.
+            if *since.get_or_insert(queue.idle) != queue.idle {
                 return Poll::Ready(());
             }
-            lock(&self.queue).waiting_for_idle.push(context.waker().clone());
+            queue.waiting_for_idle.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Ready when there were so many polls. One waits for that at a time.
+    pub(super) async fn after_polls(&self, polls: u64) {
+        poll_fn(|context| {
+            let mut queue = lock(&self.queue);
+            if queue.polls >= polls {
+                return Poll::Ready(());
+            }
+            queue.alarm = Some((polls, context.waker().clone()));
             Poll::Pending
         })
         .await;
@@ -328,12 +392,20 @@ fn may_poll(queue: &Mutex<Queue>, process: u32) -> May {
         let at = life.polls;
         life.deeds.extract_if(.., |(poll, _)| *poll == at).map(|(_, deed)| deed).collect()
     };
+    tell(queue, Step::Poll { process });
     due.into_iter().for_each(|deed| deed());
     let queue = lock(queue);
     match queue.processes.get(&process) {
         Some(life) if life.is_dead => May::Die,
         _ if queue.stopped.contains(&process) => May::Wait,
         _ => May::Poll,
+    }
+}
+
+fn tell(queue: &Mutex<Queue>, step: Step) {
+    let watcher = lock(queue).watcher.clone();
+    if let Some(watcher) = watcher {
+        watcher.lock().unwrap_or_else(PoisonError::into_inner)(step);
     }
 }
 
@@ -392,6 +464,12 @@ impl<'a> Round<'a> {
         );
         let mut queue = lock(&self.executor.queue);
         queue.polls += 1;
+        if queue.alarm.as_ref().is_some_and(|(polls, _)| queue.polls >= *polls) {
+            let alarm = queue.alarm.take();
+            drop(queue);
+            alarm.into_iter().for_each(|(_, waker)| waker.wake());
+            queue = lock(&self.executor.queue);
+        }
         let process = queue.tasks.get(&number).map_or(NOBODY, |owned| owned.process);
         queue.trace.add([1, number, process.into()]);
         queue.trace.say(|| match (number, process) {
@@ -436,9 +514,10 @@ impl<'a> Round<'a> {
         }
         self.moved_at = self.at;
         self.executor.bury_the_dead();
+        tell(&self.executor.queue, Step::Operation);
         let mut queue = lock(&self.executor.queue);
         queue.trace.add([2, disk.performed(), 0]);
-        queue.trace.say(|| match disk.trace().last() {
+        queue.trace.say(|| match disk.newest() {
             Some(line) => format!("{} disk: {line}", Shown(self.at)),
             None => format!("{} disk", Shown(self.at)),
         });

@@ -18,6 +18,7 @@ use durable::store::log::{SegmentSizes, Sizes};
 
 pub use clock::SimClock;
 use executor::Executor;
+pub use executor::current_process;
 pub use process::{Process, ProcessSpawn, STORE};
 pub use trace::Trace;
 
@@ -94,6 +95,18 @@ impl Default for Setting {
             words: Words::No,
         }
     }
+}
+
+/// Something that happens in a simulation, for who watches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A process is about to be polled. What it left so far is on the disk, and outside.
+    Poll {
+        /// Its number.
+        process: u32,
+    },
+    /// The disk has done an operation, and whoever asked for it does not know yet.
+    Operation,
 }
 
 /// Everything waits for something that never comes: no task is ready, no operation is in flight, and the simulated time is over.
@@ -194,6 +207,11 @@ impl Sim {
         self.executor.trace()
     }
 
+    /// Tells `watcher` of every step from now on, with everything standing still. There is one watcher at a time.
+    pub fn watch(&self, watcher: impl FnMut(Step) + Send + 'static) {
+        self.executor.watch(Arc::new(Mutex::new(watcher)));
+    }
+
     /// Adds a line to the trace.
     pub fn note(&self, line: impl FnOnce() -> String) {
         self.executor.note(line);
@@ -209,6 +227,11 @@ impl Sim {
     #[must_use]
     pub fn polls(&self) -> u64 {
         self.executor.polls()
+    }
+
+    /// Waits until there were so many polls of tasks, of all processes. One waits for that at a time.
+    pub async fn after_polls(&self, polls: u64) {
+        self.executor.after_polls(polls).await;
     }
 
     /// Lets simulated time pass, and with it everything that comes due.

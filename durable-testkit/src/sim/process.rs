@@ -4,15 +4,15 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use durable::runtime::{Builder, World};
 use durable::seams::{Seams, Spawn, Task, Work};
 use durable::{Registry, Runtime};
 
-use super::executor::{May, Spawner, may_poll_of};
+use super::executor::{Inside, May, Spawner, may_poll_of};
 use super::{Sim, SimClock};
 use crate::disk::{SimProcess, Unfinished};
 use crate::seams::SeededEntropy;
@@ -113,13 +113,18 @@ impl Process {
             May::Die => Poll::Ready(None),
             // It is woken when it may go on.
             May::Wait => Poll::Pending,
-            May::Poll => match future.as_mut().poll(context) {
+            May::Poll => match self.poll(future.as_mut(), context) {
                 Poll::Ready(value) => Poll::Ready(Some(value)),
                 Poll::Pending if self.is_dead() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             },
         })
         .await
+    }
+
+    fn poll<T>(&self, future: Pin<&mut impl Future<Output = T>>, context: &mut Context<'_>) -> Poll<T> {
+        let _inside = Inside::of(self.number());
+        future.poll(context)
     }
 
     /// Runs a task of this process beside the others.

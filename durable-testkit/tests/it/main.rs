@@ -9,6 +9,7 @@ mod fuzz;
 mod journals;
 mod log_bad_input;
 mod log_crash;
+mod log_explorer;
 mod log_fixture;
 #[cfg(unix)]
 mod log_index;

@@ -88,6 +88,34 @@ impl Job {
         })
     }
 
+    /// The attempt that it is for.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn info(&self) -> &AttemptInfo {
+        &self.info
+    }
+
+    /// Runs a double in the place of the activity's own body, as a future that stays on its thread.
+    #[doc(hidden)]
+    pub fn run_double<D, W, F>(self, work: W) -> impl Future<Output = AttemptEnd>
+    where
+        D: Activity,
+        W: FnOnce(D::Args) -> F,
+        F: Future<Output = D::Returned>,
+    {
+        let Job { input, states, info, .. } = self;
+        let codec = info.codec;
+        InAttempt {
+            info: Arc::new(info),
+            work: async move {
+                match prepare::<D, F>(&input, &states, |input, _| Ok(work(D::args(input)))) {
+                    Ok(future) => recorded::<D>(future.await, codec),
+                    Err(end) => end,
+                }
+            },
+        }
+    }
+
     /// Runs a plain `fn`, on the pool for what blocks its thread. It goes on there when the attempt is dropped.
     pub fn run_blocking<D, W, F>(self, work: W) -> AttemptFuture
     where

@@ -58,6 +58,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
 
 /// An activity's definition.
 pub trait Activity: Definition<Kind = ActivityKind> {
+    /// The types of its arguments, in their order: what a test's double takes.
+    type Args;
+    /// The arguments of an input, in their order.
+    fn args(input: Self::Input) -> Self::Args;
     /// The attribute's options.
     fn options() -> ActivityOptions;
     /// Which states it takes.

@@ -48,6 +48,12 @@ where
     R: Returned<MODE> + 'static,
     Mode<MODE>: Answer<R, R::Output, R::Error, R::Written>,
 {
+    type Args = ();
+
+    fn args((): ()) {
+        refused()
+    }
+
     fn options() -> ActivityOptions {
         refused()
     }

@@ -45,7 +45,8 @@ impl Handle {
             if read.is_empty() {
                 break;
             }
-            bytes.extend_from_slice(&read);
+            // Most files are read in one go, and need no copy.
+            if bytes.is_empty() { bytes = read } else { bytes.extend_from_slice(&read) }
         }
         Ok(bytes)
     }

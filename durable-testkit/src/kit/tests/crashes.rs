@@ -1,0 +1,99 @@
+//! Crashes everywhere: what is sound passes, what is known to be wrong is found.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use durable::prelude::*;
+
+use crate::{CrashReport, Failure, Service, Test};
+
+#[activity(start_to_close = "1m", retry = fixed("1s"))]
+async fn charge(State(bank): State<Service>, step: u32) -> Result<u32, String> {
+    Ok(bank.call_once(durable::activity::idempotency_key(), format!("charge:{step}"), || step).await?)
+}
+
+#[activity(start_to_close = "1m", retry = fixed("1s"))]
+async fn careless(State(bank): State<Service>, step: u32) -> Result<u32, String> {
+    Ok(bank.call(format!("charge:{step}"), || step).await?)
+}
+
+#[workflow]
+async fn ten() -> durable::Result<u32> {
+    let mut sum = 0;
+    for step in 0..10 {
+        sum += charge(step).await?;
+    }
+    Ok(sum)
+}
+
+#[workflow]
+async fn wrong(order: u32) -> durable::Result<u32> {
+    durable::sleep(Duration::from_secs(60)).await;
+    Ok(careless(order).await?)
+}
+
+fn failure(failed: Result<CrashReport, Failure>) -> String {
+    let failure = failed.unwrap_err();
+    println!("{failure}");
+    failure.to_string()
+}
+
+#[test]
+fn ten_steps_end_alike_behind_every_crash() {
+    let bank = Service::new("bank");
+    let report = Test::of((ten, charge)).service(&bank).crash_everywhere(async |t| {
+        let sum = t.start(ten()).id("ten").await?.result().await?;
+        bank.assert_effects((0..10).map(|step| format!("charge:{step}")));
+        Ok(sum)
+    });
+    assert!(report.operations > 30 && report.awaits > report.operations, "{report}");
+    assert!(report.distinct > 100 && report.second_distinct > 20, "{report}");
+}
+
+#[test]
+fn a_double_charge_is_found_and_the_crash_is_told() {
+    let bank = Service::new("bank");
+    let test = || Test::of((wrong, careless)).service(&bank);
+    let text = failure(test().try_crash_everywhere(async |t| Ok(t.start(wrong(7)).id("o").await?.result().await?)));
+    assert!(text.contains("bank does charge:7 twice, and without a crash once"), "{text}");
+    assert!(text.contains("on disk then: o (wrong): running\n  waits for activity `careless`, attempt 1"), "{text}");
+    assert!(text.contains("DURABLE_CRASH_AT="), "{text}");
+    let bank = bank.clone().may_repeat();
+    Test::of((wrong, careless))
+        .service(&bank)
+        .crash_everywhere(async |t| Ok(t.start(wrong(7)).id("o").await?.result().await?));
+}
+
+#[test]
+fn what_the_scenario_asserts_has_to_hold_behind_every_crash() {
+    let bank = Service::new("bank").may_repeat();
+    let text = failure(Test::of((wrong, careless)).service(&bank).try_crash_everywhere(async |t| {
+        t.start(wrong(7)).id("o").await?.result().await?;
+        Ok(assert_eq!(bank.ledger().count("charge:7"), 1, "charged more than once"))
+    }));
+    assert!(text.contains("a crash makes a difference: the scenario panicked"), "{text}");
+    assert!(text.contains("charged more than once"), "{text}");
+}
+
+#[test]
+fn a_result_that_depends_on_the_crash_is_found() {
+    let calls = Cell::new(0);
+    let test = Test::of((wrong, careless)).double(careless, async |_: u32| {
+        calls.set(calls.get() + 1);
+        Ok(calls.get())
+    });
+    let text = failure(test.try_crash_everywhere(async |t| Ok(t.start(wrong(7)).id("o").await?.result().await?)));
+    assert!(text.contains("the scenario returns 2, and without a crash 1"), "{text}");
+}
+
+#[test]
+fn what_fails_without_a_crash_is_told_as_such() {
+    let test = Test::of((wrong, careless)).returns(careless, || Err("no".to_owned())).polls_max(5_000);
+    let text = failure(test.try_crash_everywhere(async |t| Ok(t.start(wrong(7)).id("o").await?.result().await?)));
+    assert!(text.starts_with("without a crash: the scenario does not end"), "{text}");
+    let text = failure(Test::of((ten, charge)).service(&Service::new("bank")).try_crash_everywhere(async |t| {
+        t.crash().await;
+        Ok(())
+    }));
+    assert!(text.contains("`crash_everywhere` lets the application crash itself"), "{text}");
+}

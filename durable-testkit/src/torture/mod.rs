@@ -1,0 +1,17 @@
+//! The whole real runtime, tortured: programs, an outside world and faults drawn from a seed, played in the simulator, and an oracle that
+//! says what has to hold whatever went wrong. A case that fails is made small and told so that a person can read it.
+
+mod case;
+mod draw;
+mod look;
+mod oracle;
+mod play;
+mod program;
+mod stage;
+
+pub use case::{After, Blow, Case, Conduct, Death, Deed, DiskFault, Hit, Kind, Leaves, Life, Moment, Planned, Root};
+pub use look::{Look, Past};
+pub use oracle::judge;
+pub use play::{Counts, Played};
+pub use program::{Ask, Build, Given, How, Node, Program, Refusal, Tries, Word, torture};
+pub use stage::{Ack, Acked, AttemptSeen, Body, Ended, Once, Opened, Seen};

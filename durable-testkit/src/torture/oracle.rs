@@ -1,0 +1,532 @@
+//! The oracle: what has to hold of every play, whatever went wrong in it. It compares what the world saw with what the store holds; it
+//! knows nothing of how the engine works inside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use durable::kernel::event::{ActivityScheduled, End, Entry, Event, RunEnded, Text};
+use durable::kernel::id::{EventNo, Seq, Timestamp};
+use durable::kernel::tables::RunEntry;
+use durable::{Failure, RunError, RunId, payload};
+
+use super::case::Case;
+use super::look::{Look, Past};
+use super::play::Played;
+use super::program::{Given, Tries, Word};
+use super::stage::{Acked, AttemptSeen, Ended, Seen, number_of};
+
+/// What is wrong with a play; empty if nothing is.
+#[must_use]
+pub fn judge(case: &Case, played: &Played) -> Vec<String> {
+    let mut wrong = played.seen.wrong.clone();
+    match (&played.first, &played.second) {
+        (Ok(first), Ok(second)) => {
+            let judge = Judge { case, seen: &played.seen, look: first, wrong: &mut wrong };
+            judge.judge();
+            compare(first, second, &mut wrong);
+        }
+        (Err(error), _) | (_, Err(error)) => wrong.push(format!("the store cannot be read: {error}")),
+    }
+    wrong
+}
+
+/// A process that opens a store in which nothing is open changes no run.
+fn compare(first: &Look, second: &Look, wrong: &mut Vec<String>) {
+    if first.tables != second.tables {
+        wrong.push(format!("another open changed the tables: {:?} and then {:?}", first.tables, second.tables));
+    }
+    for (id, past) in &first.runs {
+        let later = second.runs.get(id).map(|later| later.journal.len());
+        if later != Some(past.journal.len()) {
+            wrong.push(format!("`{id}` had {} events, and after another open {later:?}", past.journal.len()));
+        }
+    }
+}
+
+/// The recorded end of a call.
+struct Settled {
+    no: EventNo,
+    given: Option<Given>,
+}
+
+/// A run with what the oracle asks of its journal.
+struct Record<'a> {
+    id: &'a Text,
+    past: &'a Past,
+    calls: BTreeMap<u32, (&'a ActivityScheduled, EventNo)>,
+    settled: BTreeMap<u32, Settled>,
+}
+
+struct Judge<'a> {
+    case: &'a Case,
+    seen: &'a Seen,
+    look: &'a Look,
+    wrong: &'a mut Vec<String>,
+}
+
+impl<'a> Judge<'a> {
+    fn judge(mut self) {
+        if !self.look.rot.is_empty() {
+            self.wrong.push(format!("the store is damaged: {:?}", self.look.rot));
+        }
+        if !self.look.is_clean {
+            self.wrong.push("the last shutdown left no clean store".to_owned());
+        }
+        let mut records = BTreeMap::new();
+        for (id, past) in &self.look.runs {
+            let record = self.record(id, past);
+            records.insert(past.started.run, record);
+        }
+        self.acks();
+        self.signals();
+        self.attempts(&records);
+        self.bodies(&records);
+        records.values().for_each(|record| self.run(record));
+        self.tables();
+    }
+
+    // What is recorded.
+
+    fn record(&mut self, id: &'a Text, past: &'a Past) -> Record<'a> {
+        let mut record = Record { id, past, calls: BTreeMap::new(), settled: BTreeMap::new() };
+        for (no, _, event) in &past.journal {
+            match event {
+                Event::Turn { entries, .. } => {
+                    for entry in entries {
+                        if let Entry::ActivityScheduled(call) = entry
+                            && record.calls.insert(call.seq.0, (call, *no)).is_some()
+                        {
+                            self.wrong.push(format!("`{id}` has two calls of seq {}", call.seq));
+                        }
+                    }
+                }
+                Event::ActivityCompleted { seq, result, .. } => {
+                    let given = payload::decode::<Given>(result);
+                    if let Err(error) = &given {
+                        self.wrong.push(format!("`{id}`, seq {seq}: the result does not decode: {error}"));
+                    }
+                    self.settle(&mut record, *seq, Settled { no: *no, given: given.ok() });
+                }
+                Event::ActivityFailed { seq, .. } => {
+                    self.settle(&mut record, *seq, Settled { no: *no, given: None });
+                }
+                _ => {}
+            }
+        }
+        record
+    }
+
+    fn settle(&mut self, record: &mut Record<'a>, seq: Seq, settled: Settled) {
+        if !record.calls.contains_key(&seq.0) {
+            self.wrong.push(format!("`{}` has a result of seq {seq}, which was not asked for", record.id));
+        }
+        if record.settled.insert(seq.0, settled).is_some() {
+            self.wrong.push(format!("`{}` has two results of seq {seq}", record.id));
+        }
+    }
+
+    // What was acknowledged.
+
+    fn acks(&mut self) {
+        let mut ends: BTreeMap<usize, &String> = BTreeMap::new();
+        for ack in &self.seen.acks {
+            let wrong = match &ack.what {
+                Acked::Started(program, run) => self.started(*program, *run),
+                Acked::Ended(program, told) => match ends.insert(*program, told) {
+                    Some(before) if before != told => {
+                        Some(format!("run {program} ended with {before}, and then with {told}"))
+                    }
+                    _ => self.ended(*program, told),
+                },
+                Acked::Closed(program) => self.closed(*program),
+                Acked::Cancelled(program) => {
+                    let is_it = |event: &Event| matches!(event, Event::CancelRequested { .. });
+                    (!self.has(*program, is_it)).then(|| format!("the cancel of run {program} is lost"))
+                }
+                Acked::Terminated(program) => {
+                    let is_it = |event: &Event| matches!(event, Event::RunEnded(ended) if ended.how == End::Terminated);
+                    (!self.has(*program, is_it)).then(|| format!("the termination of run {program} is lost"))
+                }
+                Acked::Signalled(program, word, _) => {
+                    (!self.words(*program).contains(word)).then(|| format!("signal {word:?} of run {program} is lost"))
+                }
+            };
+            if let Some(wrong) = wrong {
+                self.wrong.push(format!("acknowledged at {:?} by process {}: {wrong}", ack.at, ack.process));
+            }
+        }
+    }
+
+    fn past(&self, program: usize) -> Option<&'a Past> {
+        self.look.runs.get(&Text::from(Case::id(program)))
+    }
+
+    fn has(&self, program: usize, is_it: impl Fn(&Event) -> bool) -> bool {
+        self.past(program).is_some_and(|past| past.journal.iter().any(|(_, _, event)| is_it(event)))
+    }
+
+    fn started(&self, program: usize, run: RunId) -> Option<String> {
+        match self.past(program) {
+            None => Some(format!("the start of run {program} is lost")),
+            Some(past) if past.started.run != run => {
+                Some(format!("run {program} was {run} and is {}", past.started.run))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn closed(&self, program: usize) -> Option<String> {
+        let open = self.past(program).is_none_or(|past| past.ended.is_none());
+        open.then(|| format!("the end of run {program} is lost"))
+    }
+
+    fn ended(&self, program: usize, told: &str) -> Option<String> {
+        let Some(ended) = self.past(program).and_then(|past| past.ended.as_ref()) else {
+            return Some(format!("the end of run {program} is lost: {told}"));
+        };
+        let recorded = recorded_end(ended);
+        (recorded != told)
+            .then(|| format!("run {program} was told to end with {told}, and is recorded to end with {recorded}"))
+    }
+
+    fn words(&self, program: usize) -> Vec<Word> {
+        self.past(program).map(words_of).unwrap_or_default()
+    }
+
+    fn signals(&mut self) {
+        for program in 0..self.case.programs.len() {
+            let words = self.words(program);
+            let mut last: BTreeMap<u8, u32> = BTreeMap::new();
+            let mut known = BTreeSet::new();
+            for word in words.iter().filter(|word| word.program != 255) {
+                if usize::from(word.program) != program {
+                    self.wrong.push(format!("run {program} has a signal for another: {word:?}"));
+                }
+                if !known.insert(*word) {
+                    if self.is_anonymous(word) {
+                        self.wrong.push(format!("run {program} has signal {word:?} twice"));
+                    }
+                    continue;
+                }
+                if last.insert(word.sender, word.number).is_some_and(|before| before > word.number) {
+                    self.wrong.push(format!(
+                        "run {program} has the signals of sender {} out of order: {words:?}",
+                        word.sender
+                    ));
+                }
+            }
+        }
+    }
+
+    fn is_anonymous(&self, word: &Word) -> bool {
+        use super::case::Deed;
+        let deed = self.case.clients.get(usize::from(word.sender)).and_then(|deeds| deeds.get(word.number as usize));
+        deed.is_some_and(|planned| matches!(planned.deed, Deed::Signal(_, _, false)))
+    }
+
+    // What attempts did.
+
+    fn attempts(&mut self, records: &BTreeMap<RunId, Record<'a>>) {
+        let mut calls: BTreeMap<(RunId, u32), Vec<&AttemptSeen>> = BTreeMap::new();
+        for attempt in &self.seen.attempts {
+            calls.entry((attempt.run, attempt.seq)).or_default().push(attempt);
+        }
+        let mut keys: BTreeMap<&str, (RunId, u32)> = BTreeMap::new();
+        for ((run, seq), attempts) in &calls {
+            let Some(record) = records.get(run) else {
+                self.wrong.push(format!("an attempt began of a run that is not recorded: {}", shown(attempts[0])));
+                continue;
+            };
+            for attempt in attempts {
+                if keys.insert(&attempt.key, (*run, *seq)).is_some_and(|before| before != (*run, *seq)) {
+                    self.wrong.push(format!("another call has this one's key: {}", shown(attempt)));
+                }
+            }
+            let wrong: Vec<String> = self.call(record, *seq, attempts).into_iter().collect();
+            self.wrong.extend(wrong);
+        }
+    }
+
+    fn call(&self, record: &Record<'a>, seq: u32, attempts: &[&AttemptSeen]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let Some((call, _)) = record.calls.get(&seq) else {
+            return vec![format!("an attempt began of a call that is not recorded: {}", shown(attempts[0]))];
+        };
+        for attempt in attempts {
+            if attempt.name != call.name || attempt.key != attempts[0].key {
+                wrong.push(format!("an attempt of another call, or of another key: {}", shown(attempt)));
+            }
+            let most = match attempt.ask.tries {
+                Tries::Forever => u32::MAX,
+                Tries::AtMost(most) => most.into(),
+            };
+            if attempt.attempt > most {
+                wrong.push(format!("more attempts than {most}: {}", shown(attempt)));
+            }
+        }
+        wrong.extend(attempts.windows(2).filter_map(|pair| self.pair(pair[0], pair[1])));
+        if call.binding.at_most_once {
+            let before = &attempts[..attempts.len() - 1];
+            let unknown = |attempt: &&&AttemptSeen| matches!(attempt.ended, Ended::Not | Ended::Died);
+            let unknown = before.iter().find(unknown).map(|attempt| shown(attempt));
+            wrong.extend(unknown.map(|shown| format!("an at-most-once call began again after {shown}")));
+        }
+        wrong.extend(self.result(record, seq, attempts));
+        wrong
+    }
+
+    /// Two attempts of one call, one after the other.
+    fn pair(&self, before: &AttemptSeen, after: &AttemptSeen) -> Option<String> {
+        let (told, again) = (shown(before), shown(after));
+        // A process that lost the store while it was stopped may begin what the new owner has done: stated, not solved.
+        if self.is_outdated(after) || self.is_outdated(before) {
+            return None;
+        }
+        if before.ended == Ended::Gave && before.process == after.process {
+            return Some(format!("an attempt after the call had its result: {told}, then {again}"));
+        }
+        if before.ended == Ended::Not {
+            return Some(format!("an attempt while another one ran: {told}, then {again}"));
+        }
+        let same = before.attempt == after.attempt;
+        if after.attempt < before.attempt || (same && before.ended != Ended::Dropped) {
+            return Some(format!("an attempt's number came again: {told}, then {again}"));
+        }
+        None
+    }
+
+    /// Whether another process had opened the store when this attempt began.
+    fn is_outdated(&self, attempt: &AttemptSeen) -> bool {
+        let newest = self.seen.opened.iter().rev().find(|opened| opened.at <= attempt.began);
+        newest.is_none_or(|newest| newest.process != attempt.process)
+    }
+
+    /// What is recorded of a call is what one of its attempts gave, and none began in a later process.
+    fn result(&self, record: &Record<'a>, seq: u32, attempts: &[&AttemptSeen]) -> Option<String> {
+        let given = record.settled.get(&seq)?.given?;
+        let Some(source) = attempts.iter().find(|attempt| attempt.nonce == given.nonce) else {
+            return Some(format!(
+                "`{}`, seq {seq}: the recorded result is that of no attempt of it: {given:?}",
+                record.id
+            ));
+        };
+        if source.ended != Ended::Gave || source.attempt != given.attempt || number_of(source.run) != given.run {
+            return Some(format!("the recorded result is not what the attempt gave: {given:?}, {}", shown(source)));
+        }
+        let later = attempts.iter().find(|attempt| attempt.process > source.process && !self.is_outdated(attempt));
+        let later = later.filter(|attempt| self.opened_at(attempt.process) > self.opened_at(source.process));
+        later.map(|later| format!("an attempt began although {} had been recorded: {}", shown(source), shown(later)))
+    }
+
+    fn opened_at(&self, process: u32) -> Option<usize> {
+        self.seen.opened.iter().position(|opened| opened.process == process)
+    }
+
+    // What workflow code saw.
+
+    fn bodies(&mut self, records: &BTreeMap<RunId, Record<'a>>) {
+        let runs: BTreeMap<u64, &Record<'a>> = records.iter().map(|(run, record)| (number_of(*run), record)).collect();
+        let sources: BTreeMap<u64, u32> =
+            self.seen.attempts.iter().map(|attempt| (attempt.nonce, attempt.process)).collect();
+        for body in &self.seen.bodies {
+            let mut seqs: BTreeMap<u32, u64> = BTreeMap::new();
+            for given in &body.given {
+                if seqs.insert(given.seq, given.nonce).is_some() {
+                    self.wrong.push(format!("a body saw seq {} twice: {given:?}", given.seq));
+                }
+                let settled = runs.get(&given.run).and_then(|record| record.settled.get(&given.seq));
+                let Some(recorded) = settled.and_then(|settled| settled.given) else { continue };
+                let (was, is) =
+                    (self.opened_at(body.process), self.opened_at(sources.get(&recorded.nonce).copied().unwrap_or(0)));
+                if recorded.nonce != given.nonce && is <= was {
+                    self.wrong.push(format!(
+                        "process {} showed its code {given:?}, and {recorded:?} is recorded, which was there",
+                        body.process
+                    ));
+                }
+            }
+            let mut heard: BTreeMap<(u8, u8), u32> = BTreeMap::new();
+            for word in body.words.iter().filter(|word| word.program != 255) {
+                if heard.insert((word.name, word.sender), word.number).is_some_and(|before| before >= word.number) {
+                    self.wrong.push(format!("a body heard {word:?} again, or out of order: {:?}", body.words));
+                }
+            }
+        }
+    }
+
+    // What a run's journal says of itself.
+
+    fn run(&mut self, record: &Record<'a>) {
+        let wrong: Vec<String> =
+            [numbers(record), timers(record), nothing_after_end(record)].into_iter().flatten().collect();
+        self.wrong.extend(wrong);
+        self.undone(record);
+        if record.past.ended.is_none() {
+            self.wrong.push(format!("`{}` has not ended", record.id));
+        }
+    }
+
+    /// What was done and could be undone, was: once, newest first; or it is named.
+    fn undone(&mut self, record: &Record<'a>) {
+        let Some(ended) = &record.past.ended else { return };
+        let mut undos: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (seq, (call, _)) in &record.calls {
+            if let Some(of) = call.undoes {
+                undos.entry(of.0).or_default().push(*seq);
+            }
+        }
+        for (of, by) in &undos {
+            if by.len() > 1 {
+                self.wrong.push(format!("`{}`: seq {of} is undone more than once, by {by:?}", record.id));
+            }
+            let effect = record.settled.get(of).and_then(|settled| settled.given).map(|given| given.nonce);
+            let asked = by.iter().filter_map(|seq| self.asked_to_undo(record, *seq)).find(|nonce| *nonce != 0);
+            if asked.is_some_and(|asked| effect != Some(asked)) {
+                self.wrong.push(format!(
+                    "`{}`: the undo of seq {of} undoes {asked:?}, and the effect is {effect:?}",
+                    record.id
+                ));
+            }
+        }
+        if !matches!(
+            ended.how,
+            End::Failed | End::Cancelled | End::TimedOut | End::CompensationFailed | End::Terminated
+        ) {
+            return;
+        }
+        let named = ended.undone.undone.iter().chain(&ended.undone.not_undone).chain(&ended.undone.unknown);
+        let named: BTreeSet<u32> = named.map(|call| call.seq.0).collect();
+        for (seq, (call, _)) in &record.calls {
+            let is_done = record.settled.get(seq).is_some_and(|settled| settled.given.is_some());
+            let must = call.undo.undo && is_done && ended.body != End::Completed;
+            if must && !undos.contains_key(seq) && !named.contains(seq) {
+                self.wrong
+                    .push(format!("`{}` ended {:?}, and seq {seq} is neither undone nor named", record.id, ended.how));
+            }
+        }
+        self.newest_first(record);
+    }
+
+    fn asked_to_undo(&self, record: &Record<'a>, seq: u32) -> Option<u64> {
+        let run = record.past.started.run;
+        let attempt = self.seen.attempts.iter().find(|attempt| attempt.run == run && attempt.seq == seq);
+        attempt.map(|attempt| attempt.ask.of)
+    }
+
+    fn newest_first(&mut self, record: &Record<'a>) {
+        let begins =
+            record.past.journal.iter().find(|(_, _, event)| matches!(event, Event::CompensationStarted { .. }));
+        let Some((begins, ..)) = begins else { return };
+        let mut undoing: Vec<(EventNo, u32)> = Vec::new();
+        for (call, no) in record.calls.values() {
+            // One that was registered by hand names itself, and stands where it was registered.
+            if let Some(of) = call.undoes
+                && of != call.seq
+                && no > begins
+            {
+                undoing.push((*no, of.0));
+            }
+        }
+        undoing.sort_unstable();
+        let settled = |seq: &u32| record.settled.get(seq).map(|settled| settled.no);
+        let order: Vec<EventNo> = undoing.iter().filter_map(|(_, of)| settled(of)).collect();
+        if order.windows(2).any(|pair| pair[0] < pair[1]) {
+            self.wrong.push(format!("`{}` is not undone newest first: {undoing:?}", record.id));
+        }
+    }
+
+    /// What the log says of the open runs is what their journals say.
+    fn tables(&mut self) {
+        for past in self.look.runs.values() {
+            let open = self.look.tables.open.get(&past.no).map(|entry| &**entry);
+            let folded = fold(past);
+            if folded.as_ref() != open {
+                self.wrong
+                    .push(format!("`{}` is {open:?} in the tables, and {folded:?} by its journal", past.started.id));
+            }
+        }
+    }
+}
+
+fn recorded_end(ended: &RunEnded) -> String {
+    let undone = durable::error::Undone::from(ended.undone.clone());
+    let failed = || payload::decode::<Failure>(&ended.result).ok();
+    let cause = |how: End| match how {
+        End::Completed => None,
+        End::Failed => failed().map(RunError::Failed),
+        End::Cancelled => Some(RunError::Cancelled),
+        End::TimedOut => Some(RunError::TimedOut),
+        End::Terminated => Some(RunError::Terminated(undone.clone())),
+        End::NotStarted => Some(RunError::NotStarted),
+        End::CompensationFailed => None,
+    };
+    let result: Result<u64, RunError<Failure>> = match ended.how {
+        End::Completed => return format!("{:?}", payload::decode::<u64>(&ended.result).map_err(|_| ())),
+        End::CompensationFailed => {
+            let cause = cause(ended.body).map(Box::new);
+            Err(RunError::CompensationFailed { cause, undone: undone.clone() })
+        }
+        how => match cause(how) {
+            Some(error) => Err(error),
+            None => return format!("{how:?} without a cause"),
+        },
+    };
+    format!("{result:?}")
+}
+
+fn words_of(past: &Past) -> Vec<Word> {
+    let payloads = past.journal.iter().filter_map(|(_, _, event)| match event {
+        Event::SignalReceived { payload, .. } => Some(payload),
+        _ => None,
+    });
+    payloads.filter_map(|payload| payload::decode(payload).ok()).collect()
+}
+
+fn numbers(record: &Record<'_>) -> Option<String> {
+    let numbers = record.past.journal.iter().map(|(no, ..)| no.0);
+    (!numbers.eq(0..record.past.journal.len() as u64)).then(|| format!("the journal of `{}` has a gap", record.id))
+}
+
+/// Timers fire once, and are recorded to fire not before they are due.
+fn timers(record: &Record<'_>) -> Option<String> {
+    let mut due: BTreeMap<Seq, Timestamp> = BTreeMap::new();
+    for (_, _, event) in &record.past.journal {
+        match event {
+            Event::Turn { entries, .. } => due.extend(entries.iter().filter_map(|entry| match entry {
+                Entry::TimerStarted { seq, due } => Some((*seq, *due)),
+                _ => None,
+            })),
+            Event::TimerFired { seq, at } => match due.remove(seq) {
+                None => return Some(format!("`{}`: timer {seq} fires twice, or was not started", record.id)),
+                Some(due) if *at < due => {
+                    return Some(format!("`{}`: timer {seq}, due {due:?}, fires {at:?}", record.id));
+                }
+                Some(_) => {}
+            },
+            _ => {}
+        }
+    }
+    None
+}
+
+fn nothing_after_end(record: &Record<'_>) -> Option<String> {
+    let end = record.past.journal.iter().position(|(_, _, event)| matches!(event, Event::RunEnded(_)))?;
+    (end + 1 != record.past.journal.len()).then(|| format!("`{}` has events after its end", record.id))
+}
+
+/// What a journal says that its run waits for; none if it has ended.
+fn fold(past: &Past) -> Option<RunEntry> {
+    let mut tables = durable::kernel::tables::Tables::default();
+    for (no, at, event) in &past.journal {
+        if tables.apply(past.no, *no, *at, event).is_err() {
+            return None;
+        }
+    }
+    tables.open.remove(&past.no).map(|entry| *entry)
+}
+
+fn shown(attempt: &AttemptSeen) -> String {
+    let AttemptSeen { id, seq, attempt: number, name, process, nonce, ended, began, .. } = attempt;
+    format!(
+        "attempt {number} of {name}, `{id}` seq {seq}, in process {process} at {began:?} (nonce {nonce}, {ended:?})"
+    )
+}

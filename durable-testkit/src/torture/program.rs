@@ -1,0 +1,526 @@
+//! The programs that are tortured: a tree over all that workflow code does, and the ordinary workflow and activities that interpret
+//! it through the public API. What a program sees it folds into a number, in the order in which it sees it, and tells the stage. It
+//! never knows of crashes.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use durable::prelude::*;
+use durable::retry::{self, RetryPolicy};
+use durable::{CallError, Registry, Retryable, Signal};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::stage::{Attempting, Eye};
+
+/// A workflow: its statements, one after the other, and whether it fails at its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its statements.
+    pub nodes: Vec<Node>,
+    /// Whether it ends `Err` after the last one.
+    pub fails: bool,
+}
+
+/// What an attempt of a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Tells calls apart; two calls of one site are equal to the runtime.
+    pub site: u16,
+    /// How long an attempt takes.
+    pub takes_ms: u32,
+    /// How many of the first attempts do not succeed.
+    pub fails: u8,
+    /// How those fail.
+    pub how: How,
+    /// How often it is tried.
+    pub tries: Tries,
+    /// Which effect it undoes, by its nonce; 0 is none.
+    pub of: u64,
+}
+
+/// How an attempt fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// It returns an error that may be tried again.
+    Error,
+    /// It panics.
+    Panic,
+    /// It runs into its time limit.
+    Hang,
+    /// It returns a final error.
+    Final,
+}
+
+/// How often a call is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tries {
+    /// Until it succeeds.
+    Forever,
+    /// So often, with a limit for the whole.
+    AtMost(u8),
+}
+
+/// A statement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Node {
+    /// A call of an async activity.
+    Call(Ask),
+    /// A call of an activity that blocks its thread.
+    Block(Ask),
+    /// A call that begins at most once.
+    Once(Ask),
+    /// A step.
+    Step(Ask),
+    /// A timer.
+    Sleep(u32),
+    /// A receive.
+    Receive(u8),
+    /// So many receives at once.
+    Burst(u8, u8),
+    /// The time and a random number.
+    Look,
+    /// One after the other.
+    Seq(Vec<Node>),
+    /// `join!`.
+    Join(Box<Node>, Box<Node>),
+    /// `try_join!`.
+    TryJoin(Box<Node>, Box<Node>),
+    /// `join_all`.
+    All(Vec<Node>),
+    /// `FuturesUnordered`, with one more call for each that completes.
+    Unordered(Vec<Node>, Ask),
+    /// `select!`.
+    Select(Vec<Node>),
+    /// A time limit in the workflow.
+    Timeout(u32, Box<Node>),
+    /// A branch that is awaited after the second.
+    Spawn(Box<Node>, Box<Node>),
+    /// A branch that nobody awaits.
+    Detach(Box<Node>),
+    /// A `JoinSet` of which so many are joined, and the others dropped.
+    Set(Vec<Node>, u8),
+    /// A child that is awaited.
+    Child(Program),
+    /// The first is polled once and dropped when the second is done.
+    Drop(Box<Node>, Box<Node>),
+    /// A call with an undo.
+    Undo(Ask, Ask),
+    /// A call with an undo, and one for the unknown.
+    UndoBoth(Ask, Ask),
+    /// A compensation by hand.
+    Compensate(Ask),
+    /// A scope that ends well, or fails after its last statement.
+    Scope(Vec<Node>, bool),
+    /// A scope that catches a cancel.
+    Catch(Vec<Node>),
+    /// What no cancel cuts.
+    Shield(Box<Node>),
+    /// A scope that a second branch cancels when it is done.
+    CutScope(Box<Node>, Box<Node>),
+}
+
+/// What an attempt gives: what is recorded, and told to the workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// Whose call.
+    pub run: u64,
+    /// The call's number there.
+    pub seq: u32,
+    /// Which attempt gave it.
+    pub attempt: u32,
+    /// No other attempt in the world gives this.
+    pub nonce: u64,
+    /// What every attempt of the call gives.
+    pub value: u64,
+}
+
+/// Why an attempt gives nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Retryable)]
+pub enum Refusal {
+    /// It may be tried again.
+    Again(Given),
+    /// It may not.
+    #[retry(never)]
+    Final(Given),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, given) = match self {
+            Refusal::Again(given) => ("not now", given),
+            Refusal::Final(given) => ("never", given),
+        };
+        write!(f, "{text}: attempt {} of seq {}", given.attempt, given.seq)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// What a signal carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Word {
+    /// Whose run it is for: the number of its program, or 255 for any.
+    pub program: u8,
+    /// Which signal.
+    pub name: u8,
+    /// Who sent it.
+    pub sender: u8,
+    /// The how-manieth of that sender.
+    pub number: u32,
+}
+
+/// The signals that programs receive.
+pub(super) const SIGNALS: [Signal<Word>; 4] =
+    [Signal::new("north"), Signal::new("east"), Signal::new("south"), Signal::new("west")];
+
+/// How long an attempt of a call that may hang may take.
+pub(super) const HANG_LIMIT: Duration = Duration::from_secs(20);
+
+/// What a statement gives.
+type Folded = Result<u64, u64>;
+type Branch = Pin<Box<dyn Future<Output = Folded> + Send>>;
+
+#[activity]
+async fn work(ask: Ask) -> Result<Given, Refusal> {
+    attempt(ask).await
+}
+
+#[activity]
+fn block(ask: Ask) -> Result<Given, Refusal> {
+    Attempting::begin(&ask).end(&ask)
+}
+
+#[activity]
+async fn once(ask: Ask) -> Result<Given, Refusal> {
+    attempt(ask).await
+}
+
+#[activity]
+async fn undo(ask: Ask) -> Result<Given, Refusal> {
+    attempt(ask).await
+}
+
+async fn attempt(ask: Ask) -> Result<Given, Refusal> {
+    let attempting = Attempting::begin(&ask);
+    if ask.takes_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ask.takes_ms.into())).await;
+    }
+    if attempting.hangs(&ask) {
+        tokio::time::sleep(100 * HANG_LIMIT).await;
+    }
+    attempting.end(&ask)
+}
+
+impl Ask {
+    fn policy(&self) -> RetryPolicy {
+        let policy = retry::fixed("500ms");
+        match self.tries {
+            Tries::Forever => policy,
+            Tries::AtMost(most) => policy.maximum_attempts(most.into()),
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        if self.how == How::Hang { HANG_LIMIT } else { Duration::from_secs(300) }
+    }
+}
+
+/// The workflow that all programs are run by.
+#[workflow]
+pub async fn torture(program: Program) -> Result<u64, String> {
+    interpret(program).await
+}
+
+/// As another build has it: with a statement more at its beginning.
+#[workflow(name = "torture")]
+async fn inserted(program: Program) -> Result<u64, String> {
+    let ask = Ask { site: u16::MAX, takes_ms: 0, fails: 0, how: How::Error, tries: Tries::Forever, of: 0 };
+    let nodes = std::iter::once(Node::Step(ask)).chain(program.nodes).collect();
+    interpret(Program { nodes, ..program }).await
+}
+
+/// As another build has it: without the first statement.
+#[workflow(name = "torture")]
+async fn removed(program: Program) -> Result<u64, String> {
+    interpret(Program { nodes: program.nodes.into_iter().skip(1).collect(), ..program }).await
+}
+
+/// As another build has it: the first call is of another activity.
+#[workflow(name = "torture")]
+async fn renamed(program: Program) -> Result<u64, String> {
+    let mut nodes = program.nodes;
+    if let Some(first) = nodes.first_mut()
+        && let Node::Call(ask) = *first
+    {
+        *first = Node::Block(ask);
+    }
+    interpret(Program { nodes, ..program }).await
+}
+
+/// A build of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Build {
+    /// As it was at first.
+    First,
+    /// The same code again, under another build id.
+    Second,
+    /// With a statement more.
+    Inserted,
+    /// With a statement less.
+    Removed,
+    /// With a call of another activity.
+    Renamed,
+}
+
+impl Build {
+    /// Its build id.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Build::First => "first",
+            Build::Second => "second",
+            Build::Inserted => "inserted",
+            Build::Removed => "removed",
+            Build::Renamed => "renamed",
+        }
+    }
+
+    /// Whether its workflow does something else.
+    #[must_use]
+    pub fn differs(self) -> bool {
+        !matches!(self, Build::First | Build::Second)
+    }
+
+    /// What it registers.
+    #[must_use]
+    pub fn registry(self) -> Registry {
+        let mut registry = Registry::of((work, block, once, undo));
+        match self {
+            Build::First | Build::Second => registry.register((torture,)),
+            Build::Inserted => registry.register((inserted,)),
+            Build::Removed => registry.register((removed,)),
+            Build::Renamed => registry.register((renamed,)),
+        }
+        registry
+    }
+}
+
+async fn interpret(program: Program) -> Result<u64, String> {
+    let eye = Eye::open();
+    let folded = all(program.nodes, &eye).await;
+    if program.fails { Err(format!("folded {folded:016x}")) } else { Ok(folded) }
+}
+
+/// Folds what was seen into what was seen before.
+fn mix(before: u64, seen: Folded) -> u64 {
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(error) => !error,
+    };
+    (before.rotate_left(5) ^ seen).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+async fn all(nodes: Vec<Node>, eye: &Eye) -> u64 {
+    let mut folded = 0;
+    for node in nodes {
+        folded = mix(folded, run(node, eye.clone()).await);
+    }
+    folded
+}
+
+/// What was seen of a call, without what differs between two attempts.
+fn told(eye: &Eye, result: Result<Given, CallError<Refusal>>) -> Folded {
+    match result {
+        Ok(given) => {
+            eye.saw(given);
+            Ok(given.value)
+        }
+        Err(error) => Err(kind_of(&error)),
+    }
+}
+
+fn kind_of(error: &CallError<Refusal>) -> u64 {
+    match error {
+        CallError::App(Refusal::Again(_)) => 1,
+        CallError::App(Refusal::Final(_)) => 2,
+        CallError::TimedOut(_) => 3,
+        CallError::Cancelled => 4,
+        CallError::Interrupted => 5,
+        CallError::Panicked(_) => 6,
+        CallError::Exhausted { last, .. } => 16 + kind_of(last),
+        _ => 7,
+    }
+}
+
+async fn step(eye: &Eye, ask: Ask) -> Folded {
+    let step = durable::step_with("step", ask, attempt).retry(ask.policy()).start_to_close(ask.limit());
+    told(eye, step.await)
+}
+
+fn undoing(ask: Ask, of: u64) -> impl durable::Compensation {
+    undo(Ask { of, ..ask }).retry(ask.policy()).start_to_close(ask.limit())
+}
+
+fn run(node: Node, eye: Eye) -> Branch {
+    Box::pin(async move {
+        match node {
+            Node::Call(ask) => told(&eye, work(ask).retry(ask.policy()).start_to_close(ask.limit()).await),
+            Node::Block(ask) => told(&eye, block(ask).retry(ask.policy()).await),
+            Node::Once(ask) => {
+                let call = once(ask).at_most_once().retry(ask.policy()).start_to_close(ask.limit());
+                told(&eye, call.await)
+            }
+            Node::Step(ask) => step(&eye, ask).await,
+            Node::Sleep(ms) => {
+                durable::sleep(Duration::from_millis(ms.into())).await;
+                Ok(ms.into())
+            }
+            Node::Receive(name) => Ok(receive(name, &eye).await),
+            Node::Burst(name, count) => {
+                let words = futures::future::join_all((0..count).map(|_| receive(name, &eye))).await;
+                Ok(words.into_iter().fold(1, |folded, word| mix(folded, Ok(word))))
+            }
+            Node::Look => Ok(look()),
+            Node::Child(program) => child(program).await,
+            Node::Undo(ask, back) => {
+                let call = work(ask).retry(ask.policy()).start_to_close(ask.limit());
+                told(&eye, call.undo(move |given| undoing(back, given.nonce)).await)
+            }
+            Node::UndoBoth(ask, back) => {
+                let call = work(ask).retry(ask.policy()).start_to_close(ask.limit());
+                let call = call.undo(move |given| undoing(back, given.nonce)).undo_unknown(undoing(back, 0));
+                told(&eye, call.await)
+            }
+            Node::Compensate(ask) => {
+                durable::compensate(undoing(ask, 0));
+                Ok(8)
+            }
+            other => combined(other, eye).await,
+        }
+    })
+}
+
+async fn combined(node: Node, eye: Eye) -> Folded {
+    let run = |node: Node| run(node, eye.clone());
+    match node {
+        Node::Seq(nodes) => Ok(all(nodes, &eye).await),
+        Node::Join(x, y) => {
+            let (x, y) = join!(run(*x), run(*y));
+            Ok(mix(mix(1, x), y))
+        }
+        Node::TryJoin(x, y) => try_join!(run(*x), run(*y)).map(|(x, y)| mix(mix(2, Ok(x)), Ok(y))),
+        Node::All(nodes) => {
+            let folded = futures::future::join_all(nodes.into_iter().map(run)).await;
+            Ok(folded.into_iter().fold(3, mix))
+        }
+        Node::Unordered(nodes, ask) => unordered(nodes, ask, &eye).await,
+        Node::Select(nodes) => select(nodes.into_iter().map(run).collect()).await,
+        Node::Timeout(ms, node) => {
+            let timed = durable::timeout(Duration::from_millis(ms.into()), run(*node)).await;
+            timed.unwrap_or(Err(u64::from(ms)))
+        }
+        Node::Spawn(x, y) => {
+            let branch = durable::spawn(run(*x));
+            let y = run(*y).await;
+            Ok(mix(mix(9, y), branch.await))
+        }
+        Node::Detach(node) => {
+            drop(durable::spawn(run(*node)));
+            Ok(10)
+        }
+        Node::Set(nodes, joined) => set(nodes.into_iter().map(run).collect(), joined).await,
+        Node::Drop(x, y) => {
+            let mut dropped = run(*x);
+            let done = std::future::poll_fn(|cx| std::task::Poll::Ready(dropped.as_mut().poll(cx).is_ready())).await;
+            let y = run(*y).await;
+            drop(dropped);
+            Ok(mix(u64::from(done), y))
+        }
+        Node::Scope(nodes, fails) => {
+            let inner = eye.clone();
+            durable::scope(async move {
+                let folded = all(nodes, &inner).await;
+                if fails { Err(folded) } else { Ok(folded) }
+            })
+            .await
+        }
+        Node::Catch(nodes) => {
+            let inner = eye.clone();
+            Ok(durable::catch_cancel(async move { all(nodes, &inner).await }).await.unwrap_or(21))
+        }
+        Node::Shield(node) => durable::shield(run(*node)).await,
+        Node::CutScope(x, y) => cut_scope(run(*x), run(*y)).await,
+        simple => run(simple).await,
+    }
+}
+
+async fn receive(name: u8, eye: &Eye) -> u64 {
+    let word = SIGNALS[usize::from(name) % SIGNALS.len()].recv().await;
+    eye.heard(word);
+    u64::from(word.name)
+}
+
+fn look() -> u64 {
+    let now = durable::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_micros());
+    durable::random::<u64>() ^ u64::try_from(now).unwrap_or(0)
+}
+
+async fn child(program: Program) -> Folded {
+    torture(program).await.map_err(|error| match error {
+        CallError::Child(ended) if ended.app().is_some() => 30,
+        CallError::Child(_) => 31,
+        CallError::Cancelled => 32,
+        _ => 33,
+    })
+}
+
+async fn unordered(nodes: Vec<Node>, ask: Ask, eye: &Eye) -> Folded {
+    let mut branches: FuturesUnordered<Branch> = nodes.into_iter().map(|node| run(node, eye.clone())).collect();
+    let mut folded = 11;
+    while let Some(branch) = branches.next().await {
+        folded = mix(folded, branch);
+        folded = mix(folded, run(Node::Call(ask), eye.clone()).await);
+    }
+    Ok(folded)
+}
+
+async fn select(mut branches: Vec<Branch>) -> Folded {
+    match (branches.pop(), branches.pop(), branches.pop()) {
+        (Some(x), Some(y), Some(z)) => Ok(select! {
+            x = x => mix(4, x),
+            y = y => mix(5, y),
+            z = z => mix(6, z),
+        }),
+        (Some(x), Some(y), None) => Ok(select! {
+            x = x => mix(4, x),
+            y = y => mix(5, y),
+        }),
+        (Some(x), None, _) => x.await,
+        (None, ..) => Ok(7),
+    }
+}
+
+async fn set(branches: Vec<Branch>, joined: u8) -> Folded {
+    let mut set = durable::JoinSet::new();
+    branches.into_iter().for_each(|branch| set.spawn(branch));
+    let mut folded = 15;
+    for _ in 0..joined {
+        let Some(branch) = set.join_next().await else { break };
+        folded = mix(folded, branch);
+    }
+    Ok(folded)
+}
+
+async fn cut_scope(x: Branch, y: Branch) -> Folded {
+    let scope = durable::catch_cancel(x);
+    let handle = scope.handle();
+    let (x, y) = join!(scope, async move {
+        let y = y.await;
+        handle.cancel();
+        y
+    });
+    Ok(mix(x.map_or(18, |x| mix(19, x)), y))
+}

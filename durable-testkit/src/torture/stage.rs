@@ -1,0 +1,434 @@
+//! What outlives every process of a play: the world outside, which has seen each attempt begin and end, each acknowledgement, and
+//! what workflow code saw. It only writes down; what is wrong with it the oracle says.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use durable::RunId;
+use durable::activity::{self, AttemptInfo};
+use durable::kernel::event::Text;
+
+use super::program::{Ask, Given, HANG_LIMIT, How, Refusal, Word};
+use crate::sim::{Process, SimClock, current_process};
+
+thread_local! {
+    static STAGE: RefCell<Option<Arc<Stage>>> = const { RefCell::new(None) };
+}
+
+/// What is done to a process.
+type Deed = Box<dyn FnOnce() + Send>;
+
+/// The world outside. One thread plays on one stage at a time.
+pub(super) struct Stage {
+    clock: SimClock,
+    inner: Mutex<Seen>,
+    reapers: Mutex<Vec<Reaper>>,
+}
+
+/// Waits until something has been counted in a process.
+struct Reaper {
+    process: u32,
+    what: Counted,
+    left: u32,
+    deed: Option<Deed>,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Acknowledgements.
+    Answers,
+    /// Attempts that began.
+    Attempts,
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").field("seen", &self.seen()).finish_non_exhaustive()
+    }
+}
+
+/// All that was seen.
+#[derive(Debug, Default, Clone)]
+pub struct Seen {
+    /// Every attempt that began, in order.
+    pub attempts: Vec<AttemptSeen>,
+    /// Every acknowledgement, in order.
+    pub acks: Vec<Ack>,
+    /// Every time that a workflow's body began, live or in a replay: what it saw.
+    pub bodies: Vec<Body>,
+    /// How far each client is, and whether it has asked and not heard.
+    pub clients: Vec<(usize, bool)>,
+    /// Processes that opened the store, in order.
+    pub opened: Vec<Opened>,
+    /// What is wrong, as far as it was seen at once.
+    pub wrong: Vec<String>,
+    /// What a person reads.
+    pub lines: Vec<String>,
+    /// When a fault hit something in flight while a run was open.
+    pub faults: Vec<Duration>,
+    /// Crashes after which the store was opened again.
+    pub crashes: u64,
+    /// Power cuts.
+    pub power_cuts: u64,
+    /// A process died that had the store open.
+    pub fresh_crash: bool,
+    processes: BTreeMap<u32, Process>,
+    nonces: u64,
+}
+
+/// A process has opened the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// Which.
+    pub process: u32,
+    /// When.
+    pub at: Duration,
+    /// Whether its workflows are those of the first build.
+    pub differs: bool,
+}
+
+/// An attempt, as the world outside sees it.
+#[derive(Debug, Clone)]
+pub struct AttemptSeen {
+    /// Whose.
+    pub run: RunId,
+    /// Its workflow id.
+    pub id: Text,
+    /// The call.
+    pub seq: u32,
+    /// Which try.
+    pub attempt: u32,
+    /// The activity.
+    pub name: Text,
+    /// Under which key the world knows the call.
+    pub key: String,
+    /// What was asked.
+    pub ask: Ask,
+    /// No other attempt has it.
+    pub nonce: u64,
+    /// In which process.
+    pub process: u32,
+    /// When it began.
+    pub began: Duration,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It runs.
+    Not,
+    /// It gave a result.
+    Gave,
+    /// It returned an error, or panicked.
+    Failed,
+    /// It was dropped by its process.
+    Dropped,
+    /// Its process died.
+    Died,
+}
+
+/// Something that was acknowledged.
+#[derive(Debug, Clone)]
+pub struct Ack {
+    /// When.
+    pub at: Duration,
+    /// By which process.
+    pub process: u32,
+    /// What.
+    pub what: Acked,
+}
+
+/// What is acknowledged.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Acked {
+    /// A run of this number has started, or had.
+    Started(usize, RunId),
+    /// A signal is on disk.
+    Signalled(usize, Word, Once),
+    /// A cancel is.
+    Cancelled(usize),
+    /// A run was terminated.
+    Terminated(usize),
+    /// A run has ended, said when something was asked of it.
+    Closed(usize),
+    /// It ended so.
+    Ended(usize, String),
+}
+
+/// Whether a signal has a message id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Once {
+    /// It has.
+    Yes,
+    /// It has none.
+    No,
+}
+
+/// One time that a body ran: what it saw, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Body {
+    /// In which process.
+    pub process: u32,
+    /// Results.
+    pub given: Vec<Given>,
+    /// Signals.
+    pub words: Vec<Word>,
+}
+
+impl Stage {
+    /// A stage for a play that begins now.
+    pub(super) fn new(clock: SimClock, clients: usize) -> Stage {
+        let seen = Seen { clients: vec![(0, false); clients], ..Seen::default() };
+        Stage { clock, inner: Mutex::new(seen), reapers: Mutex::default() }
+    }
+
+    /// When so many have been counted in this process, `deed` is done.
+    pub(super) fn reap(&self, process: u32, what: Counted, count: u32, deed: impl FnOnce() + Send + 'static) {
+        let reaper = Reaper { process, what, left: count.max(1), deed: Some(Box::new(deed)) };
+        self.reapers.lock().unwrap_or_else(PoisonError::into_inner).push(reaper);
+    }
+
+    fn count(&self, process: u32, what: Counted) {
+        let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = Vec::new();
+        for reaper in reapers.iter_mut().filter(|reaper| reaper.process == process && reaper.what == what) {
+            reaper.left -= 1;
+            if reaper.left == 0 {
+                due.extend(reaper.deed.take());
+            }
+        }
+        reapers.retain(|reaper| reaper.left > 0);
+        drop(reapers);
+        due.into_iter().for_each(|deed| deed());
+    }
+
+    /// Makes it this thread's, until what is returned is dropped.
+    pub(super) fn enter(self: &Arc<Stage>) -> Entered {
+        STAGE.set(Some(Arc::clone(self)));
+        Entered
+    }
+
+    fn current() -> Arc<Stage> {
+        STAGE.with_borrow(Clone::clone).expect("because programs are interpreted in a play alone")
+    }
+
+    /// What was seen, to read or to add to.
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the play has lasted.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// A process begins.
+    pub(super) fn enrol(&self, process: &Process) {
+        self.seen().processes.insert(process.number(), process.clone());
+    }
+
+    /// Something was acknowledged.
+    pub(super) fn ack(&self, process: u32, what: Acked) {
+        let at = self.now();
+        let mut seen = self.seen();
+        let line = format!("{} process {process} answers {what:?}", Shown(at));
+        seen.lines.push(line);
+        seen.acks.push(Ack { at, process, what });
+        drop(seen);
+        self.count(process, Counted::Answers);
+    }
+
+    /// A process dies by a fault, and had something in flight or not.
+    pub(super) fn dies(&self, process: u32, in_flight: bool) {
+        self.say(&format!("process {process} dies"));
+        let mut seen = self.seen();
+        if seen.opened.last().is_some_and(|opened| opened.process == process) {
+            seen.fresh_crash = true;
+        }
+        drop(seen);
+        self.fault(in_flight);
+    }
+
+    /// The power goes.
+    pub(super) fn power_goes(&self, in_flight: bool) {
+        self.say("the power goes");
+        let mut seen = self.seen();
+        seen.power_cuts += 1;
+        seen.fresh_crash = !seen.opened.is_empty();
+        drop(seen);
+        self.fault(in_flight);
+    }
+
+    /// A fault; it counts when it hit something in flight, on the disk or an attempt.
+    pub(super) fn fault(&self, in_flight: bool) {
+        let now = self.now();
+        let mut seen = self.seen();
+        if in_flight || seen.attempts.iter().any(|attempt| attempt.ended == Ended::Not) {
+            seen.faults.push(now);
+        }
+    }
+
+    /// A line for a person.
+    pub(super) fn say(&self, line: &str) {
+        let line = format!("{} {line}", Shown(self.now()));
+        self.seen().lines.push(line);
+    }
+
+    /// Something is wrong.
+    pub(super) fn wrong(&self, what: String) {
+        self.seen().wrong.push(what);
+    }
+}
+
+/// A moment of the play, for a person.
+pub(super) struct Shown(pub(super) Duration);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:>9}.{:06}", self.0.as_secs(), self.0.subsec_micros())
+    }
+}
+
+/// The thread's stage is taken away when this is dropped.
+#[derive(Debug)]
+pub(super) struct Entered;
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        STAGE.set(None);
+    }
+}
+
+/// Where a body writes what it sees.
+#[derive(Debug, Clone)]
+pub(super) struct Eye {
+    stage: Arc<Stage>,
+    body: usize,
+}
+
+impl Eye {
+    /// A body begins.
+    pub(super) fn open() -> Eye {
+        let stage = Stage::current();
+        let mut seen = stage.seen();
+        seen.bodies.push(Body { process: current_process().unwrap_or_default(), ..Body::default() });
+        let body = seen.bodies.len() - 1;
+        drop(seen);
+        Eye { stage, body }
+    }
+
+    pub(super) fn saw(&self, given: Given) {
+        self.stage.seen().bodies[self.body].given.push(given);
+    }
+
+    pub(super) fn heard(&self, word: Word) {
+        self.stage.seen().bodies[self.body].words.push(word);
+    }
+}
+
+/// An attempt that runs. However it ends, the stage sees it.
+#[derive(Debug)]
+pub(super) struct Attempting {
+    stage: Arc<Stage>,
+    place: usize,
+    given: Given,
+}
+
+impl Attempting {
+    /// The attempt that runs here begins.
+    pub(super) fn begin(ask: &Ask) -> Attempting {
+        let (stage, info) = (Stage::current(), activity::info());
+        let (began, process) = (stage.now(), current_process().unwrap_or_default());
+        let mut seen = stage.seen();
+        seen.nonces += 1;
+        let nonce = seen.nonces;
+        let given = given(&info, ask, nonce);
+        let line = format!(
+            "{} process {process} begins {} of {}, seq {}, attempt {} (site {}, nonce {nonce})",
+            Shown(began),
+            info.activity,
+            info.workflow_id,
+            info.seq.0,
+            info.attempt.0,
+            ask.site
+        );
+        seen.lines.push(line);
+        let place = seen.attempts.len();
+        seen.attempts.push(AttemptSeen {
+            run: info.run,
+            key: info.idempotency_key(),
+            id: info.workflow_id,
+            seq: info.seq.0,
+            attempt: info.attempt.0,
+            name: info.activity,
+            ask: *ask,
+            nonce,
+            process,
+            began,
+            ended: Ended::Not,
+        });
+        drop(seen);
+        let attempting = Attempting { stage, place, given };
+        attempting.stage.count(process, Counted::Attempts);
+        attempting
+    }
+
+    fn fails(&self, ask: &Ask) -> bool {
+        self.given.attempt <= u32::from(ask.fails)
+    }
+
+    /// Whether it runs into its time limit.
+    pub(super) fn hangs(&self, ask: &Ask) -> bool {
+        self.fails(ask) && ask.how == How::Hang && HANG_LIMIT > Duration::ZERO
+    }
+
+    /// It ends as was asked.
+    pub(super) fn end(self, ask: &Ask) -> Result<Given, Refusal> {
+        if !self.fails(ask) {
+            self.close(Ended::Gave);
+            return Ok(self.given);
+        }
+        self.close(Ended::Failed);
+        match ask.how {
+            // Without the panic's hook: nobody wants to read thousands of them.
+            How::Panic => std::panic::resume_unwind(Box::new("as was asked".to_owned())),
+            How::Error | How::Hang => Err(Refusal::Again(self.given)),
+            How::Final => Err(Refusal::Final(self.given)),
+        }
+    }
+
+    fn close(&self, ended: Ended) {
+        self.stage.seen().attempts[self.place].ended = ended;
+    }
+}
+
+impl Drop for Attempting {
+    fn drop(&mut self) {
+        let mut seen = self.stage.seen();
+        let process = seen.attempts[self.place].process;
+        let died = seen.processes.get(&process).is_none_or(Process::is_dead);
+        let ended = &mut seen.attempts[self.place].ended;
+        if *ended == Ended::Not {
+            *ended = if died { Ended::Died } else { Ended::Dropped };
+        }
+    }
+}
+
+/// The number by which what is recorded names a run.
+pub(super) fn number_of(run: RunId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = run.0;
+    let [.., i, j, k, l, m, n, o, p] = run.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ u64::from_le_bytes([i, j, k, l, m, n, o, p]).rotate_left(17)
+}
+
+fn given(info: &AttemptInfo, ask: &Ask, nonce: u64) -> Given {
+    let bytes = info.workflow_id.as_str().bytes().chain(info.activity.as_str().bytes());
+    let start = 0xCBF2_9CE4_8422_2325 ^ u64::from(ask.site);
+    let value = bytes.fold(start, |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+    Given { run: number_of(info.run), seq: info.seq.0, attempt: info.attempt.0, nonce, value }
+}
