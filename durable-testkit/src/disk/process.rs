@@ -221,27 +221,17 @@ impl SimProcess {
     }
 
     fn submit<T: Send + 'static>(&self, op: Op, bytes: Vec<u8>, read: fn(Answer) -> Option<T>) -> Submitted<T> {
-        match self.disk.with(|machine| machine.delay(self.id, op.kind())) {
-            None => self.begin(Request { op, bytes }, read),
-            Some(wait) => {
-                let this = self.clone();
-                Box::pin(async move {
-                    wait.await;
-                    this.begin(Request { op, bytes }, read).await
-                })
-            }
-        }
-    }
-
-    fn begin<T: Send + 'static>(&self, request: Request, read: fn(Answer) -> Option<T>) -> Submitted<T> {
-        let read = move |answer: io::Result<Answer>| {
-            answer.map(|answer| read(answer).expect("because each operation has one kind of answer"))
-        };
-        match self.disk.with(|machine| machine.submit(self.id, request)) {
-            Submission::Done(answer) => Box::pin(ready(read(answer))),
-            Submission::Never => Box::pin(pending()),
-            Submission::Waiting(ticket) => Box::pin(poll_fn(move |context| poll_ticket(&ticket, context).map(read))),
-        }
+        let request = Request { op, bytes };
+        let (submission, later) = self.disk.with(|machine| match machine.delay(self.id, request.op.kind()) {
+            None => (machine.submit(self.id, request), None),
+            Some(wait) => (Submission::Never, Some((wait, request))),
+        });
+        let Some((wait, request)) = later else { return answered(submission, read) };
+        let this = self.clone();
+        Box::pin(async move {
+            wait.await;
+            answered(this.disk.with(|machine| machine.submit(this.id, request)), read).await
+        })
     }
 
     fn do_op(&self, op: Op) -> Submitted<()> {
@@ -258,6 +248,18 @@ impl SimProcess {
             Vec::new(),
             |answer| if let Answer::Identity(identity) = answer { Some(identity) } else { None },
         )
+    }
+}
+
+/// What the submitter waits for.
+fn answered<T: Send + 'static>(submission: Submission, read: fn(Answer) -> Option<T>) -> Submitted<T> {
+    let read = move |answer: io::Result<Answer>| {
+        answer.map(|answer| read(answer).expect("because each operation has one kind of answer"))
+    };
+    match submission {
+        Submission::Done(answer) => Box::pin(ready(read(answer))),
+        Submission::Never => Box::pin(pending()),
+        Submission::Waiting(ticket) => Box::pin(poll_fn(move |context| poll_ticket(&ticket, context).map(read))),
     }
 }
 

@@ -115,7 +115,11 @@ fn take_text(bytes: &mut &[u8]) -> Option<Text> {
 /// The name of a segment's file.
 #[must_use]
 pub fn name(segment: SegmentNo) -> String {
-    format!("{:016x}{SUFFIX}", segment.0)
+    let mut name = String::with_capacity(16 + SUFFIX.len());
+    let digits = (0..16).rev().map(|digit| segment.0 >> (4 * digit) & 0xf);
+    name.extend(digits.filter_map(|digit| u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 16))));
+    name.push_str(SUFFIX);
+    name
 }
 
 /// Which segment a file's name stands for; `None` if it is no segment's.

@@ -25,17 +25,9 @@ pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
 /// How the log is opened.
 pub(super) fn options(sizes: SegmentSizes, listener: durable::store::log::Listener) -> Options {
-    Options {
-        dir: PathBuf::from(DIR),
-        listener,
-        sizes: Sizes {
-            segments: sizes,
-            reserve_bytes: 4096,
-            checkpoint_bytes_min: 64 << 20,
-            frame_cache_bytes: 1 << 20,
-        },
-        index: IndexAt::Memory,
-    }
+    let sizes =
+        Sizes { segments: sizes, reserve_bytes: 4096, checkpoint_bytes_min: 64 << 20, frame_cache_bytes: 1 << 20 };
+    Options { dir: PathBuf::from(DIR), listener, sizes, index: IndexAt::Memory }
 }
 
 /// A moment, and what must be and may be there if all ends in it.

@@ -84,7 +84,7 @@ struct Swarm {
 impl Swarm {
     fn draw(rng: &mut Rng) -> Swarm {
         let mut on = |percent| rng.percent(percent);
-        Swarm { is_large: on(40), fails: on(35), space: on(12), ends: on(60), checkpoints: on(30) }
+        Swarm { is_large: on(25), fails: on(35), space: on(12), ends: on(60), checkpoints: on(30) }
     }
 }
 
@@ -96,9 +96,18 @@ impl Script {
         let largest = if rng.percent(30) { 16384 } else { 8192 };
         let sizes = SegmentSizes { bytes_min: 8192, bytes_max: largest };
         let swarm = Swarm::draw(&mut rng);
-        let count = 6 + rng.index(9);
-        let acts = (0..count).map(|_| act(&mut rng, swarm)).collect();
+        // Most begin with some groups one after the other, some with anything.
+        let first = if rng.percent(60) { 5 } else { 0 };
+        let mut acts: Vec<Act> = (0..first).map(|_| append(&mut rng, swarm)).collect();
+        let more = if first > 0 { 2 + rng.index(5) } else { 6 + rng.index(7) };
+        acts.extend((0..more).map(|_| act(&mut rng, swarm)));
         Script { seed, personality, sizes, acts }
+    }
+
+    /// The same with a few more groups at the end.
+    pub(super) fn longer(mut self) -> Script {
+        self.acts.extend([Act::Append { groups: 1, bytes: 700 }; 2]);
+        self
     }
 }
 
@@ -118,12 +127,14 @@ fn act(rng: &mut Rng, swarm: Swarm) -> Act {
         }
         9 if swarm.space => Act::Full { bytes: [0, 1000, 5000, 9000][rng.index(4)] },
         10 if swarm.space => Act::Free,
-        _ => {
-            let groups = [1, 1, 1, 2, 3][rng.index(5)];
-            let sizes = if swarm.is_large { [300, 700, 1500, 3000] } else { [8, 60, 200, 500] };
-            Act::Append { groups, bytes: sizes[rng.index(4)] }
-        }
+        _ => append(rng, swarm),
     }
+}
+
+fn append(rng: &mut Rng, swarm: Swarm) -> Act {
+    let groups = [1, 1, 1, 2, 3][rng.index(5)];
+    let sizes = if swarm.is_large { [300, 700, 1500, 3000] } else { [8, 60, 300, 500] };
+    Act::Append { groups, bytes: sizes[rng.index(4)] }
 }
 
 fn drawn_leaves(rng: &mut Rng) -> AfterFailedSync {

@@ -24,8 +24,10 @@ use crate::explore::images::{Before, Choice, ImageKind, choices};
 use crate::rng::Rng;
 use crate::seams::{InlineSpawn, ManualClock, SeededEntropy};
 
-/// Of so many recoveries of one depth, one is looked at closely: every journal, every closed run. The first level is
-/// always.
+/// The tables are compared after each recovery. The journal that was appended to last is loaded and compared after each
+/// of the first level, and after one of so many of those below, ..
+const LOOK_AT_JOURNAL_EVERY: u64 = 4;
+/// .. and every journal and every closed run after one of so many.
 const LOOK_CLOSELY_EVERY: u64 = 32;
 
 /// How deep and how widely a scenario is explored.
@@ -44,7 +46,7 @@ pub struct Counts {
     pub states: u64,
     /// All images, each of which the oracle judged.
     pub unfolded: u64,
-    /// Of the states, those of which every journal and every closed run was loaded and compared.
+    /// Of the states, those of which every journal and every closed run was loaded and compared, and not only the tables.
     pub looked_at_closely: u64,
     /// Scenarios of one process after the other.
     pub scenarios: u64,
@@ -281,11 +283,15 @@ impl<'a> Search<'a> {
     }
 
     fn look_at(&mut self, log: &Log, history: &History, count: usize, depth: u8) -> Result<(), String> {
-        if depth <= 1 || self.counts.states % LOOK_CLOSELY_EVERY == 0 {
+        let is_first = depth <= 1 && self.counts.states % LOOK_AT_JOURNAL_EVERY == 1;
+        if is_first || self.counts.states % LOOK_CLOSELY_EVERY == 0 {
             self.counts.looked_at_closely += 1;
             return oracle::look_closely(log, history, count);
         }
-        oracle::look(log, history, count)
+        if depth <= 1 || self.counts.states % LOOK_AT_JOURNAL_EVERY == 0 {
+            return oracle::look(log, history, count);
+        }
+        Ok(())
     }
 
     fn seams(&self) -> Seams {
@@ -339,6 +345,19 @@ impl<'a> Search<'a> {
             (outcome, None) => oracle::judge(&outcome, history, bounds).map(|_| ()),
         }
     }
+}
+
+/// Plays a scenario and nothing else. Gives how many frames and how many segments are left, if nothing is wrong.
+pub(super) fn size_of(script: &Script) -> Option<(usize, usize)> {
+    let disk = SimDisk::new();
+    disk.stop_tracing();
+    disk.set_personality(script.personality);
+    let author = player::author(script.seed, 0);
+    let player = Player::new(disk.clone(), script.sizes, History::default(), Bounds { lower: 0, upper: 0 }, author);
+    player.play(&script.acts).ok()?;
+    let frames = frames_of(&disk);
+    let segments: BTreeSet<_> = frames.iter().map(|(place, _)| place.segment).collect();
+    Some((frames.len(), segments.len()))
 }
 
 /// Whether all that happened between two moments is the operation of the first. A sync may have failed.

@@ -2,16 +2,22 @@
 //! shrunk to the smallest and told.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 
 use super::contend::Schedule;
 use super::script::{Act, SMALL, Script};
-use super::search::{Counts, Ended, Exploration, Search, Wrong};
+use super::search::{Counts, Ended, Exploration, Search, Wrong, size_of};
 use crate::disk::Personality;
 
 /// How many images a candidate for a smaller scenario is given to fail.
 const SHRINK_IMAGES_MAX: u32 = 400_000;
+
+/// The frames and the segments that every random scenario leaves, at least.
+const FRAMES_MIN: usize = 8;
+const SEGMENTS_MIN: usize = 2;
+const TRIES_TO_GROW: usize = 6;
 
 /// A scenario that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,6 +70,14 @@ pub struct Torture {
     next: u64,
     step: u64,
     exploration: Exploration,
+    shrinking: Shrinking,
+}
+
+/// Whether a failure is made as small as it gets, which takes longer than to find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shrinking {
+    Wanted,
+    NotWanted,
 }
 
 impl Torture {
@@ -71,13 +85,20 @@ impl Torture {
     /// by two.
     #[must_use]
     pub fn new(seed: u64, step: u64) -> Torture {
-        Torture { next: seed, step, exploration: Exploration { depth: 2, deepened_percent: 3 } }
+        let exploration = Exploration { depth: 2, deepened_percent: 3 };
+        Torture { next: seed, step, exploration, shrinking: Shrinking::Wanted }
     }
 
     /// The same scenarios, explored otherwise.
     #[must_use]
     pub fn with_exploration(self, exploration: Exploration) -> Torture {
         Torture { exploration, ..self }
+    }
+
+    /// The same, and what fails is told as it was found. For who only counts failures.
+    #[must_use]
+    pub fn unshrunk(self) -> Torture {
+        Torture { shrinking: Shrinking::NotWanted, ..self }
     }
 
     /// Runs scenarios as long as `goes_on` says so, which is asked every few images. One that is cut short is counted as
@@ -97,21 +118,31 @@ impl Torture {
     /// What a seed stands for: one scenario of one process, one schedule of several.
     fn seed(&self, seed: u64, goes_on: &mut dyn FnMut() -> bool, report: &mut Report) {
         report.failures.extend(self.contend(seed, &mut report.counts));
-        let script = Script::random(seed);
+        let script = large_enough(Script::random(seed));
         let (counts, ended) = run(&script, self.exploration, goes_on);
         report.counts.add(&counts);
-        report.failures.extend(ended.map(|wrong| failure(&script, wrong, self.exploration)));
+        report.failures.extend(ended.map(|wrong| self.failure(&script, wrong)));
+    }
+
+    fn failure(&self, script: &Script, wrong: Wrong) -> Failure {
+        match self.shrinking {
+            Shrinking::Wanted => failure(script, wrong, self.exploration),
+            Shrinking::NotWanted => told(script.seed, wrong),
+        }
     }
 
     fn contend(&self, seed: u64, counts: &mut Counts) -> Option<Failure> {
         counts.schedules += 1;
         let schedule = Schedule::random(seed);
-        match schedule.play() {
+        match unless_it_panics(|| schedule.play()) {
             Ok(looks) => {
                 counts.contended += looks;
                 None
             }
-            Err(wrong) => Some(told(seed, shrink_schedule(schedule, wrong))),
+            Err(wrong) => Some(match self.shrinking {
+                Shrinking::Wanted => told(seed, shrink_schedule(schedule, wrong)),
+                Shrinking::NotWanted => told(seed, wrong),
+            }),
         }
     }
 
@@ -128,12 +159,31 @@ impl Torture {
 /// Plays and explores a scenario. Gives what is wrong, if something is.
 fn run(script: &Script, exploration: Exploration, goes_on: &mut dyn FnMut() -> bool) -> (Counts, Option<Wrong>) {
     let mut search = Search::new(exploration, script, goes_on);
-    let ended = search.run(script);
-    let wrong = match ended {
-        Ok(()) | Err(Ended::Early) => None,
-        Err(Ended::Wrong(wrong)) => Some(wrong),
-    };
-    (search.counts(), wrong)
+    let ended = unless_it_panics(|| match search.run(script) {
+        Ok(()) | Err(Ended::Early) => Ok(()),
+        Err(Ended::Wrong(wrong)) => Err(wrong),
+    });
+    (search.counts(), ended.err())
+}
+
+/// A panic, of the engine or of an assertion here, is something that is wrong like any other.
+fn unless_it_panics<T>(f: impl FnOnce() -> Result<T, Wrong>) -> Result<T, Wrong> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Err(Wrong { what: format!("a panic: {}", text.unwrap_or_default()), story: Vec::new() })
+    })
+}
+
+/// A scenario of at least so many frames and segments, as far as a few groups more make it one.
+fn large_enough(mut script: Script) -> Script {
+    for _ in 0..TRIES_TO_GROW {
+        match size_of(&script) {
+            Some((frames, segments)) if frames < FRAMES_MIN || segments < SEGMENTS_MIN => script = script.longer(),
+            Some(_) | None => break,
+        }
+    }
+    script
 }
 
 fn failure(script: &Script, wrong: Wrong, exploration: Exploration) -> Failure {
@@ -160,7 +210,7 @@ fn shrink_schedule(mut schedule: Schedule, mut wrong: Wrong) -> Wrong {
         let mut at = 0;
         while at < schedule.len() {
             let smaller = schedule.without(at, count);
-            match smaller.play() {
+            match unless_it_panics(|| smaller.play()) {
                 Err(still) => (schedule, wrong) = (smaller, still),
                 Ok(_) => at += count,
             }
