@@ -385,6 +385,7 @@ impl<'a> Expansion<'a> {
 
             impl #impls #private::Activity for __Definition #types #conditions {
                 type Args = #args;
+                #[allow(clippy::unused_unit)]
                 fn args(__Input { #(#names,)* .. }: Self::Input) -> Self::Args { (#(#names,)*) }
                 fn options() -> #private::ActivityOptions { __OPTIONS }
                 fn needs() -> ::std::vec::Vec<#private::Need> { ::std::vec![#(#needs),*] }

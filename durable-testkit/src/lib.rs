@@ -2,6 +2,7 @@
 //! entropy and a spawner that a test holds in its hand. Nothing here reads a real clock or real randomness, and no real file but what
 //! replay tests are of.
 
+pub mod conformance;
 mod disk;
 pub mod explore;
 mod kit;
@@ -19,3 +20,8 @@ pub use kit::{App, CrashReport, Double, Effect, Failure, Ledger, Run, Service, S
 pub use replay::replay;
 pub use rng::Rng;
 pub use seams::{InlineSpawn, ManualClock, SeededEntropy, TokioSpawn};
+
+// The guide's examples are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+mod guide {}

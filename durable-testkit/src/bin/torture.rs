@@ -48,6 +48,12 @@ fn main() -> ExitCode {
         let played = case.play(if args.trace { Words::Yes } else { Words::No });
         if args.trace {
             println!("{case:#?}\n{}", played.seen.lines.join("\n"));
+            if let Ok(look) = &played.first {
+                for (id, past) in &look.runs {
+                    println!("journal of {id}:");
+                    past.journal.iter().for_each(|(no, at, event)| println!("  {no} {at:?} {event:?}"));
+                }
+            }
         }
         let wrong = judge(&case, &played);
         if !wrong.is_empty() {

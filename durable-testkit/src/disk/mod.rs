@@ -256,6 +256,12 @@ impl SimDisk {
         self.with(|machine| machine.state.personality = personality);
     }
 
+    /// Which file system it is like.
+    #[must_use]
+    pub fn personality(&self) -> Personality {
+        self.with(|machine| machine.state.personality)
+    }
+
     /// What an interrupted write does to the rest of its physical block.
     pub fn set_overwrites(&self, overwrites: Overwrites) {
         self.with(|machine| machine.state.overwrites = overwrites);

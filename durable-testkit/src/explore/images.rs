@@ -98,6 +98,10 @@ pub(crate) fn choices(moment: &Moment, known: Before, disk: &SimDisk) -> Vec<Cho
     for part in tears(moment) {
         let part = Unfinished::Part(part);
         choices.push(Choice::died(ImageKind::DiedInWrite, part));
+        if before.is_empty() {
+            // All that can be lost is this part: a recovery reads the same whether the power stayed or went.
+            continue;
+        }
         choices.push(Choice::cut(ImageKind::CutInWrite, part, Keep::Everything));
         let this_one: Mask = (before.len()..=before.len()).collect();
         choices.push(Choice::cut(ImageKind::CutInWrite, part, Keep::Operations(this_one)));

@@ -129,6 +129,10 @@ pub(super) fn play<T>(
     start: &Start,
     body: impl AsyncFnOnce(Rc<Stage>) -> Result<T, Trouble>,
 ) -> (Result<T, Trouble>, Left) {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        let text = "this is inside a tokio runtime: a test of workflows is a plain `#[test] fn`, and brings a runtime of its own";
+        return (Err(Trouble::Said(text.to_owned())), Left::default());
+    }
     let setting = Setting {
         seed,
         begin: start.wall,

@@ -199,6 +199,13 @@ impl Stage {
         self.forget();
     }
 
+    /// The scenario is over: the process goes without a word.
+    pub(super) fn end(&self) {
+        let process = self.living.borrow().process.clone();
+        process.into_iter().for_each(|process| process.kill(Unfinished::NotDone));
+        self.forget();
+    }
+
     pub(super) fn power_cut(&self) {
         self.outside.tell("the power goes".to_owned());
         let keep = Keep::Seed(self.sim.rng().next_u64());
@@ -220,9 +227,7 @@ impl Stage {
             raise(Trouble::Said(format!("the runtime does not shut down: {error}")));
         }
         drop(runtime);
-        let process = self.living.borrow().process.clone();
-        self.forget();
-        process.into_iter().for_each(|process| process.kill(Unfinished::NotDone));
+        self.end();
     }
 
     /// From now on the application is of these, as another build. What has ended belongs to the build before: no code of another

@@ -58,6 +58,7 @@ pub struct Test<'a> {
     pub(super) seeds: Option<u64>,
     replays: usize,
     pub(super) second_crashes: Seconds,
+    pub(super) crash_at: Option<String>,
 }
 
 /// What a play needs to know of its test.
@@ -97,7 +98,7 @@ impl<'a> Test<'a> {
             residence: Residence::default(),
             polls_max: POLLS_MAX,
         };
-        Test { plan, seeds: None, replays: REPLAYS, second_crashes: Seconds::Sampled }
+        Test { plan, seeds: None, replays: REPLAYS, second_crashes: Seconds::Sampled, crash_at: None }
     }
 
     /// Gives the activities that take a `State<T>` their value. It is no part of any process's memory: a crash does not touch what it
@@ -135,7 +136,8 @@ impl<'a> Test<'a> {
     /// });
     /// test.run(async |t| {
     ///     t.start(sell()).await?.result().await?;
-    ///     Ok(assert_eq!(charged.get(), 100))
+    ///     assert_eq!(charged.get(), 100);
+    ///     Ok(())
     /// });
     /// ```
     ///
@@ -181,7 +183,8 @@ impl<'a> Test<'a> {
     /// # #[workflow] async fn sell() -> durable::Result<u64> { Ok(charge(100).await?) }
     /// Test::of((sell, charge)).first(2, charge, || Err("busy".to_owned())).run(async |t| {
     ///     assert_eq!(t.start(sell()).await?.result().await?, 100);
-    ///     Ok(assert_eq!(t.attempts(charge), 3))
+    ///     assert_eq!(t.attempts(charge), 3);
+    ///     Ok(())
     /// });
     /// ```
     ///
@@ -286,7 +289,7 @@ pub(super) async fn follow<R>(
     if let Some(blocked) = stage.blocked().await {
         return Err(blocked);
     }
-    stage.kill();
+    stage.end();
     Ok((value, stage.journals().await?))
 }
 

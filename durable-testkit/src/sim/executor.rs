@@ -443,14 +443,18 @@ impl<'a> Round<'a> {
             let next = lock(&self.executor.queue).next(disk.in_flight());
             match next {
                 Next::Poll(number) => return Some(self.polls(number)),
-                Next::Disk if self.lags(context) => return None,
-                Next::Disk if self.steps(disk) => {}
-                // What is in flight belongs to processes that are stopped.
-                Next::Disk | Next::Nothing => match lock(&self.executor.queue).next(0) {
-                    Next::Poll(number) => return Some(self.polls(number)),
-                    Next::Disk | Next::Nothing => return None,
-                },
+                Next::Disk if !self.lags(context) && self.steps(disk) => {}
+                // The disk takes its time, or what is in flight belongs to processes that are stopped: tasks go on.
+                Next::Disk | Next::Nothing => return self.next_task(),
             }
+        }
+    }
+
+    fn next_task(&mut self) -> Option<u64> {
+        let next = lock(&self.executor.queue).next(0);
+        match next {
+            Next::Poll(number) => Some(self.polls(number)),
+            Next::Disk | Next::Nothing => None,
         }
     }
 

@@ -281,7 +281,9 @@ impl<'a> Judge<'a> {
         if self.is_outdated(after) || self.is_outdated(before) {
             return None;
         }
-        if before.ended == Ended::Gave && before.process == after.process {
+        // A process that was stopped may hear of the result when the time limit has passed as well.
+        let in_time = before.until - before.began < before.ask.limit();
+        if before.ended == Ended::Gave && before.process == after.process && in_time {
             return Some(format!("an attempt after the call had its result: {told}, then {again}"));
         }
         if before.ended == Ended::Not {

@@ -223,7 +223,7 @@ impl Ask {
         }
     }
 
-    fn limit(&self) -> Duration {
+    pub(super) fn limit(&self) -> Duration {
         if self.how == How::Hang { HANG_LIMIT } else { Duration::from_secs(300) }
     }
 }

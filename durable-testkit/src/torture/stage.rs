@@ -115,6 +115,8 @@ pub struct AttemptSeen {
     pub began: Duration,
     /// How it ended.
     pub ended: Ended,
+    /// When it ended; when it began, if it has not.
+    pub until: Duration,
 }
 
 /// How an attempt ended.
@@ -371,6 +373,7 @@ impl Attempting {
             process,
             began,
             ended: Ended::Not,
+            until: began,
         });
         drop(seen);
         let attempting = Attempting { stage, place, given };
@@ -403,18 +406,21 @@ impl Attempting {
     }
 
     fn close(&self, ended: Ended) {
-        self.stage.seen().attempts[self.place].ended = ended;
+        let until = self.stage.now();
+        let attempt = &mut self.stage.seen().attempts[self.place];
+        (attempt.ended, attempt.until) = (ended, until);
     }
 }
 
 impl Drop for Attempting {
     fn drop(&mut self) {
+        let until = self.stage.now();
         let mut seen = self.stage.seen();
         let process = seen.attempts[self.place].process;
         let died = seen.processes.get(&process).is_none_or(Process::is_dead);
-        let ended = &mut seen.attempts[self.place].ended;
-        if *ended == Ended::Not {
-            *ended = if died { Ended::Died } else { Ended::Dropped };
+        let attempt = &mut seen.attempts[self.place];
+        if attempt.ended == Ended::Not {
+            (attempt.ended, attempt.until) = (if died { Ended::Died } else { Ended::Dropped }, until);
         }
     }
 }

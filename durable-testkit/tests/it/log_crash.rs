@@ -1,14 +1,10 @@
 //! The log under crashes: a process that dies at every operation of a scenario, with and without a power cut, a recovery that
-//! dies too, syncs that fail, and several processes that take the store from each other. What was acknowledged is there
-//! afterwards, what survives is a prefix of what was appended, and an open that was told of it makes it last.
-
-use std::sync::{Arc, Mutex};
+//! dies too, and syncs that fail. What was acknowledged is there afterwards, what survives is a prefix of what was appended,
+//! and an open that was told of it makes it last. The scenario is longer than those that the explorer takes apart.
 
 use durable::kernel::event::Group;
 use durable::kernel::id::Position;
 use durable::kernel::tables::Tables;
-use durable::seams::Spawn;
-use durable::store::log::{Log, OpenError, open};
 use durable_testkit::{AfterFailedSync, Fault, Keep, OpKind, Rng, SimDisk, Unfinished, When, errno};
 
 use crate::log_fixture::*;
@@ -193,110 +189,4 @@ fn a_failure_at_any_operation_loses_nothing_that_was_acknowledged() {
             survivors(&disk, &came, &context);
         }
     }
-}
-
-/// One of several processes that have, had or want the store.
-struct Contender {
-    process: Process,
-    number: u64,
-    opened: Arc<Mutex<Option<Result<Log, OpenError>>>>,
-    reports: Arc<Mutex<Vec<durable::store::log::Report>>>,
-    appended: u64,
-}
-
-impl Contender {
-    fn new(disk: &SimDisk, number: u64) -> Contender {
-        let process = LocksLockFile::process(disk);
-        let opened = Arc::new(Mutex::new(None));
-        let reports = Arc::default();
-        let opening = open(Arc::clone(&process.disk), process.seams(), options(&reports));
-        let (slot, spawn) = (Arc::clone(&opened), process.spawn.clone());
-        process.spawn.task(Box::pin(async move {
-            let log = opening.await.map(|(log, writer, _)| {
-                spawn.blocking("writer", Box::pin(writer.run()));
-                log
-            });
-            *slot.lock().unwrap() = Some(log);
-        }));
-        Contender { process, number, opened, reports, appended: 0 }
-    }
-
-    fn append(&mut self) {
-        if let Some(Ok(log)) = &*self.opened.lock().unwrap() {
-            let run = self.number * 1_000 + self.appended + 1;
-            if log.append(&group([start(run), signal(run, 1, run, 400)]), at(0)).is_ok() {
-                self.appended += 1;
-            }
-        }
-    }
-
-    fn acknowledged(&self) -> Vec<u64> {
-        let reports = self.reports.lock().unwrap();
-        let durable = reports.iter().filter_map(|report| match report {
-            durable::store::log::Report::Durable(position) => Some(position.0),
-            _ => None,
-        });
-        let newest = durable.max().unwrap_or(0);
-        (1..=newest).map(|position| self.number * 1_000 + position).collect()
-    }
-}
-
-#[test]
-fn several_processes_on_one_store_lose_nothing_that_any_of_them_acknowledged() {
-    let mut opened = 0;
-    // The same seeds every time, or those from `DURABLE_SEED` on.
-    let from = std::env::var("DURABLE_SEED").ok().map_or(0, |text| text.parse::<u32>().expect("a number as the seed"));
-    for seed in (u64::from(from)..).take(400) {
-        let mut rng = Rng::new(seed);
-        let disk = SimDisk::scheduled(seed);
-        disk.write_file(path("FORMAT"), durable::codec::format_file::encode(STORE).as_bytes()).unwrap();
-        let mut contenders = vec![Contender::new(&disk, 1)];
-        for _ in 0..1_500 {
-            let one = rng.index(contenders.len());
-            match rng.index(40) {
-                0..4 => contenders[one].append(),
-                4 => contenders[one].process.sim.stop(),
-                5 => contenders[one].process.sim.resume(),
-                6 if contenders.len() < 4 && rng.percent(20) => {
-                    let _there_or_not = disk.remove_file(path("LOCK"));
-                    contenders.push(Contender::new(&disk, contenders.len() as u64 + 1));
-                }
-                7 if rng.percent(2) => contenders[one].process.sim.crash(Unfinished::Half(seed)),
-                _ => {
-                    contenders[one].process.spawn.run_until_idle();
-                    disk.step();
-                }
-            }
-        }
-        let acknowledged: Vec<u64> = contenders.iter().flat_map(Contender::acknowledged).collect();
-        opened += contenders.iter().filter(|one| matches!(*one.opened.lock().unwrap(), Some(Ok(_)))).count();
-        let context = format!("seed {seed}");
-        for keep in [Keep::Nothing, Keep::Everything, Keep::Seed(seed)] {
-            let disk = SimDisk::from_snapshot(&disk.snapshot());
-            disk.power_cut(&keep);
-            let numbers = all_numbers_after(&disk, &context);
-            for number in &acknowledged {
-                assert!(numbers.contains(number), "{context}, {keep:?}: {number} is lost\n{}", trace(&disk));
-            }
-            for contender in &contenders {
-                let its: Vec<_> = numbers.iter().filter(|number| **number / 1_000 == contender.number).collect();
-                assert!(its.iter().zip(1..).all(|(number, n)| **number % 1_000 == n), "{context}: {its:?}");
-            }
-        }
-    }
-    assert!(opened > 500, "of 400 stores {opened} opens succeeded: the test tests little");
-}
-
-fn all_numbers_after(disk: &SimDisk, context: &str) -> Vec<u64> {
-    let process = Process::new(disk);
-    let reports = Arc::default();
-    let opening = open(Arc::clone(&process.disk), process.seams(), options(&reports));
-    let opened = process.spawn.run(opening, || disk.step()).expect("it ends");
-    let (log, _writer, recovered) = opened.unwrap_or_else(|error| panic!("{context}: {error}\n{}", trace(disk)));
-    let mut numbers = Vec::new();
-    for run in recovered.tables.open.keys() {
-        let journal = process.spawn.run(log.load(*run), || disk.step()).expect("it ends").expect("it loads");
-        numbers.extend(journal.iter().filter_map(|(_, _, event)| number_in(event)));
-    }
-    numbers
 }

@@ -387,94 +387,22 @@ impl Trapped {
     }
 }
 
-/// A disk that locks the lock file only, and lies about all others: the lock on the newest segment is a convenience, and
-/// safety must not hang on it.
-pub(crate) struct LocksLockFile {
-    inner: SimProcess,
-    lock_files: Arc<Mutex<Vec<File>>>,
-}
-
-impl fmt::Debug for LocksLockFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl LocksLockFile {
-    pub(crate) fn process(disk: &SimDisk) -> Process {
-        let sim = disk.process();
-        let disk = LocksLockFile { inner: sim.clone(), lock_files: Arc::default() };
-        Process::with_disk(sim, Arc::new(disk))
-    }
-
-    fn before(&self, _name: &'static str) {}
-
-    fn do_open_or_create(&self, dir: Dir, name: &str) -> Submitted<File> {
-        let opening = self.inner.open_or_create(dir, name);
-        let lock_files = Arc::clone(&self.lock_files);
-        if name != "LOCK" {
-            return opening;
-        }
-        Box::pin(async move {
-            let file = opening.await?;
-            lock_files.lock().unwrap().push(file);
-            Ok(file)
-        })
-    }
-
-    fn do_try_lock(&self, file: File) -> Submitted<bool> {
-        if self.lock_files.lock().unwrap().contains(&file) {
-            self.inner.try_lock(file)
-        } else {
-            Box::pin(std::future::ready(Ok(true)))
-        }
-    }
-}
-
-impl Trapped {
-    fn before(&self, name: &'static str) {
-        self.spring(name);
-    }
-
-    fn do_open_or_create(&self, dir: Dir, name: &str) -> Submitted<File> {
-        self.inner.open_or_create(dir, name)
-    }
-
-    fn do_try_lock(&self, file: File) -> Submitted<bool> {
-        self.inner.try_lock(file)
-    }
-}
-
 macro_rules! through {
-    (both: $($operations:tt)*) => {
-        through! { Trapped: $($operations)* }
-        through! { LocksLockFile: $($operations)* }
-    };
-    ($disk:ident: $($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Disk for $disk {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Disk for Trapped {
             $(fn $name(&self, $($argument: $type),*) -> Submitted<$answer> {
-                self.before(stringify!($name));
+                self.spring(stringify!($name));
                 self.inner.$name($($argument),*)
             })*
-
-            fn try_lock(&self, file: File) -> Submitted<bool> {
-                self.before("try_lock");
-                self.do_try_lock(file)
-            }
-
-            fn open_or_create(&self, dir: Dir, name: &str) -> Submitted<File> {
-                self.before("open_or_create");
-                self.do_open_or_create(dir, name)
-            }
         }
     };
 }
 
 through! {
-    both:
     open_dir(path: PathBuf, create: bool) -> Dir;
     list(dir: Dir) -> Vec<DirEntry>;
     open(dir: Dir, name: &str) -> File;
+    open_or_create(dir: Dir, name: &str) -> File;
     create(dir: Dir, name: &str) -> File;
     read(file: File, offset: u64, len: usize) -> Vec<u8>;
     write(file: File, offset: u64, bytes: Vec<u8>) -> usize;
@@ -485,6 +413,7 @@ through! {
     link(dir: Dir, from: &str, to: &str) -> ();
     rename(dir: Dir, from: &str, to: &str) -> ();
     remove(dir: Dir, name: &str) -> ();
+    try_lock(file: File) -> bool;
     close(file: File) -> ();
     close_dir(dir: Dir) -> ();
     identity_of(path: &Path) -> Identity;

@@ -4,8 +4,11 @@
 
 mod blocked;
 mod codec;
+#[cfg(unix)]
+mod conformance;
 mod format;
 mod fuzz;
+mod guide;
 mod journals;
 mod log_bad_input;
 mod log_crash;

@@ -33,7 +33,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Takes a group; gives its position: how many groups were taken since the store was opened. Never waits.
     ///
     /// # Errors
-    /// When the group is over a limit (nothing of it is taken), or the store failed.
+    /// When the group is over a limit or does not go on where its runs' journals end (nothing of it is taken), or the store failed.
     fn append(&self, group: &Group) -> Result<Position, StoreFault>;
     /// The last position up to which everything is durable.
     fn durable(&self) -> Position;

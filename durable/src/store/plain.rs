@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{ClosedRun, Journal, Later, Listener, Store, StoreFault};
-use crate::kernel::event::{Event, Group, Text};
+use crate::kernel::event::{Event, Group, Section, Text};
 use crate::kernel::id::{EventNo, Position, RunNo};
 use crate::kernel::tables::Tables;
 
@@ -20,6 +20,49 @@ struct Kept {
     journals: BTreeMap<RunNo, Journal>,
     position: Position,
     closed: bool,
+}
+
+impl Kept {
+    fn check_open(&self) -> Result<(), StoreFault> {
+        if self.closed { Err(StoreFault("the store was closed".into())) } else { Ok(()) }
+    }
+
+    /// Every section goes on where its run's journal ends, be it in this very group; a journal begins with its start and ends with its
+    /// end.
+    fn check_order(&self, group: &Group) -> Result<(), StoreFault> {
+        let mut ends = BTreeMap::new();
+        for section in of_runs(group) {
+            let expected = ends.get(&section.run).copied().unwrap_or_else(|| self.next(section.run));
+            let is_start = matches!(section.events.first(), Some(Event::RunStarted(_)));
+            if Some(section.first) != expected || is_start != (expected == Some(EventNo(0))) {
+                let expected = expected.map_or_else(|| "none".to_owned(), |no| no.to_string());
+                let (run, found) = (section.run, section.first);
+                let text = format!("run {run}: event {expected} is the next one, and not event {found}");
+                return Err(StoreFault(text.into()));
+            }
+            ends.insert(section.run, end_of(section));
+        }
+        Ok(())
+    }
+
+    /// The event with which a run's journal goes on; none if it has ended.
+    fn next(&self, run: RunNo) -> Option<EventNo> {
+        let Some((no, _, event)) = self.journals.get(&run).and_then(|journal| journal.last()) else {
+            return Some(EventNo(0));
+        };
+        (!matches!(event, Event::RunEnded(_))).then(|| no.next())
+    }
+}
+
+/// The sections that belong to a run: what the store's opener tells of itself is in no journal.
+fn of_runs(group: &Group) -> impl Iterator<Item = &Section> {
+    group.sections.iter().filter(|section| section.run != RunNo(0))
+}
+
+/// The event that follows a section; none if the run ends in it.
+fn end_of(section: &Section) -> Option<EventNo> {
+    let is_end = matches!(section.events.last(), Some(Event::RunEnded(_)));
+    (!is_end).then(|| EventNo(section.first.0.saturating_add(section.events.len() as u64)))
 }
 
 impl std::fmt::Debug for PlainStore {
@@ -63,10 +106,9 @@ impl PlainStore {
 impl Store for PlainStore {
     fn append(&self, group: &Group) -> Result<Position, StoreFault> {
         let mut kept = self.lock();
-        if kept.closed {
-            return Err(StoreFault("the store was closed".into()));
-        }
-        for section in &group.sections {
+        kept.check_open()?;
+        kept.check_order(group)?;
+        for section in of_runs(group) {
             let journal = kept.journals.entry(section.run).or_default();
             let numbers = (section.first.0..).map(EventNo);
             journal.extend(numbers.zip(&section.events).map(|(no, event)| (no, section.at, event.clone())));
@@ -87,7 +129,7 @@ impl Store for PlainStore {
     }
 
     fn accepts_work(&self) -> bool {
-        true
+        !self.lock().closed
     }
 
     fn failure(&self) -> Option<StoreFault> {
@@ -113,7 +155,7 @@ impl Store for PlainStore {
     }
 
     fn checkpoint(&self, _: &Tables) -> Result<(), StoreFault> {
-        Ok(())
+        self.lock().check_open()
     }
 
     fn idle(&self) {}

@@ -8,3 +8,4 @@ mod check;
 #[allow(dead_code, unreachable_pub, reason = "it is made of the files of a program, and uses a part of them")]
 mod checkout;
 mod saga;
+mod tested;

@@ -180,7 +180,8 @@ impl Author {
     fn signal(&mut self, bytes: usize) -> Event {
         let mut payload = self.number().to_le_bytes().to_vec();
         payload.resize(bytes.max(8), 0x5a);
-        Event::SignalReceived { name: "n".into(), payload: payload.into(), sender: Sender::Anonymous }
+        let name = ["a", "b"][self.rng.index(2)].into();
+        Event::SignalReceived { name, payload: payload.into(), sender: Sender::Anonymous }
     }
 
     fn end(&mut self) -> Event {

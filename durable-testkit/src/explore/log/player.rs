@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use durable::kernel::event::{Event, Group, Section, Text};
 use durable::kernel::id::{Position, Timestamp};
+use durable::kernel::tables::Tables;
 use durable::seams::{Seams, Spawn};
 use durable::store::disk::Disk;
 use durable::store::log::{IndexAt, Log, Options, Recovered, Report, SegmentSizes, Sizes, Writer, open};
@@ -13,7 +15,9 @@ use durable::store::log::{IndexAt, Log, Options, Recovered, Report, SegmentSizes
 use super::model::{AT, Author, Entry, History};
 use super::oracle::{self, Bounds, Outcome};
 use super::script::Act;
-use crate::disk::{AfterFailedSync, Fault, Keep, Moment, OpKind, SimDisk, SimProcess, Unfinished, When, errno};
+use crate::disk::{
+    AfterFailedSync, Fault, Keep, Moment, OpKind, Personality, SimDisk, SimProcess, Unfinished, When, errno,
+};
 use crate::rng::Rng;
 use crate::seams::{InlineSpawn, ManualClock, SeededEntropy};
 
@@ -83,6 +87,17 @@ fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
     ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What may excuse a log that does not do what it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    /// Nothing.
+    None,
+    /// The disk was full: the log waits, and goes on when there is space. A close does not wait.
+    Space,
+    /// Something failed, or may.
+    Any,
+}
+
 /// A process that has the log open.
 struct Live {
     sim: SimProcess,
@@ -114,7 +129,7 @@ pub(super) struct Player {
     history: History,
     /// What goes wrong when the log is opened next.
     fault_at_open: Option<(When, Fault)>,
-    is_faulty: bool,
+    trouble: Trouble,
     story: Vec<String>,
 }
 
@@ -143,7 +158,7 @@ impl Player {
             histories: Vec::new(),
             history,
             fault_at_open: None,
-            is_faulty: false,
+            trouble: Trouble::None,
             story: Vec::new(),
         }
     }
@@ -176,6 +191,10 @@ impl Player {
             Act::Append { groups, bytes } => self.append(groups, bytes)?,
             Act::Idle => self.live()?.log.idle(),
             Act::Checkpoint => self.checkpoint()?,
+            Act::CheckpointAnd { bytes } => {
+                self.checkpoint()?;
+                self.append(1, bytes)?;
+            }
             Act::Close => self.close()?,
             Act::Stop => self.stop()?,
             Act::Kill => self.end_life(),
@@ -197,7 +216,7 @@ impl Player {
     fn settle(&mut self) -> Result<(), String> {
         if let Some(live) = &self.live {
             live.spawn.run_until_idle();
-            if self.is_faulty && !self.is_full() {
+            if self.trouble != Trouble::None && !self.is_full() {
                 // What looked like a full disk is none any more.
                 self.clock.advance(Duration::from_secs(1));
                 live.spawn.run_until_idle();
@@ -209,8 +228,9 @@ impl Player {
         }
         let owed = ledger.positions.last().copied().unwrap_or_default();
         match &ledger.failed {
-            _ if self.is_faulty || self.live.is_none() => Ok(()),
-            Some(cause) => Err(format!("nothing went wrong, and the log stands still: {cause}")),
+            _ if self.trouble == Trouble::Any || self.live.is_none() => Ok(()),
+            Some(cause) => Err(format!("{:?} is no reason, and the log stands still: {cause}", self.trouble)),
+            None if self.is_full() => Ok(()),
             None if ledger.bounds.lower < owed => {
                 Err(format!("{owed} things were appended, {} are acknowledged, and nothing moves", ledger.bounds.lower))
             }
@@ -248,6 +268,11 @@ impl Player {
         let (sim, spawn) = (self.disk.process(), InlineSpawn::in_order());
         let fault = self.fault_at_open.take();
         let may_fail = fault.is_some() || self.is_full();
+        self.trouble = match (&fault, self.is_full()) {
+            (None, false) => Trouble::None,
+            (None, true) => self.space_trouble(),
+            (Some(_), _) => Trouble::Any,
+        };
         if let Some((when, fault)) = fault {
             sim.fail(when, fault);
         }
@@ -299,7 +324,6 @@ impl Player {
             ledger.bounds = Bounds { lower: count, upper: count };
             ledger.history = self.histories.len();
         }
-        self.is_faulty = self.is_full();
         spawn.blocking("writer", Box::pin(writer.run()));
         self.live = Some(Live { sim, spawn, log });
         Ok(())
@@ -321,13 +345,27 @@ impl Player {
             let group = self.author.group(&self.history, bytes.into());
             let Some(live) = &self.live else { break };
             if let Err(error) = live.log.append(&group, AT) {
-                return if self.is_faulty { Ok(()) } else { Err(format!("a group is refused: {error}")) };
+                return if self.trouble == Trouble::Any { Ok(()) } else { Err(format!("a group is refused: {error}")) };
             }
+            let ends = ended(&group, self.history.tables(self.history.len()));
             self.push(Entry::Group(group));
             let count = self.history.len();
             lock(&self.ledger).positions.push(count);
+            ends.into_iter().for_each(|id| self.ask(id, count));
         }
         Ok(())
+    }
+
+    /// Asks for a run that ends right now: who is told of its end is told for ever.
+    fn ask(&self, id: Text, count: usize) {
+        let Some(live) = &self.live else { return };
+        let (log, ledger) = (live.log.clone(), Arc::clone(&self.ledger));
+        live.spawn.task(Box::pin(async move {
+            if let Ok(Some(_)) = log.find_closed(&"".into(), &id).await {
+                let mut ledger = lock(&ledger);
+                ledger.bounds.lower = ledger.bounds.lower.max(count);
+            }
+        }));
     }
 
     fn push(&mut self, entry: Entry) {
@@ -341,7 +379,7 @@ impl Player {
         let Some(live) = &self.live else { return Ok(()) };
         match live.log.checkpoint(&tables) {
             Ok(_) => self.push(Entry::Checkpoint),
-            Err(error) if !self.is_faulty => return Err(format!("a checkpoint is refused: {error}")),
+            Err(error) if self.trouble != Trouble::Any => return Err(format!("a checkpoint is refused: {error}")),
             Err(_) => {}
         }
         Ok(())
@@ -357,7 +395,7 @@ impl Player {
                 let mut ledger = lock(&self.ledger);
                 ledger.bounds.lower = ledger.bounds.upper;
             }
-            Err(error) if !self.is_faulty => return Err(format!("the log does not close: {error}")),
+            Err(error) if self.trouble == Trouble::None => return Err(format!("the log does not close: {error}")),
             Err(_) => {}
         }
         self.end_life();
@@ -381,7 +419,9 @@ impl Player {
             Some(live) => {
                 let done = kind.map_or_else(|| live.sim.performed(), |kind| live.sim.performed_of(kind));
                 // A short write is continued: nobody may notice.
-                self.is_faulty |= !matches!(fault, Fault::ShortWrite(_));
+                if !matches!(fault, Fault::ShortWrite(_)) {
+                    self.trouble = Trouble::Any;
+                }
                 live.sim.fail(when(done), fault);
             }
             None => self.fault_at_open = Some((when(0), fault)),
@@ -396,7 +436,12 @@ impl Player {
         self.disk.limit_space(u64::MAX);
         let used = u64::MAX - self.disk.free_space().unwrap_or(u64::MAX);
         self.disk.limit_space(used + u64::from(bytes));
-        self.is_faulty = true;
+        self.trouble = self.trouble.max(self.space_trouble());
+    }
+
+    /// Where blocks are copied on write a frame's own write may meet the full disk, which is final.
+    fn space_trouble(&self) -> Trouble {
+        if self.disk.personality() == Personality::Btrfs { Trouble::Any } else { Trouble::Space }
     }
 
     /// There is space again, and the log goes on by itself.
@@ -404,6 +449,13 @@ impl Player {
         self.disk.unlimit_space();
         self.clock.advance(Duration::from_secs(1));
     }
+}
+
+/// The ids of the runs that end in a group.
+fn ended(group: &Group, before: &Tables) -> Vec<Text> {
+    let ends = |section: &&Section| section.events.iter().any(|event| matches!(event, Event::RunEnded(_)));
+    let id = |section: &Section| before.open.get(&section.run).map(|entry| entry.id.clone());
+    group.sections.iter().filter(ends).filter_map(id).collect()
 }
 
 fn sync_fails(leaves: AfterFailedSync) -> Fault {

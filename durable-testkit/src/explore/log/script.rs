@@ -17,6 +17,8 @@ pub(super) enum Act {
     Idle,
     /// A checkpoint.
     Checkpoint,
+    /// A checkpoint, and a group in the frame of its last part.
+    CheckpointAnd { bytes: u16 },
     /// The log is closed.
     Close,
     /// The log is stopped.
@@ -45,6 +47,7 @@ impl fmt::Display for Act {
             Act::Append { groups, bytes } => write!(f, "append {groups} groups of about {bytes} bytes"),
             Act::Idle => f.write_str("idle"),
             Act::Checkpoint => f.write_str("checkpoint"),
+            Act::CheckpointAnd { bytes } => write!(f, "checkpoint, and a group of about {bytes} bytes with it"),
             Act::Close => f.write_str("close"),
             Act::Stop => f.write_str("stop"),
             Act::Kill => f.write_str("kill the process"),
@@ -84,7 +87,7 @@ struct Swarm {
 impl Swarm {
     fn draw(rng: &mut Rng) -> Swarm {
         let mut on = |percent| rng.percent(percent);
-        Swarm { is_large: on(25), fails: on(35), space: on(12), ends: on(60), checkpoints: on(30) }
+        Swarm { is_large: on(25), fails: on(35), space: on(12), ends: on(60), checkpoints: on(40) }
     }
 }
 
@@ -117,6 +120,7 @@ fn act(rng: &mut Rng, swarm: Swarm) -> Act {
         0 | 1 if swarm.ends => [Act::Close, Act::Stop, Act::Kill, Act::Kill][rng.index(4)],
         2 if swarm.ends => Act::Cut(rng.next_u64() >> 32),
         3 if swarm.checkpoints => Act::Checkpoint,
+        11 | 12 if swarm.checkpoints => Act::CheckpointAnd { bytes: 60 },
         4 => Act::Idle,
         5 if swarm.fails => Act::FailSync { nth, leaves: drawn_leaves(rng) },
         6 if swarm.fails => Act::FailWrite { nth, errno: [errno::EIO, errno::ENOSPC][rng.index(2)] },

@@ -201,7 +201,7 @@ impl<'a> Search<'a> {
             let all = choices(&point.moment, leads_to(before, point), &self.scratch);
             before = Some(point);
             for choice in &all {
-                if self.counts.unfolded % 16 == 0 && !(self.goes_on)() {
+                if self.counts.unfolded.is_multiple_of(16) && !(self.goes_on)() {
                     return Err(Ended::Early);
                 }
                 self.crash(played, point, choice, depth).map_err(|ended| told(ended, played, point, choice))?;
@@ -284,11 +284,11 @@ impl<'a> Search<'a> {
 
     fn look_at(&mut self, log: &Log, history: &History, count: usize, depth: u8) -> Result<(), String> {
         let is_first = depth <= 1 && self.counts.states % LOOK_AT_JOURNAL_EVERY == 1;
-        if is_first || self.counts.states % LOOK_CLOSELY_EVERY == 0 {
+        if is_first || self.counts.states.is_multiple_of(LOOK_CLOSELY_EVERY) {
             self.counts.looked_at_closely += 1;
             return oracle::look_closely(log, history, count);
         }
-        if depth <= 1 || self.counts.states % LOOK_AT_JOURNAL_EVERY == 0 {
+        if depth <= 1 || self.counts.states.is_multiple_of(LOOK_AT_JOURNAL_EVERY) {
             return oracle::look(log, history, count);
         }
         Ok(())

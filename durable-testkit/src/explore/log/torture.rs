@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::contend::Schedule;
 use super::script::{Act, SMALL, Script};
 use super::search::{Counts, Ended, Exploration, Search, Wrong, size_of};
-use crate::disk::Personality;
+use crate::disk::{AfterFailedSync, Personality, errno};
 
 /// How many images a candidate for a smaller scenario is given to fail.
 const SHRINK_IMAGES_MAX: u32 = 400_000;
@@ -279,21 +279,59 @@ impl Catalogue {
     }
 }
 
-/// Small scenarios, each about one thing that the log does.
+/// Small scenarios, each about one thing that the log does. Every image of every moment is looked at; of the smallest two,
+/// every image of every moment of every recovery as well, of the others those of a few recoveries.
 #[must_use]
 pub fn catalogue() -> Vec<Catalogue> {
-    let append = |bytes| Act::Append { groups: 1, bytes };
-    let scenarios: [(&'static str, Personality, Vec<Act>); 3] = [
-        ("a first group", Personality::Hostile, vec![append(8)]),
-        ("two groups and a close", Personality::Ext4, vec![append(8), append(60), Act::Close]),
-        ("a roll", Personality::Hostile, vec![append(3000), append(3000), append(8)]),
-    ];
-    let named = scenarios.into_iter().zip(1..);
-    named
+    let scenarios = scenarios().into_iter().zip(1..);
+    let exploration = |seed| Exploration { depth: 2, deepened_percent: if seed <= 2 { 100 } else { 1 } };
+    scenarios
         .map(|((name, personality, acts), seed)| Catalogue {
             name,
             script: Script { seed, personality, sizes: SMALL, acts },
-            exploration: Exploration { depth: 1, deepened_percent: 100 },
+            exploration: exploration(seed),
         })
         .collect()
+}
+
+fn scenarios() -> Vec<(&'static str, Personality, Vec<Act>)> {
+    let append = |bytes| Act::Append { groups: 1, bytes };
+    let fail_sync = |leaves| Act::FailSync { nth: 1, leaves };
+    let (new, old) = (AfterFailedSync::NewContent, AfterFailedSync::OldContent);
+    vec![
+        ("an open", Personality::Hostile, vec![Act::Idle]),
+        ("a group", Personality::Hostile, vec![append(8)]),
+        ("two groups and a close", Personality::Ext4, vec![append(8), append(60), Act::Close]),
+        ("a roll", Personality::Hostile, vec![append(3000), append(3000), append(8)]),
+        ("groups in one frame", Personality::Xfs, vec![Act::Append { groups: 3, bytes: 60 }, Act::Idle]),
+        ("a process that dies and another one", Personality::Hostile, vec![append(8), Act::Kill, append(8)]),
+        ("a power cut and another open", Personality::Btrfs, vec![append(8), append(700), Act::Cut(3), append(8)]),
+        (
+            "a checkpoint",
+            Personality::Hostile,
+            vec![append(60), Act::CheckpointAnd { bytes: 60 }, Act::Kill, append(8)],
+        ),
+        (
+            "a sync fails and the page lies",
+            Personality::Hostile,
+            vec![append(8), fail_sync(new), append(60), append(8)],
+        ),
+        (
+            "a sync fails and the page is old",
+            Personality::Btrfs,
+            vec![append(8), fail_sync(old), append(60), append(8)],
+        ),
+        ("a write is short", Personality::Hostile, vec![append(8), Act::ShortWrite { nth: 1, bytes: 49 }, append(60)]),
+        (
+            "a write fails",
+            Personality::Xfs,
+            vec![append(8), Act::FailWrite { nth: 1, errno: errno::EIO }, append(60), append(8)],
+        ),
+        (
+            "a full disk",
+            Personality::Ext4,
+            vec![Act::Idle, Act::Full { bytes: 0 }, append(3000), append(3000), Act::Free, append(8)],
+        ),
+        ("a stop", Personality::Hostile, vec![append(8), Act::Stop, append(8), Act::Stop]),
+    ]
 }

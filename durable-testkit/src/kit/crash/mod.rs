@@ -28,7 +28,7 @@ use crate::disk::{SimDisk, Snapshot};
 use crate::rng::Rng;
 
 /// Behind one in so many crashes a second one is tried, if not all are.
-const SAMPLED: u64 = 3;
+const SAMPLED: usize = 3;
 
 /// How many second crashes are tried there.
 const SECONDS: usize = 2;
@@ -80,8 +80,12 @@ struct Explorer<'t, 'a, S, R> {
     seed: u64,
     /// The one crash that is wanted, by its names.
     only: Option<Vec<String>>,
+    /// Whether that one was tried.
+    is_met: bool,
     alike: Option<Outcome<R>>,
     seen: BTreeSet<Key>,
+    /// The crashes that were tried and left something of their own.
+    firsts: Vec<Crash>,
     report: CrashReport,
 }
 
@@ -90,6 +94,13 @@ impl Test<'_> {
     /// them: minutes in place of a second.
     pub fn crash_twice(mut self) -> Self {
         self.second_crashes = Seconds::All;
+        self
+    }
+
+    /// [`crash_everywhere`](Self::crash_everywhere) tries this crash alone, by the name that a failure gave it: as `DURABLE_CRASH_AT`
+    /// does.
+    pub fn crash_at(mut self, name: &str) -> Self {
+        self.crash_at = Some(name.to_owned());
         self
     }
 
@@ -119,7 +130,8 @@ impl Test<'_> {
     /// let bank = Service::new("bank");
     /// let report = Test::of((sell, charge)).service(&bank).crash_everywhere(async |t| {
     ///     t.start(sell(7)).id("order-7").await?.result().await?;
-    ///     Ok(bank.assert_effects(["charge:7"]))
+    ///     bank.assert_effects(["charge:7"]);
+    ///     Ok(())
     /// });
     /// assert!(report.operations > 10 && report.distinct > 20);
     /// ```
@@ -155,9 +167,15 @@ impl Test<'_> {
             test: &self,
             scenario,
             seed: Repeat::seed(),
-            only: Repeat::crash_at().map(|names| names.split(',').map(str::to_owned).collect()),
+            only: self
+                .crash_at
+                .clone()
+                .or_else(Repeat::crash_at)
+                .map(|names| names.split(',').map(str::to_owned).collect()),
+            is_met: false,
             alike: None,
             seen: BTreeSet::new(),
+            firsts: Vec::new(),
             report: CrashReport::default(),
         };
         explorer.explore()
@@ -177,8 +195,20 @@ where
         self.report.moments = moments.all.len() as u64;
         self.alike = Some(outcome);
         self.crash_at_each(&moments.all, None)?;
+        self.crash_again()?;
+        self.is_met()?;
         self.report.took = begun.elapsed();
         Ok(self.report)
+    }
+
+    /// A crash that is wanted alone has to be there.
+    fn is_met(&self) -> Result<(), Failure> {
+        let Some(only) = self.only.as_ref().map(|only| only.join(",")) else { return Ok(()) };
+        if self.is_met {
+            println!("crash {only} makes no difference");
+            return Ok(());
+        }
+        Err(Failure::new(format!("there is no crash {only} in this scenario"), Repeat::of_crash(self.seed, only)))
     }
 
     /// The run without a crash; what it recorded is replayed.
@@ -217,8 +247,8 @@ where
     }
 
     /// Some crashes at some of these moments.
-    fn crash_at_some(&mut self, moments: &[Moment], before: &Crash) -> Result<(), Failure> {
-        let mut rng = Rng::new(self.seed ^ self.report.distinct);
+    fn crash_at_some(&mut self, moments: &[Moment], nth: usize, before: &Crash) -> Result<(), Failure> {
+        let mut rng = Rng::new(self.seed.wrapping_mul(1 << 20).wrapping_add(nth as u64));
         for _ in 0..SECONDS {
             let (number, how) = (rng.index(moments.len()), How::ALL[rng.index(How::ALL.len())]);
             self.crash(moments, number, how, Some(before))?;
@@ -229,8 +259,13 @@ where
     fn crash(&mut self, moments: &[Moment], number: usize, how: How, before: Option<&Crash>) -> Result<(), Failure> {
         let mut names = before.map_or_else(Vec::new, |before| before.names.clone());
         names.push(format!("{number}-{}", how.name()));
+        if number > 0 && how != How::Half && self.only.is_none() && Self::leaves_as_the_one_before(moments, number) {
+            self.report.count_state(before.is_some());
+            return Ok(());
+        }
         let is_wanted = self.only.as_ref().is_none_or(|only| only.starts_with(&names));
         let Some(disk) = is_wanted.then(|| image(moments, number, how, self.seed)).flatten() else { return Ok(()) };
+        self.is_met |= self.only.as_ref() == Some(&names);
         self.report.count_state(before.is_some());
         let (moment, key) = (&moments[number], key(&disk, &moments[number]));
         if !self.seen.insert(key) && self.only.is_none() {
@@ -240,23 +275,41 @@ where
         let mut words = before.map_or_else(Vec::new, |before| before.words.clone());
         words.push(moment.words(how));
         let mut outside = moment.outside.clone();
-        outside.add_to_story(moment.words(how));
+        outside.add_to_story(moment.deed(how));
         let crash = Crash { names, words, start: Start { disk, outside, wall: moment.wall } };
-        let seconds = if before.is_some() { None } else { self.seconds() };
-        let moments = self.recover(&crash, if seconds.is_some() { Keeps::Moments } else { Keeps::Nothing })?;
-        match seconds {
-            None => Ok(()),
-            Some(Seconds::All) => self.crash_at_each(&moments, Some(&crash)),
-            Some(Seconds::Sampled) => self.crash_at_some(&moments, &crash),
+        self.recover(&crash, Keeps::Nothing)?;
+        if before.is_none() {
+            self.firsts.push(crash);
         }
+        Ok(())
     }
 
-    /// Which second crashes are tried behind the first one at hand.
-    fn seconds(&self) -> Option<Seconds> {
+    fn leaves_as_the_one_before(moments: &[Moment], number: usize) -> bool {
+        let (before, moment) = (&moments[number - 1], &moments[number]);
+        moment.only_looked()
+            && moment.wall == before.wall
+            && moment.outside.fingerprint() == before.outside.fingerprint()
+    }
+
+    /// Crashes behind the first ones: later than all of these, because one crash is easier to understand than two.
+    fn crash_again(&mut self) -> Result<(), Failure> {
+        for (nth, first) in std::mem::take(&mut self.firsts).into_iter().enumerate() {
+            let Some(seconds) = self.seconds(nth) else { continue };
+            let moments = self.recover(&first, Keeps::Moments)?;
+            match seconds {
+                Seconds::All => self.crash_at_each(&moments, Some(&first))?,
+                Seconds::Sampled => self.crash_at_some(&moments, nth, &first)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Which second crashes are tried behind the first one of this number.
+    fn seconds(&self, nth: usize) -> Option<Seconds> {
         match (&self.only, self.test.second_crashes) {
             (Some(only), _) => (only.len() > 1).then_some(Seconds::All),
             (None, Seconds::All) => Some(Seconds::All),
-            (None, Seconds::Sampled) => self.report.distinct.is_multiple_of(SAMPLED).then_some(Seconds::Sampled),
+            (None, Seconds::Sampled) => nth.is_multiple_of(SAMPLED).then_some(Seconds::Sampled),
         }
     }
 
@@ -319,7 +372,7 @@ async fn live<R>(
         assert_eq!(*operations, stage.sim().disk().performed() - performed, "each operation of the disk was seen");
         assert_eq!(*polls, process.polls(), "each poll of the process was seen");
     }
-    stage.kill();
+    stage.end();
     Ok((value, moments.unwrap_or_default()))
 }
 

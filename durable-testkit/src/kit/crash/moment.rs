@@ -8,7 +8,7 @@ use durable::kernel::id::Timestamp;
 use durable::seams::Clock;
 
 use super::image::How;
-use crate::disk::{Op, ProcessId, Snapshot, TraceLine};
+use crate::disk::{Op, OpKind, ProcessId, Snapshot, TraceLine};
 use crate::kit::outside::{self, Shown};
 use crate::kit::stage::Stage;
 use crate::sim::{Process, Step};
@@ -78,15 +78,45 @@ pub(super) fn watch(stage: &Stage, process: &Process) -> Watched {
 }
 
 impl Moment {
+    /// Whether it is a moment only because something was looked at: whatever a crash leaves of it, it leaves of the one before.
+    pub(super) fn only_looked(&self) -> bool {
+        self.operation.as_ref().is_some_and(|line| match line.op.kind() {
+            OpKind::OpenDir
+            | OpKind::List
+            | OpKind::Open
+            | OpKind::Read
+            | OpKind::Len
+            | OpKind::TryLock
+            | OpKind::Close
+            | OpKind::CloseDir
+            | OpKind::IdentityOf
+            | OpKind::Identity => true,
+            OpKind::MakeDir
+            | OpKind::OpenOrCreate
+            | OpKind::Create
+            | OpKind::Write
+            | OpKind::SetLen
+            | OpKind::SyncData
+            | OpKind::SyncDir
+            | OpKind::Link
+            | OpKind::Rename
+            | OpKind::Remove => false,
+        })
+    }
+
     /// A crash at it, for a person.
     pub(super) fn words(&self, how: How) -> String {
-        let (at, crash) = (Shown(self.at), how.words());
+        format!("at {} {}", Shown(self.at), self.deed(how))
+    }
+
+    /// As [`words`](Self::words), without the time.
+    pub(super) fn deed(&self, how: How) -> String {
         let place = match (&self.operation, how) {
             (Some(line), How::Half) => format!("in the middle of operation {}: {}", self.operations, operation(line)),
             (Some(line), _) => format!("right behind operation {}: {}", self.operations, operation(line)),
             (None, _) => format!("before its poll {}, behind {} operations", self.polls, self.operations),
         };
-        format!("at {at} {crash} {place}")
+        format!("{} {place}", how.words())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use durable::prelude::*;
 
-use crate::{CrashReport, Failure, Service, Test};
+use crate::{App, CrashReport, Failure, Service, Test};
 
 #[activity(start_to_close = "1m", retry = fixed("1s"))]
 async fn charge(State(bank): State<Service>, step: u32) -> Result<u32, String> {
@@ -24,6 +24,11 @@ async fn ten() -> durable::Result<u32> {
         sum += charge(step).await?;
     }
     Ok(sum)
+}
+
+#[workflow]
+async fn one() -> durable::Result<u32> {
+    Ok(charge(1).await?)
 }
 
 #[workflow]
@@ -69,7 +74,8 @@ fn what_the_scenario_asserts_has_to_hold_behind_every_crash() {
     let bank = Service::new("bank").may_repeat();
     let text = failure(Test::of((wrong, careless)).service(&bank).try_crash_everywhere(async |t| {
         t.start(wrong(7)).id("o").await?.result().await?;
-        Ok(assert_eq!(bank.ledger().count("charge:7"), 1, "charged more than once"))
+        assert_eq!(bank.ledger().count("charge:7"), 1, "charged more than once");
+        Ok(())
     }));
     assert!(text.contains("a crash makes a difference: the scenario panicked"), "{text}");
     assert!(text.contains("charged more than once"), "{text}");
@@ -96,4 +102,33 @@ fn what_fails_without_a_crash_is_told_as_such() {
         Ok(())
     }));
     assert!(text.contains("`crash_everywhere` lets the application crash itself"), "{text}");
+}
+
+#[test]
+fn a_crash_is_repeated_alone_by_its_name_and_another_one_too() {
+    let bank = Service::new("bank");
+    let test = || Test::of((wrong, careless)).service(&bank);
+    let sell = async |t: App| Ok(t.start(wrong(7)).id("o").await?.result().await?);
+    let found = test().try_crash_everywhere(sell).unwrap_err();
+    let repeat = found.repeat();
+    let (_, name) = repeat.split_once("DURABLE_CRASH_AT=").unwrap();
+    let again = test().crash_at(name).try_crash_everywhere(sell).unwrap_err();
+    assert_eq!(again.to_string(), found.to_string());
+    let harmless = test().crash_at("0-killed").try_crash_everywhere(sell).unwrap();
+    assert_eq!((harmless.states, harmless.second_states), (1, 0));
+    let second = format!("0-killed,{name}");
+    let none = test().crash_at("100000-killed").try_crash_everywhere(sell).unwrap_err();
+    assert!(none.what().contains("there is no crash 100000-killed"), "{none}");
+    let behind = test().crash_at(&second).try_crash_everywhere(sell);
+    println!("{second}: {behind:?}");
+}
+
+#[test]
+fn every_second_crash_is_tried_where_that_is_wanted() {
+    let bank = Service::new("bank");
+    let pay = || Test::of((one, charge)).service(&bank);
+    let once = pay().crash_everywhere(async |t| Ok(t.start(one()).id("one").await?.result().await?));
+    let twice = pay().crash_twice().crash_everywhere(async |t| Ok(t.start(one()).id("one").await?.result().await?));
+    assert_eq!((twice.distinct, twice.operations), (once.distinct, once.operations));
+    assert!(twice.second_distinct > 5 * once.second_distinct, "{once}\n{twice}");
 }

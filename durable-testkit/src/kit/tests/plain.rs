@@ -183,7 +183,8 @@ fn a_double_borrows_from_the_test_knows_its_attempt_and_needs_no_state() {
         })
         .run(async |t| {
             assert_eq!(t.start(tells(5)).await?.result().await?, "5");
-            Ok(assert_eq!(t.attempts(inline), 3))
+            assert_eq!(t.attempts(inline), 3);
+            Ok(())
         });
     let seen = seen.into_inner();
     assert_eq!(seen.iter().map(|(n, attempt, _)| (*n, *attempt)).collect::<Vec<_>>(), [(5, 1), (5, 2), (5, 3)]);
@@ -195,7 +196,8 @@ fn the_first_attempts_fail_and_then_the_body_runs() {
     let test = Test::of((tells, inline)).state("s".to_owned()).first(2, inline, || Err("no".to_owned()));
     test.run(async |t| {
         assert_eq!(t.start(tells(5)).await?.result().await?, "s5");
-        Ok(assert_eq!(t.attempts(inline), 3))
+        assert_eq!(t.attempts(inline), 3);
+        Ok(())
     });
 }
 
@@ -230,7 +232,8 @@ fn a_blocked_run_fails_the_test_with_its_reason() {
     assert!(text.starts_with("run `p` is blocked: "), "{text}");
     Test::of((panics,)).without_replays().run(async |t| {
         let blocked = t.start(panics(7)).id("p").await?.result_or_blocked().await.unwrap_err();
-        Ok(assert!(blocked.reason.contains("7 is too much")))
+        assert!(blocked.reason.contains("7 is too much"));
+        Ok(())
     });
 }
 
@@ -326,4 +329,26 @@ fn a_double_charge_is_seen_in_the_ledger() {
     }));
     assert!(text.contains("bank had other effects than [\"charge\"]"), "{text}");
     assert!(text.contains("charge  for `o`, careless, attempt 1, without a key, nobody heard the answer"), "{text}");
+}
+
+#[test]
+fn a_failure_is_the_same_whenever_it_is_repeated() {
+    let told = || {
+        let bank =
+            Service::new("bank").latency(Duration::from_millis(1)..Duration::from_secs(9)).fails(40).ambiguous(20);
+        failure(Test::of((pays, pay)).service(&bank).seeds(2).try_run(async |t| -> durable::Result<()> {
+            t.start(pays(7)).id("o").await?.result().await?;
+            t.crash().await;
+            t.start(pays(8)).id("p").await?.result().await?;
+            if bank.ledger().effects.len() == 2 { Err("as it should".into()) } else { Ok(()) }
+        }))
+    };
+    assert_eq!(told(), told());
+}
+
+#[test]
+fn a_test_inside_a_runtime_is_told_to_be_a_plain_one() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let text = failure(runtime.block_on(async { Test::of((waits,)).try_run(async |_| Ok(())) }));
+    assert!(text.starts_with("this is inside a tokio runtime: a test of workflows is a plain `#[test] fn`"), "{text}");
 }
