@@ -436,7 +436,7 @@ pub const ALL: &[Bug] = &[
         "an idempotency key of the input as it is computed now",
         &["kernel/machine.rs"],
         "journal: the key is made of the recorded digest",
-        "when a build has given an input another shape, the next attempt of a call that is under way has another key: its effect \
+        "when a build has given an input a field with a value, the next attempt of a call that is under way has another key: its effect \
          happens twice",
     ),
     bug(

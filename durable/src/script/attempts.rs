@@ -194,6 +194,32 @@ fn an_attempt_that_takes_too_long_is_stopped() {
 }
 
 #[test]
+fn the_result_of_an_attempt_that_timed_out_is_not_that_of_the_next() {
+    check(
+        &[app()],
+        "start slow | advance 10s | advance 1s | late slow 7 | ok slow 8",
+        &expect![[r#"
+            > start slow
+              slow.0 RunStarted one{"name":"slow"}
+              slow.1 Turn of 0: call 1 slow
+            < start slow: started
+            < begin slow{"x":1} of slow, seq 1, attempt 1, key 1
+            > advance 10s
+              slow.2 AttemptFailed 1, attempt 1: timed out, next at 11s, may stand
+            < stop slow of slow
+            > advance 1s
+              slow.3 AttemptStarted 1, attempt 2
+            < begin slow{"x":1} of slow, seq 1, attempt 2, key 1
+            > late slow 7
+            > ok slow 8
+              slow.4 ActivityCompleted 1: 8
+              slow.5 Turn of 4: nothing
+              slow.6 RunEnded: Completed "8"
+        "#]],
+    );
+}
+
+#[test]
 fn a_call_that_takes_too_long_is_stopped() {
     check(
         &[app()],

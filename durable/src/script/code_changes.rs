@@ -112,9 +112,9 @@ mod field {
 
     #[derive(Debug, Serialize, Deserialize)]
     pub(super) struct Card {
-        number: String,
+        pub(super) number: String,
         #[serde(default)]
-        holder: Option<String>,
+        pub(super) holder: Option<String>,
     }
 
     #[activity(retry = fixed("1s").jitter(0.0))]
@@ -136,6 +136,25 @@ mod field {
     pub(super) async fn order() -> Result<u32, String> {
         let charged = charge(card()).await.map_err(|e| e.to_string())?;
         b(charged).await.map_err(|e| e.to_string())
+    }
+}
+
+mod filled {
+    //! An input gets a field, and the code gives it a value.
+
+    use super::super::flows::{a, b};
+    use super::field::{Card, charge};
+    use crate::prelude::*;
+
+    #[workflow]
+    pub(super) async fn order() -> Result<u32, String> {
+        let card = Card { holder: Some("A. Nyone".to_owned()), ..super::field::card() };
+        let charged = charge(card).await.map_err(|e| e.to_string())?;
+        b(charged).await.map_err(|e| e.to_string())
+    }
+
+    pub(super) fn registry() -> crate::registry::Registry {
+        crate::registry::Registry::of((a, b, charge, order))
     }
 }
 
@@ -349,7 +368,7 @@ mod patient {
     }
 }
 
-fn builds() -> [Build; 13] {
+fn builds() -> [Build; 14] {
     use super::flows::{a, b, child};
     [
         Build::new(
@@ -372,6 +391,7 @@ fn builds() -> [Build; 13] {
         .start("nap", || b1::nap().into_start()),
         Build::new("field", Registry::of((a, b, field::charge, field::order, field::known)))
             .start("known", || field::known(field::card()).into_start()),
+        Build::new("filled", filled::registry()),
         Build::new("strict", Registry::of((a, b, field::charge, strict::order))),
         Build::new(
             "swapped",
@@ -430,6 +450,30 @@ fn a_service_sees_the_same_key_when_an_input_gets_a_field() {
               order.11 ActivityCompleted 2: 6
               order.12 Turn of 11: nothing
               order.13 RunEnded: Completed 6
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_sees_the_same_key_when_a_field_that_an_input_gets_has_a_value() {
+    check(
+        &builds(),
+        "start order | fail charge down | kill | open filled | advance 1s",
+        &expect![[r#"
+            > start order
+              order.0 RunStarted order{}
+              order.1 Turn of 0: call 1 charge
+            < start order: started
+            < begin charge{"card":{"number":"4711"}} of order, seq 1, attempt 1, key 1
+            > fail charge down
+              order.2 AttemptFailed 1, attempt 1: `down`, next at 1s
+            > kill
+            > open filled
+              order is loaded
+              ! the input of `charge` (seq 1) has another shape in this build; what was recorded stands [E0211]
+            > advance 1s
+              order.3 AttemptStarted 1, attempt 2
+            < begin charge{"card":{"holder":"A. Nyone","number":"4711"}} of order, seq 1, attempt 2, key 1
         "#]],
     );
 }

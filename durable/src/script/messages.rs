@@ -3,9 +3,11 @@
 use expect_test::expect;
 
 use super::check;
-use super::flows::app;
-use super::world::World;
+use super::flows::{GO, a, app};
+use super::world::{Build, World};
 use crate::kernel::event::Sender;
+use crate::prelude::*;
+use crate::registry::Registry;
 
 #[test]
 fn signals_are_received_in_their_order() {
@@ -30,6 +32,40 @@ fn signals_are_received_in_their_order() {
               receive.6 RunEnded: Completed 42
             < signal receive go: done
             < watch receive: Completed 42
+        "#]],
+    );
+}
+
+/// Both signals are there before the first is received.
+#[workflow]
+async fn busy() -> Result<u32, String> {
+    a(1).await.map_err(|e| e.to_string())?;
+    Ok(GO.recv().await * 10 + GO.recv().await)
+}
+
+#[test]
+fn signals_that_wait_are_received_in_their_order() {
+    check(
+        &[Build::new("busy", Registry::of((a, busy))).start("busy", || busy().into_start())],
+        "start busy | signal busy go 4 | signal busy go 2 | ok a 1",
+        &expect![[r#"
+            > start busy
+              busy.0 RunStarted busy{}
+              busy.1 Turn of 0: call 1 a
+            < start busy: started
+            < begin a{"x":1} of busy, seq 1, attempt 1, key 1
+            > signal busy go 4
+              busy.2 SignalReceived go: 4
+              busy.3 Turn of 2: nothing
+            < signal busy go: done
+            > signal busy go 2
+              busy.4 SignalReceived go: 2
+              busy.5 Turn of 4: nothing
+            < signal busy go: done
+            > ok a 1
+              busy.6 ActivityCompleted 1: 1
+              busy.7 Turn of 6: await 2 go, take 2, await 3 go, take 3
+              busy.8 RunEnded: Completed 42
         "#]],
     );
 }

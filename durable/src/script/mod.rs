@@ -92,6 +92,10 @@ fn play(world: &mut World, builds: &[Build], words: &[&str]) {
         ["fail", name, text] => report(world, name, failed(text, Retry::ByPolicy)),
         ["fatal", name, text] => report(world, name, failed(text, Retry::Never)),
         ["panic", name, text] => report(world, name, AttemptReport::Panicked(text.into())),
+        ["late", name, value] => {
+            let order = world.running(name);
+            world.report_late(&order, AttemptReport::Completed(json(value)));
+        }
         ["advance", span] => world.advance(duration(span)),
         ["clock", "back", span] => world.set_back(duration(span)),
         ["crash"] => {

@@ -3,7 +3,10 @@
 use expect_test::expect;
 
 use super::check;
-use super::flows::app;
+use super::flows::{a, app};
+use super::world::Build;
+use crate::prelude::*;
+use crate::registry::Registry;
 
 #[test]
 fn a_nap_takes_its_time() {
@@ -84,6 +87,35 @@ fn a_clock_set_back_prolongs_nothing() {
               nap.2 TimerFired 1 at 1h
               nap.3 Turn of 2: nothing
               nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+/// Whether its time went back while it waited.
+#[workflow]
+async fn watches() -> Result<bool, String> {
+    let before = crate::now();
+    a(1).await.map_err(|e| e.to_string())?;
+    Ok(crate::now() < before)
+}
+
+#[test]
+fn a_run_s_time_does_not_go_back_with_the_clock() {
+    check(
+        &[Build::new("watches", Registry::of((a, watches))).start("watches", || watches().into_start())],
+        "advance 9h | start watches | clock back 5h | ok a 1",
+        &expect![[r#"
+            > advance 9h
+            > start watches
+              watches.0 RunStarted watches{}
+              watches.1 Turn of 0: call 1 a
+            < start watches: started
+            < begin a{"x":1} of watches, seq 1, attempt 1, key 1
+            > clock back 5h
+            > ok a 1
+              watches.2 ActivityCompleted 1: 1
+              watches.3 Turn of 2: nothing
+              watches.4 RunEnded: Completed false
         "#]],
     );
 }

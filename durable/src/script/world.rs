@@ -277,6 +277,13 @@ impl World {
         self.pump();
     }
 
+    /// The attempt before this one reports now.
+    pub(super) fn report_late(&mut self, order: &AttemptOrder, report: AttemptReport) {
+        let (run, seq, attempt) = (order.run, order.seq, Attempt(order.attempt.0 - 1));
+        self.with(|kernel, hot, now| kernel.handle_attempt(run, seq, attempt, report, now, hot));
+        self.pump();
+    }
+
     pub(super) fn run(&self, id: &str) -> RunNo {
         let known = self.kernel().tables().ids.get(&(Text::default(), id.into())).copied();
         known.unwrap_or(RunNo(u64::MAX))
