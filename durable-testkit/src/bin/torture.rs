@@ -1,33 +1,82 @@
-//! The torture program: plays seeds, and says what is wrong with them.
+//! The torture program: plays cases of seeds on two threads, makes those that fail small, and prints one report. `--planted` builds it
+//! anew with the planted bugs in it and says how many seeds each took.
 
-use std::process::ExitCode;
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a program has the real clock, threads and processes"
+)]
 
-use durable_testkit::sim::Words;
-use durable_testkit::torture::{Case, judge};
+use std::io::IsTerminal;
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use durable_testkit::torture::{Case, Report, Verdict, shrink};
 use lexopt::prelude::*;
 
+const HELP: &str = "\
+torture [--seconds S | --seeds FROM..TO] [--seed N] [--json]
+    plays seeds, two at a time, for so long (60 s) from seed N (1), and prints a report
+torture --repro CASE | --trace SEED
+    plays one case and prints what happened
+torture --traces COUNT [--seed N]
+    prints one hash for each seed: the same in debug and release, with logging and without
+torture --planted
+    builds itself with the planted bugs and says how many seeds each takes";
+
+/// How many plays a failing case may take to become small.
+const SHRINK_PLAYS_MAX: usize = 400;
+
+/// Within how many seeds a planted bug has to be caught.
+#[cfg(planted)]
+const PLANTED_SEEDS_MAX: u64 = 20_000;
+
+/// After so many violations the rest is not wanted.
+const VIOLATIONS_MAX: usize = 5;
+
+enum Wanted {
+    Report,
+    Repro(String),
+    Trace,
+    Traces(u64),
+    Planted,
+    PlantedHere,
+    Help,
+}
+
 struct Args {
+    wanted: Wanted,
     from: u64,
-    to: u64,
-    trace: bool,
+    to: Option<u64>,
+    seconds: u64,
+    json: bool,
 }
 
 fn args() -> Result<Args, lexopt::Error> {
-    let mut args = Args { from: 1, to: 101, trace: false };
+    let mut args = Args { wanted: Wanted::Report, from: 1, to: None, seconds: 60, json: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("seed") => {
-                args.from = parser.value()?.parse()?;
-                args.to = args.from + 1;
-            }
+            Long("seed") => args.from = parser.value()?.parse()?,
             Long("seeds") => {
                 let value = parser.value()?.string()?;
                 let (from, to) = value.split_once("..").ok_or("seeds are FROM..TO")?;
                 args.from = from.parse().map_err(|_| "seeds are numbers")?;
-                args.to = to.parse().map_err(|_| "seeds are numbers")?;
+                args.to = Some(to.parse().map_err(|_| "seeds are numbers")?);
             }
-            Long("trace") => args.trace = true,
+            Long("seconds") => args.seconds = parser.value()?.parse()?,
+            Long("json") => args.json = true,
+            Long("repro") => args.wanted = Wanted::Repro(parser.value()?.string()?),
+            Long("trace") => {
+                args.from = parser.value()?.parse()?;
+                args.wanted = Wanted::Trace;
+            }
+            Long("traces") => args.wanted = Wanted::Traces(parser.value()?.parse()?),
+            Long("planted") => args.wanted = Wanted::Planted,
+            Long("planted-here") => args.wanted = Wanted::PlantedHere,
+            Short('h') | Long("help") => args.wanted = Wanted::Help,
             other => return Err(other.unexpected()),
         }
     }
@@ -38,30 +87,164 @@ fn main() -> ExitCode {
     let args = match args() {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error}; `--help` says what there is");
             return ExitCode::from(2);
         }
     };
-    let mut failed = 0;
-    for seed in args.from..args.to {
-        let case = Case::draw(seed);
-        let played = case.play(if args.trace { Words::Yes } else { Words::No });
-        if args.trace {
-            println!("{case:#?}\n{}", played.seen.lines.join("\n"));
-            if let Ok(look) = &played.first {
-                for (id, past) in &look.runs {
-                    println!("journal of {id}:");
-                    past.journal.iter().for_each(|(no, at, event)| println!("  {no} {at:?} {event:?}"));
-                }
-            }
+    match &args.wanted {
+        Wanted::Help => {
+            println!("{HELP}");
+            ExitCode::SUCCESS
         }
-        let wrong = judge(&case, &played);
-        if !wrong.is_empty() {
-            failed += 1;
-            println!("seed {seed}:");
-            wrong.iter().for_each(|wrong| println!("  {wrong}"));
+        Wanted::Report => report(&args),
+        Wanted::Trace => told(&Case::draw(args.from)),
+        Wanted::Repro(text) => match serde_json::from_str::<Case>(text) {
+            Ok(case) => told(&case),
+            Err(error) => {
+                eprintln!("error: this is no case: {error}");
+                ExitCode::from(2)
+            }
+        },
+        Wanted::Traces(count) => {
+            (args.from..args.from + count).for_each(|seed| println!("{seed} {:016x}", Case::draw(seed).check().trace));
+            ExitCode::SUCCESS
+        }
+        Wanted::Planted => planted(),
+        Wanted::PlantedHere => planted_here(),
+    }
+}
+
+/// Plays one case and prints what happened.
+fn told(case: &Case) -> ExitCode {
+    let verdict = case.check();
+    println!("{}", repro(case));
+    verdict.lines.iter().for_each(|line| println!("{line}"));
+    println!("trace {:016x}", verdict.trace);
+    verdict.wrong.iter().for_each(|wrong| println!("VIOLATED: {wrong}"));
+    ExitCode::from(u8::from(!verdict.wrong.is_empty()))
+}
+
+fn repro(case: &Case) -> String {
+    let text = serde_json::to_string(case).expect("because a case is plain data");
+    format!("torture --repro '{text}'")
+}
+
+fn report(args: &Args) -> ExitCode {
+    let begun = Instant::now();
+    let report = Mutex::new(Report { seeds: (args.from, args.from), ..Report::default() });
+    let next = AtomicU64::new(args.from);
+    let until = args.to.is_none().then(|| begun + Duration::from_secs(args.seconds));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let is_over = || until.is_some_and(|until| Instant::now() >= until);
+                while !is_over() && lock(&report).violations.len() < VIOLATIONS_MAX {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if args.to.is_some_and(|to| seed >= to) {
+                        break;
+                    }
+                    judged(seed, &Case::draw(seed).check(), &report);
+                }
+            });
+        }
+    });
+    let mut report = report.into_inner().expect("because no thread panics");
+    report.seconds = begun.elapsed().as_secs_f64();
+    report.violations.sort_unstable();
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report).expect("because a report is plain data")),
+        false => print!("{report}"),
+    }
+    ExitCode::from(u8::from(!report.violations.is_empty()))
+}
+
+fn lock(report: &Mutex<Report>) -> std::sync::MutexGuard<'_, Report> {
+    report.lock().expect("because no thread panics")
+}
+
+fn judged(seed: u64, verdict: &Verdict, report: &Mutex<Report>) {
+    let mut all = lock(report);
+    all.add(verdict.counts);
+    all.seeds.1 = all.seeds.1.max(seed + 1);
+    if all.played.is_multiple_of(1_000) && std::io::stderr().is_terminal() {
+        eprint!("\r{} seeds, {} crashes ", all.played, all.crashes);
+    }
+    if verdict.wrong.is_empty() {
+        return;
+    }
+    all.violations.push(seed);
+    drop(all);
+    let small = shrink(&Case::draw(seed), SHRINK_PLAYS_MAX, |case| !case.check().wrong.is_empty());
+    let verdict = small.check();
+    eprintln!("seed {seed} is violated; made small:\n{}", repro(&small));
+    verdict.lines.iter().for_each(|line| eprintln!("  {line}"));
+    verdict.wrong.iter().for_each(|wrong| eprintln!("VIOLATED: {wrong}"));
+}
+
+/// Builds this program with the planted bugs in it, in a folder of its own, and runs them.
+fn planted() -> ExitCode {
+    let flags = format!("{} --cfg planted", std::env::var("RUSTFLAGS").unwrap_or_default());
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    command.args(["run", "--release", "--quiet", "-p", "durable-testkit", "--bin", "torture"]);
+    command.args(["--target-dir", "target/planted", "--", "--planted-here"]).env("RUSTFLAGS", flags);
+    match command.status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: cargo does not run: {error}");
+            ExitCode::from(2)
         }
     }
-    println!("{failed} of {} seeds failed", args.to - args.from);
-    ExitCode::from(u8::from(failed > 0))
+}
+
+#[cfg(not(planted))]
+fn planted_here() -> ExitCode {
+    eprintln!("planted bugs: not run, this build has none");
+    ExitCode::from(2)
+}
+
+/// Plays seeds with each planted bug until it is caught. A bug is chosen for the whole process, so two threads share one at a time.
+#[cfg(planted)]
+fn planted_here() -> ExitCode {
+    use durable::planted::{ALL, choose, met};
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = 0;
+    for bug in ALL {
+        choose(Some(*bug));
+        match caught() {
+            Some(seed) => println!("{:>3} {:<60} caught by seed {seed}", bug.number, bug.name),
+            None => {
+                missed += 1;
+                println!("{:>3} {:<60} NOT caught, met {} times", bug.number, bug.name, met());
+            }
+        }
+    }
+    choose(None);
+    let clean = caught();
+    println!("without any: {}", clean.map_or("clean".to_owned(), |seed| format!("seed {seed} is violated")));
+    println!("planted bugs caught: {} of {}", ALL.len() - missed, ALL.len());
+    ExitCode::from(u8::from(missed > 0 || clean.is_some()))
+}
+
+/// The first seed that is violated.
+#[cfg(planted)]
+fn caught() -> Option<u64> {
+    let (next, found) = (AtomicU64::new(1), AtomicU64::new(u64::MAX));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while found.load(Ordering::Relaxed) == u64::MAX {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > PLANTED_SEEDS_MAX {
+                        break;
+                    }
+                    if !Case::draw(seed).check().wrong.is_empty() {
+                        found.fetch_min(seed, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let found = found.into_inner();
+    (found != u64::MAX).then_some(found)
 }

@@ -7,11 +7,19 @@ mod look;
 mod oracle;
 mod play;
 mod program;
+mod report;
+mod shrink;
 mod stage;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
 pub use case::{After, Blow, Case, Conduct, Death, Deed, DiskFault, Hit, Kind, Leaves, Life, Moment, Planned, Root};
 pub use look::{Look, Past};
 pub use oracle::judge;
 pub use play::{Counts, Played};
 pub use program::{Ask, Build, Given, How, Node, Program, Refusal, Tries, Word, torture};
+pub use report::Report;
+pub use shrink::shrink;
 pub use stage::{Ack, Acked, AttemptSeen, Body, Ended, Once, Opened, Seen};
+pub use verdict::Verdict;

@@ -290,7 +290,9 @@ impl<'a> Judge<'a> {
             return Some(format!("an attempt while another one ran: {told}, then {again}"));
         }
         let same = before.attempt == after.attempt;
-        if after.attempt < before.attempt || (same && before.ended != Ended::Dropped) {
+        // A shutdown puts an attempt aside, also one whose end it has not heard of yet.
+        let was_parked = before.process != after.process && self.seen.shut_down.contains(&before.process);
+        if after.attempt < before.attempt || (same && before.ended != Ended::Dropped && !was_parked) {
             return Some(format!("an attempt's number came again: {told}, then {again}"));
         }
         None

@@ -2,7 +2,7 @@
 //! what workflow code saw. It only writes down; what is wrong with it the oracle says.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -73,6 +73,8 @@ pub struct Seen {
     pub crashes: u64,
     /// Power cuts.
     pub power_cuts: u64,
+    /// Processes that were shut down.
+    pub shut_down: BTreeSet<u32>,
     /// A process died that had the store open.
     pub fresh_crash: bool,
     processes: BTreeMap<u32, Process>,
