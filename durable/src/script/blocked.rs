@@ -554,18 +554,19 @@ fn a_call_of_a_blocked_run_may_have_run_though_a_clean_stop_came_after_the_crash
               ! the workflow panicked after its durable call at durable/src/script/blocked.rs:_: got 1; mend it and open the store with the new build, or call `retry_blocked` if the cause was outside the code [E0202]
             > crash
             > close
-              panics_first.4 AttemptParked 1, attempt 1
+              panics_first.4 AttemptStarted 1, attempt 1
             > open mended
               panics_first.5 RunUnblocked in mended: another build opened the store
               panics_first is loaded
-              panics_first.6 BuildChanged mended
-              panics_first.7 Turn of 2: take 2
-              panics_first.8 AttemptStarted 1, attempt 1
-            < begin a{"x":1} of panics_first, seq 1, attempt 1, key 1
+              panics_first.6 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              panics_first.7 BuildChanged mended
+              panics_first.8 Turn of 2: take 2
+              panics_first.9 AttemptStarted 1, attempt 2
+            < begin a{"x":1} of panics_first, seq 1, attempt 2, key 1
             > ok a 5
-              panics_first.9 ActivityCompleted 1: 5
-              panics_first.10 Turn of 9: nothing
-              panics_first.11 RunEnded: Completed 6
+              panics_first.10 ActivityCompleted 1: 5
+              panics_first.11 Turn of 10: nothing
+              panics_first.12 RunEnded: Completed 6
         "#]],
     );
 }

@@ -648,16 +648,17 @@ fn an_added_step_is_a_mismatch_and_the_old_build_goes_on() {
             > kill
             > open added
             > close
-              steps.5 AttemptParked 2, attempt 1
+              steps.5 AttemptStarted 2, attempt 1
             > open
               steps.6 RunUnblocked in b1: another build opened the store
               steps is loaded
-              steps.7 AttemptStarted 2, attempt 1
-            < begin b{"x":2} of steps, seq 2, attempt 1, key 2
+              steps.7 AttemptFailed 2, attempt 1: interrupted, next at 0ms, may stand
+              steps.8 AttemptStarted 2, attempt 2
+            < begin b{"x":2} of steps, seq 2, attempt 2, key 2
             > ok b 2
-              steps.8 ActivityCompleted 2: 2
-              steps.9 Turn of 8: nothing
-              steps.10 RunEnded: Completed 3
+              steps.9 ActivityCompleted 2: 2
+              steps.10 Turn of 9: nothing
+              steps.11 RunEnded: Completed 3
         "#]],
     );
 }

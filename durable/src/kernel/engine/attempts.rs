@@ -179,10 +179,10 @@ impl Calls {
 
     /// Whether the process before this one may have begun an attempt of a call that was not taken up yet.
     fn may_have_begun(&self, run: RunNo, seq: Seq, state: &AttemptState, binding: &Binding) -> bool {
-        let unclean = self.stop == Stop::Unclean && self.from_before.contains(&(run, seq));
-        unclean
+        self.from_before.contains(&(run, seq))
             && match state {
-                AttemptState::Scheduled => !binding.at_most_once,
+                AttemptState::Scheduled => self.stop == Stop::Unclean && !binding.at_most_once,
+                // Behind a clean stop too: it would be parked if anyone had taken it up.
                 AttemptState::Started(_) => true,
                 AttemptState::Failed { .. } | AttemptState::Parked(_) => false,
             }
@@ -476,19 +476,19 @@ impl Kernel {
             self.park(run, seq, now);
             self.seal_if_full();
         }
-        self.park_left(now);
+        self.record_left(now);
         self.settle(now, turns);
     }
 
     /// Calls that the process before this one may have begun, of runs that were not taken up since (a blocked one, say): the next
-    /// process finds a clean stop and could not know.
-    fn park_left(&mut self, now: Now) {
+    /// process finds a clean stop and could not know that they are interrupted.
+    fn record_left(&mut self, now: Now) {
         let left: Vec<(RunNo, Seq)> = self.calls.from_before.iter().copied().collect();
         for (run, seq) in left {
             let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
             let Some(Waiting { what: WaitingFor::Activity { state, binding, .. }, .. }) = waits else { continue };
             if *state == AttemptState::Scheduled && self.calls.may_have_begun(run, seq, state, binding) {
-                self.append(run, Event::AttemptParked { seq, attempt: Attempt(1) }, now);
+                self.append(run, Event::AttemptStarted { seq, attempt: Attempt(1) }, now);
                 self.seal_if_full();
             }
         }
