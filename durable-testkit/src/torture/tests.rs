@@ -3,19 +3,14 @@
 use super::*;
 
 #[test]
-fn a_sample_of_seeds_holds() {
-    for seed in 1..120 {
+fn a_sample_of_seeds_holds_and_gives_the_same_traces_with_logging() {
+    let trace = |seed| {
         let verdict = Case::draw(seed).check();
         assert!(verdict.wrong.is_empty(), "seed {seed}: {:#?}\n{}", verdict.wrong, verdict.lines.join("\n"));
-    }
-}
-
-#[test]
-fn the_same_seed_gives_the_same_trace_with_logging_and_without() {
-    let quiet: Vec<u64> = (1..200).map(|seed| Case::draw(seed).check().trace).collect();
-    let loud = tracing::subscriber::with_default(Loud, || {
-        (1..200).map(|seed| Case::draw(seed).check().trace).collect::<Vec<u64>>()
-    });
+        verdict.trace
+    };
+    let quiet: Vec<u64> = (1..=200).map(trace).collect();
+    let loud: Vec<u64> = tracing::subscriber::with_default(Loud, || (1..=200).map(trace).collect());
     assert_eq!(quiet, loud);
     assert!(quiet.windows(2).all(|pair| pair[0] != pair[1]));
 }
