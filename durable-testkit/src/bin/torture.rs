@@ -13,12 +13,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use durable_testkit::torture::{Case, Report, Verdict, shrink};
+use durable_testkit::explore;
+use durable_testkit::torture::{Case, Log, Report, Verdict, shrink};
 use lexopt::prelude::*;
 
 const HELP: &str = "\
 torture [--seconds S | --seeds FROM..TO] [--seed N] [--json]
-    plays seeds, two at a time, for so long (60 s) from seed N (1), and prints a report
+    plays seeds, two at a time, for so long (60 s) from seed N (1), and prints a report; with --seconds a third of
+    the time goes to crashes of the log alone
 torture --repro CASE | --trace SEED
     plays one case and prints what happened
 torture --traces COUNT [--seed N]
@@ -32,6 +34,9 @@ const SHRINK_PLAYS_MAX: usize = 400;
 /// Within how many seeds a planted bug has to be caught.
 #[cfg(planted)]
 const PLANTED_SEEDS_MAX: u64 = 20_000;
+
+/// One part in so many of the time goes to the log alone.
+const LOG_SHARE: u32 = 3;
 
 /// After so many violations the rest is not wanted.
 const VIOLATIONS_MAX: usize = 5;
@@ -131,9 +136,11 @@ fn repro(case: &Case) -> String {
 
 fn report(args: &Args) -> ExitCode {
     let begun = Instant::now();
-    let report = Mutex::new(Report { seeds: (args.from, args.from), ..Report::default() });
+    let wanted = args.to.is_none().then(|| Duration::from_secs(args.seconds));
+    let log = wanted.map(|wanted| explore_log(args.from, wanted / LOG_SHARE));
+    let report = Mutex::new(Report { seeds: (args.from, args.from), log, ..Report::default() });
     let next = AtomicU64::new(args.from);
-    let until = args.to.is_none().then(|| begun + Duration::from_secs(args.seconds));
+    let until = wanted.map(|wanted| begun + wanted);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -149,13 +156,33 @@ fn report(args: &Args) -> ExitCode {
         }
     });
     let mut report = report.into_inner().expect("because no thread panics");
-    report.seconds = begun.elapsed().as_secs_f64();
+    let on_log = report.log.as_ref().map_or(0.0, |log| log.seconds);
+    report.seconds = begun.elapsed().as_secs_f64() - on_log;
     report.violations.sort_unstable();
     match args.json {
         true => println!("{}", serde_json::to_string(&report).expect("because a report is plain data")),
         false => print!("{report}"),
     }
-    ExitCode::from(u8::from(!report.violations.is_empty()))
+    ExitCode::from(u8::from(report.violated() > 0))
+}
+
+/// Crashes of the log alone, for so long, on two threads.
+fn explore_log(seed: u64, wanted: Duration) -> Log {
+    let begun = Instant::now();
+    let report = Mutex::new(explore::Report::default());
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let report = &report;
+            scope.spawn(move || {
+                let mut torture = explore::Torture::new(seed + thread, 2);
+                let explored = torture.run_for(|| begun.elapsed() < wanted);
+                report.lock().expect("because no thread panics").add(explored);
+            });
+        }
+    });
+    let report = report.into_inner().expect("because no thread panics");
+    report.failures.iter().for_each(|failure| eprintln!("the log is violated, {failure}"));
+    Log { report, seconds: begun.elapsed().as_secs_f64() }
 }
 
 fn lock(report: &Mutex<Report>) -> std::sync::MutexGuard<'_, Report> {

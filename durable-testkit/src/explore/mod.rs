@@ -5,6 +5,7 @@
 mod fold;
 mod images;
 mod log;
+pub mod runs;
 
 pub use images::ImageKind;
 pub use log::{Catalogue, Counts, Exploration, Failure, Report, Torture, catalogue};

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::play::Counts;
+use crate::explore;
 
 /// What a torture reached.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,8 +22,8 @@ pub struct Report {
     pub faults: u64,
     /// Simulated hours of whose minutes each had such a fault.
     pub hours: f64,
-    /// Crash states of the log layer alone.
-    pub log_states: Option<u64>,
+    /// The log layer alone.
+    pub log: Option<Log>,
     /// Scenarios that were explored from end to end.
     pub scenarios: Option<u64>,
     /// Planted bugs: caught, and how many there are; `not run` where this build has none.
@@ -33,7 +34,31 @@ pub struct Report {
     pub seconds: f64,
 }
 
+/// What the explorer of the log reached.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Log {
+    /// What was explored, and what failed.
+    pub report: explore::Report,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let explore::Counts { states, unfolded, .. } = self.report.counts;
+        let a_second = states as f64 / self.seconds.max(f64::MIN_POSITIVE);
+        writeln!(f, "{states}, {a_second:.0} a second, folded from {unfolded} images")?;
+        self.report.counts.fmt(f)
+    }
+}
+
 impl Report {
+    /// How many violations were found, of all layers.
+    #[must_use]
+    pub fn violated(&self) -> usize {
+        self.violations.len() + self.log.as_ref().map_or(0, |log| log.report.failures.len())
+    }
+
     /// Adds a play.
     pub fn add(&mut self, counts: Counts) {
         self.played += 1;
@@ -52,7 +77,10 @@ impl fmt::Display for Report {
             "seeds                {}..{}, {} played in {:.1} s",
             self.seeds.0, self.seeds.1, self.played, self.seconds
         )?;
-        writeln!(f, "log crash states     {}", or_not(self.log_states))?;
+        match &self.log {
+            None => writeln!(f, "log crash states     not run")?,
+            Some(log) => write!(f, "log crash states     {log}")?,
+        }
         writeln!(f, "runtime crashes      {}, of which {} power cuts", self.crashes, self.power_cuts)?;
         writeln!(f, "faults in flight     {}", self.faults)?;
         writeln!(f, "simulated hours      {:.1}, each minute with a fault", self.hours)?;
@@ -61,6 +89,26 @@ impl fmt::Display for Report {
             None => writeln!(f, "planted bugs         not run")?,
             Some((caught, all)) => writeln!(f, "planted bugs         {caught} of {all} caught")?,
         }
-        writeln!(f, "violations           {}", self.violations.len())
+        writeln!(f, "violations           {}", self.violated())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_in_the_log_is_a_violation_and_its_states_are_told() {
+        let clean = Report::default();
+        assert_eq!(clean.violated(), 0);
+        assert!(clean.to_string().contains("log crash states     not run"));
+        let failure = explore::Failure { seed: 3, what: "lost".into(), timeline: Vec::new(), repeat: String::new() };
+        let counts = explore::Counts { states: 10, unfolded: 30, ..explore::Counts::default() };
+        let log = explore::Report { counts, failures: vec![failure], ..explore::Report::default() };
+        let torn = Report { log: Some(Log { report: log, seconds: 2.0 }), violations: vec![7], ..Report::default() };
+        assert_eq!(torn.violated(), 2);
+        let text = torn.to_string();
+        assert!(text.contains("log crash states     10, 5 a second, folded from 30 images"), "{text}");
+        assert!(text.contains("violations           2"), "{text}");
     }
 }

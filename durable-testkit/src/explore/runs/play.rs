@@ -1,0 +1,145 @@
+//! One process's life, from what a crash left to the end of its client, with the moments at which it may crash in turn.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use durable::Registry;
+use durable::kernel::id::Timestamp;
+use durable::seams::Clock;
+use durable::store::log::{SegmentSizes, Sizes};
+
+use super::Scenario;
+use super::world::{Ledger, World};
+use crate::disk::digest::Digest;
+use crate::disk::{Moment, SimDisk, Snapshot};
+use crate::explore::images::Before;
+use crate::sim::{BEGIN, Order, Setting, Sim, SimClock};
+
+/// What has not ended after so much simulated time never does.
+const TIME_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// A scenario fits one segment.
+const SIZES: Sizes = Sizes {
+    segments: SegmentSizes { bytes_min: 16 << 10, bytes_max: 1 << 20 },
+    reserve_bytes: 4096,
+    checkpoint_bytes_min: 64 << 10,
+    frame_cache_bytes: 64 << 10,
+};
+
+/// Where a process begins.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) disk: Snapshot,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) wall: Timestamp,
+    /// The crashes that led here, in words.
+    pub(super) crashes: Vec<String>,
+}
+
+/// A moment right before an operation of the disk, and the world at it.
+pub(super) struct Point {
+    pub(super) moment: Moment,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) wall: Timestamp,
+    pub(super) before: Before,
+}
+
+/// What a life came to.
+pub(super) struct Played {
+    pub(super) end: String,
+    pub(super) ledger: Ledger,
+    pub(super) points: Vec<Point>,
+}
+
+/// Whether the moments of a life are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Moments,
+    Nothing,
+}
+
+impl Start {
+    /// A machine with an empty store on it.
+    pub(super) fn empty() -> Start {
+        static EMPTY: OnceLock<Snapshot> = OnceLock::new();
+        let disk = EMPTY.get_or_init(empty_store).clone();
+        Start { disk, ledger: Arc::default(), wall: BEGIN, crashes: Vec::new() }
+    }
+
+    /// The same for two from which the same follows. `disk` is at it.
+    pub(super) fn digest(disk: &SimDisk, ledger: &Ledger, wall: Timestamp) -> u64 {
+        let digest = Digest::new().number(disk.fingerprint()).number(disk.pending_digest());
+        ledger.digest(digest.number(wall.0.cast_unsigned())).finish()
+    }
+
+    /// Lets a process live from here.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(super) fn play(&self, scenario: &Scenario, keeps: Keeps) -> Result<Played, String> {
+        let setting = Setting {
+            // Two processes of one machine draw no number twice.
+            seed: self.crashes.len() as u64,
+            order: Order::AsTheyCome,
+            begin: self.wall,
+            time_max: TIME_MAX,
+            sizes: SIZES,
+            disk: Some(self.disk.clone()),
+            ..Setting::default()
+        };
+        let world = World::of(Ledger::clone(&self.ledger));
+        let lived = Sim::play(setting, async |sim| {
+            let points = (keeps == Keeps::Moments).then(|| watch(sim.disk(), sim.clock().clone(), world.clone()));
+            let end = live(&sim, scenario, &world).await?;
+            sim.disk().unwatch();
+            let points =
+                points.map(|points| std::mem::take(&mut *points.lock().unwrap_or_else(PoisonError::into_inner)));
+            Ok::<_, String>(Played { end, ledger: world.now(), points: points.unwrap_or_default() })
+        });
+        lived.unwrap_or_else(|stalled| Err(stalled.to_string()))
+    }
+}
+
+async fn live(sim: &Sim, scenario: &Scenario, world: &World) -> Result<String, String> {
+    let process = sim.process();
+    let lived = process.run(async {
+        let opened = process.runtime((scenario.registry)()).state(world.clone()).open().await;
+        let runtime = opened.map_err(|error| format!("the store does not open: {error}"))?;
+        let end = (scenario.client)(runtime.clone(), world.clone()).await?;
+        world.ack(format!("ended {end}"));
+        runtime.shutdown().await.map_err(|error| format!("the runtime does not shut down: {error}"))?;
+        Ok(end)
+    });
+    lived.await.unwrap_or_else(|| Err("the process died by itself".to_owned()))
+}
+
+/// Gathers the moments of the disk from now on.
+fn watch(disk: &SimDisk, clock: SimClock, world: World) -> Arc<Mutex<Vec<Point>>> {
+    let points = Arc::new(Mutex::new(Vec::<Point>::new()));
+    let gathered = Arc::clone(&points);
+    disk.watch(move |moment| {
+        let mut points = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wall, now) = (clock.wall(), world.now());
+        let last = points.last().filter(|last| *last.ledger == now);
+        let before = if last.is_some_and(|last| last.wall == wall) { Before::Known } else { Before::New };
+        let ledger = last.map_or_else(|| Arc::new(now), |last| Arc::clone(&last.ledger));
+        points.push(Point { moment, ledger, wall, before });
+    });
+    points
+}
+
+fn empty_store() -> Snapshot {
+    let made = Sim::play(Setting { sizes: SIZES, ..Setting::default() }, async |sim| {
+        sim.disk().stop_tracing();
+        let process = sim.process();
+        let made = process.run(async {
+            let runtime = process.runtime(Registry::default()).open().await?;
+            runtime.shutdown().await?;
+            Ok::<(), durable::Error>(())
+        });
+        assert!(matches!(made.await, Some(Ok(()))), "because nothing goes wrong on a sound disk");
+        sim.disk().settle();
+        sim.disk().snapshot()
+    });
+    made.expect("because an empty store opens and closes")
+}
