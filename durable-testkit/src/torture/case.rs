@@ -43,6 +43,9 @@ pub struct Conduct {
     pub attempts: u16,
     /// How often, in percent, the disk lets time pass, and for how long at most.
     pub lag: (u8, u32),
+    /// Whether the disk's locks hold for a file of the lock's name alone.
+    #[serde(default)]
+    pub sole_lock: bool,
 }
 
 /// What a client does, and when at the earliest.

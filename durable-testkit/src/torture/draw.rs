@@ -78,8 +78,106 @@ impl Case {
             is_small: rng.percent(50),
             attempts: if rng.percent(20) { 1 + rng.below(3) as u16 } else { 1000 },
             lag: if classes.lag { (5 + rng.below(60) as u8, [50, 2_000, 60_000][rng.index(3)]) } else { (0, 0) },
+            sole_lock: false,
         };
-        Case { seed, conduct, programs, clients, slots, blows }
+        let mut case = Case { seed, conduct, programs, clients, slots, blows };
+        case.add_rare(horizon_ms);
+        case
+    }
+}
+
+/// What few seeds have: constellations that the classes above give too seldom. It has its own numbers, so that the rest of a seed's
+/// case is what it would be without.
+impl Case {
+    fn add_rare(&mut self, horizon_ms: u32) {
+        let mut rng = Rng::new(self.seed ^ 0x4A4E_0000_7014_7012);
+        match rng.index(40) {
+            0 | 1 => self.take_over(&mut rng, horizon_ms),
+            2 | 3 => self.fill_often(&mut rng, horizon_ms),
+            4 | 5 => self.ask_often(&mut rng, horizon_ms),
+            6 | 7 => self.close_often(&mut rng, horizon_ms),
+            8 | 9 => self.set_back(&mut rng, horizon_ms),
+            _ => {}
+        }
+    }
+
+    /// A process is stopped, somebody removes the lock file, and another one opens the store before it goes on.
+    fn take_over(&mut self, rng: &mut Rng, horizon_ms: u32) {
+        self.conduct.sole_lock = true;
+        self.conduct.lag = (30 + rng.below(60) as u8, [2_000, 20_000][rng.index(2)]);
+        let plain = Life {
+            after_ms: 0,
+            build: Build::First,
+            lasts_ms: 2 * horizon_ms,
+            death: None,
+            faults: Vec::new(),
+            stops: Vec::new(),
+        };
+        self.slots = vec![vec![Life { after_ms: 0, ..plain.clone() }]];
+        self.blows.clear();
+        for _ in 0..1 + rng.below(3) {
+            let at_ms = rng.below(horizon_ms.into()) as u32;
+            let span = 1_000 + rng.below(60_000) as u32;
+            let owner = rng.index(self.slots.len());
+            self.slots[owner][0].stops.push((at_ms, span));
+            self.blows.push(Blow { at_ms: at_ms + 1 + rng.below(500) as u32, what: Hit::Unlock });
+            self.slots.push(vec![Life { after_ms: at_ms + 500 + rng.below(span.into()) as u32, ..plain.clone() }]);
+        }
+        self.blows.sort_by_key(|blow| blow.at_ms);
+    }
+
+    /// The disk is full again and again, where parts of the log are small.
+    fn fill_often(&mut self, rng: &mut Rng, horizon_ms: u32) {
+        self.conduct.is_small = true;
+        self.slots.iter_mut().flatten().for_each(|life| life.faults.clear());
+        for _ in 0..4 + rng.below(8) {
+            let (left, span) = (rng.below(9_000) as u32, 500 + rng.below(8_000) as u32);
+            self.blows.push(Blow { at_ms: rng.below(horizon_ms.into()) as u32, what: Hit::Full(left, span) });
+        }
+        self.blows.sort_by_key(|blow| blow.at_ms);
+    }
+
+    /// Somebody asks all the time how runs are, on a slow disk, and the power goes with an answer.
+    fn ask_often(&mut self, rng: &mut Rng, horizon_ms: u32) {
+        self.conduct.lag = (50 + rng.below(40) as u8, [50, 1_000][rng.index(2)]);
+        for program in 0..self.programs.len() as u8 {
+            for deed in [Deed::Describe(program), Deed::Start(program)] {
+                let step = 50 + rng.below(400) as u32;
+                let times = (1..).map(|nth| nth * step).take_while(|at| *at < horizon_ms).take(60);
+                self.clients.push(times.map(|at_ms| Planned { at_ms, deed }).collect());
+            }
+        }
+        for life in self.slots.iter_mut().flatten().filter(|life| life.death.is_none()) {
+            let at = Moment::Answer(1 + rng.below(40) as u32);
+            life.death = Some(Death { at, leaves: Leaves::Nothing, power: Some(rng.next_u64()) });
+        }
+    }
+
+    /// The wall clock is set back while one process lives and nothing else goes wrong.
+    fn set_back(&mut self, rng: &mut Rng, horizon_ms: u32) {
+        self.conduct = Conduct { puts_away: false, lag: (0, 0), ..self.conduct };
+        let lasts_ms = 2 * horizon_ms;
+        let (faults, stops) = (Vec::new(), Vec::new());
+        self.slots = vec![vec![Life { after_ms: 0, build: Build::First, lasts_ms, death: None, faults, stops }]];
+        self.blows.clear();
+        for _ in 0..1 + rng.below(4) {
+            let what = Hit::Clock([-5, -60, -7_200, -259_200][rng.index(4)]);
+            self.blows.push(Blow { at_ms: rng.below(horizon_ms.into()) as u32, what });
+        }
+        self.blows.sort_by_key(|blow| blow.at_ms);
+    }
+
+    /// One clean shutdown after the other, with attempts in flight, and few lives that end otherwise.
+    fn close_often(&mut self, rng: &mut Rng, horizon_ms: u32) {
+        let lives = 2 + rng.below(6) as u32;
+        self.slots.truncate(1);
+        for _ in 0..lives {
+            let lasts_ms = 1 + rng.below((2 * horizon_ms / lives).into()) as u32;
+            let death = Death { at: Moment::ShutDown(lasts_ms / 2), leaves: Leaves::Nothing, power: None };
+            let death = rng.percent(80).then_some(death);
+            let (faults, stops) = (Vec::new(), Vec::new());
+            self.slots[0].insert(0, Life { after_ms: 0, build: Build::First, lasts_ms, death, faults, stops });
+        }
     }
 }
 

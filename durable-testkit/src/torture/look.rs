@@ -40,6 +40,13 @@ pub struct Past {
 }
 
 impl Look {
+    /// Whether the same runs happened in the same way.
+    #[must_use]
+    pub fn is_like(&self, other: &Look) -> bool {
+        self.runs.len() == other.runs.len()
+            && other.runs.iter().all(|(id, past)| self.runs.get(id).is_some_and(|same| same.journal == past.journal))
+    }
+
     /// Looks at the store on a copy of this disk.
     ///
     /// # Errors

@@ -3,12 +3,14 @@
 
 mod case;
 mod draw;
+mod history;
 mod look;
 mod oracle;
 mod play;
 mod program;
 mod report;
 mod shrink;
+mod sight;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -21,5 +23,5 @@ pub use play::{Counts, Played};
 pub use program::{Ask, Build, Given, How, Node, Program, Refusal, Tries, Word, torture};
 pub use report::{Log, Report};
 pub use shrink::shrink;
-pub use stage::{Ack, Acked, AttemptSeen, Body, Ended, Once, Opened, Seen};
+pub use stage::{Ack, Acked, AttemptSeen, Body, Ended, Once, Opened, Seen, Slept};
 pub use verdict::Verdict;

@@ -13,6 +13,7 @@ use super::look::{Look, Past};
 use super::play::Played;
 use super::program::{Given, Tries, Word};
 use super::stage::{Acked, AttemptSeen, Ended, Seen, number_of};
+use super::{history, sight};
 
 /// What is wrong with a play; empty if nothing is.
 #[must_use]
@@ -22,6 +23,8 @@ pub fn judge(case: &Case, played: &Played) -> Vec<String> {
         (Ok(first), Ok(second)) => {
             let judge = Judge { case, seen: &played.seen, look: first, wrong: &mut wrong };
             judge.judge();
+            wrong.extend(history::judge(case, &played.seen, first));
+            wrong.extend(sight::judge(case, &played.seen));
             compare(first, second, &mut wrong);
         }
         (Err(error), _) | (_, Err(error)) => wrong.push(format!("the store cannot be read: {error}")),
@@ -285,6 +288,9 @@ impl<'a> Judge<'a> {
         let in_time = before.until - before.began < before.ask.limit();
         if before.ended == Ended::Gave && before.process == after.process && in_time {
             return Some(format!("an attempt after the call had its result: {told}, then {again}"));
+        }
+        if before.process == after.process && before.until > after.began {
+            return Some(format!("an attempt while another one ran on until {:?}: {told}, then {again}", before.until));
         }
         if before.ended == Ended::Not {
             return Some(format!("an attempt while another one ran: {told}, then {again}"));

@@ -16,7 +16,8 @@ use super::case::{Blow, Case, Death, Deed, DiskFault, Hit, Life, Moment, Planned
 use super::look::Look;
 use super::program::{Build, SIGNALS, Word, torture};
 use super::stage::{Acked, Counted, Once, Opened, Seen, Stage};
-use crate::disk::{Fault, Keep, OpKind, Unfinished, When, errno};
+use crate::disk::{Fault, Keep, OpKind, SimDisk, Unfinished, When, errno};
+use crate::rng::Rng;
 use crate::sim::{Process, SMALL, STORE, Setting, Sim, Trace, Words};
 
 /// Sends the last signals, so that every run can end.
@@ -27,6 +28,12 @@ const CALM_MAX: Duration = Duration::from_secs(40 * 86_400);
 
 /// How often the calm is looked at. No program receives half as many signals.
 const LOOKS_MAX: u32 = 2_000;
+
+/// No case has so many attempts, however often its processes die: one that has goes on for ever.
+const ATTEMPTS_MAX: usize = 5_000;
+
+/// In how many copies of a play's store a bit is flipped.
+const FLIPS: u32 = 4;
 
 /// What came of a case.
 #[derive(Debug)]
@@ -106,6 +113,9 @@ fn setting(case: &Case, words: Words) -> Setting {
 
 impl Director {
     async fn direct(self) -> Played {
+        if self.case.conduct.sole_lock {
+            self.sim.disk().lock_only("LOCK");
+        }
         self.plan_blows();
         let slots = self.case.slots.iter().map(|lives| self.slot(lives));
         join_all(slots).await;
@@ -114,6 +124,7 @@ impl Director {
         self.stage.say("calm");
         self.calm_life(true).await;
         let first = self.look();
+        self.rot(first.as_ref());
         self.calm_life(false).await;
         let second = self.look();
         let counts = self.counts();
@@ -124,6 +135,31 @@ impl Director {
 
     fn look(&self) -> Result<Look, String> {
         Look::at(self.sim.disk(), (0..self.case.programs.len()).map(Case::id))
+    }
+
+    /// Flips bits of copies of the store as it lies there: each has to be noticed or to change nothing of what happened.
+    fn rot(&self, sound: Result<&Look, &String>) {
+        let Ok(sound) = sound else { return };
+        let mut rng = Rng::new(self.case.seed ^ 0x0B17_F11D);
+        let image = self.sim.disk().snapshot();
+        for _ in 0..FLIPS {
+            let copy = SimDisk::from_snapshot(&image);
+            // The file of the store's identity has no checksum.
+            let mut names = copy.file_names(STORE).unwrap_or_default();
+            names.retain(|name| name != "FORMAT");
+            let Some(name) = names.get(rng.index(names.len().max(1))) else { return };
+            let path = format!("{STORE}/{name}");
+            let written =
+                copy.read_file(&path).map_or(0, |bytes| bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0));
+            let (offset, bit) = (rng.below(written as u64 + 1), rng.below(8) as u8);
+            if copy.flip_bit(&path, offset, bit).is_err() {
+                continue;
+            }
+            let Ok(look) = Look::at(&copy, (0..self.case.programs.len()).map(Case::id)) else { continue };
+            if look.rot.is_empty() && !look.is_like(sound) {
+                self.stage.wrong(format!("bit {bit} of byte {offset} of {name} was flipped, and nobody noticed"));
+            }
+        }
     }
 
     fn counts(&self) -> Counts {
@@ -273,13 +309,21 @@ impl Director {
         self.stage.seen().shut_down.insert(process.number());
         let shut = rt.shutdown().into_future().await;
         self.stage.say(&format!("process {} shuts down: {shut:?}", process.number()));
+        if shut.is_ok() {
+            self.stage.seen().left_clean.insert(process.number());
+        }
         // The program ends.
         process.kill(Unfinished::NotDone);
     }
 
     fn opened(&self, process: &Process, build: Build) -> usize {
         self.stage.say(&format!("process {} has opened the store", process.number()));
-        let opened = Opened { process: process.number(), at: self.stage.now(), differs: build.differs() };
+        let opened = Opened {
+            process: process.number(),
+            at: self.stage.now(),
+            wall: self.stage.wall(),
+            differs: build.differs(),
+        };
         let mut seen = self.stage.seen();
         if seen.fresh_crash {
             seen.fresh_crash = false;
@@ -373,6 +417,10 @@ impl Director {
             }
             let are_stuck =
                 look > 30 && !open.is_empty() && open.iter().all(|run| matches!(run.status, Status::Blocked { .. }));
+            let attempts = self.stage.seen().attempts.len();
+            if attempts > ATTEMPTS_MAX {
+                return self.stage.wrong(format!("runs try for ever: {attempts} attempts began"));
+            }
             if self.stage.now() - begun > CALM_MAX || look > LOOKS_MAX || are_stuck {
                 let told: Vec<String> =
                     open.iter().map(|run| format!("{} {}: {:?}", run.id, run.status, run.waits_for)).collect();
@@ -519,10 +567,20 @@ impl Here<'_> {
         }
     }
 
+    /// The store failed. A full disk alone never fails one that is not being closed.
+    fn gone(&self, reason: &str) -> Gone {
+        let is_closing = self.stage().seen().shut_down.contains(&self.process);
+        if !is_closing && reason.contains(&std::io::Error::from_raw_os_error(errno::ENOSPC).to_string()) {
+            self.stage().wrong(format!("a full disk fails the store of process {}: {reason}", self.process));
+        }
+        Gone
+    }
+
     fn looked(&self, looked: Result<(), LookupError>) -> Result<Next, Gone> {
         match looked {
             Ok(()) => Ok(Next::Done),
             Err(LookupError::Store { reason }) if is_full(&reason) => Ok(Next::Again),
+            Err(LookupError::Store { reason }) => Err(self.gone(&reason)),
             Err(_) => Err(Gone),
         }
     }
@@ -539,7 +597,8 @@ impl Here<'_> {
                 Ok(Next::Done)
             }
             Err(StartError::Store { reason }) if is_full(&reason) => Ok(Next::Again),
-            Err(StartError::Store { .. } | StartError::ShutDown) => Err(Gone),
+            Err(StartError::Store { reason }) => Err(self.gone(&reason)),
+            Err(StartError::ShutDown) => Err(Gone),
             Err(error) => {
                 self.stage().wrong(format!("run {program} does not start: {error}"));
                 Ok(Next::Done)
@@ -561,7 +620,8 @@ impl Here<'_> {
             Ok(()) => self.ack(what),
             Err(SignalError::Closed) => self.ack(Acked::Closed(program)),
             Err(SignalError::Store { reason }) if is_full(&reason) => return Ok(Next::Again),
-            Err(SignalError::Store { .. } | SignalError::ShutDown) => return Err(Gone),
+            Err(SignalError::Store { reason }) => return Err(self.gone(&reason)),
+            Err(SignalError::ShutDown) => return Err(Gone),
             Err(error) => self.stage().wrong(format!("{what:?} is refused: {error}")),
         }
         Ok(Next::Done)
@@ -576,7 +636,8 @@ impl Here<'_> {
                 Ok(None)
             }
             Err(LookupError::Store { reason }) if is_full(&reason) => Ok(None),
-            Err(LookupError::Store { .. } | LookupError::ShutDown) => Err(Gone),
+            Err(LookupError::Store { reason }) => Err(self.gone(&reason)),
+            Err(LookupError::ShutDown) => Err(Gone),
             Err(error) => {
                 self.stage().wrong(format!("run {program} cannot be had: {error}"));
                 Ok(None)

@@ -209,7 +209,7 @@ async fn attempt(ask: Ask) -> Result<Given, Refusal> {
         tokio::time::sleep(Duration::from_millis(ask.takes_ms.into())).await;
     }
     if attempting.hangs(&ask) {
-        tokio::time::sleep(100 * HANG_LIMIT).await;
+        tokio::time::sleep(2 * HANG_LIMIT).await;
     }
     attempting.end(&ask)
 }
@@ -327,8 +327,14 @@ async fn all(nodes: Vec<Node>, eye: &Eye) -> u64 {
     let mut folded = 0;
     for node in nodes {
         folded = mix(folded, run(node, eye.clone()).await);
+        eye.timed(now_us());
     }
     folded
+}
+
+fn now_us() -> u64 {
+    let now = durable::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_micros());
+    u64::try_from(now).unwrap_or(0)
 }
 
 /// What was seen of a call, without what differs between two attempts.
@@ -375,7 +381,9 @@ fn run(node: Node, eye: Eye) -> Branch {
             }
             Node::Step(ask) => step(&eye, ask).await,
             Node::Sleep(ms) => {
-                durable::sleep(Duration::from_millis(ms.into())).await;
+                let (began, span) = (eye.now(), Duration::from_millis(ms.into()));
+                durable::sleep(span).await;
+                eye.slept(began, span);
                 Ok(ms.into())
             }
             Node::Receive(name) => Ok(receive(name, &eye).await),
@@ -383,7 +391,7 @@ fn run(node: Node, eye: Eye) -> Branch {
                 let words = futures::future::join_all((0..count).map(|_| receive(name, &eye))).await;
                 Ok(words.into_iter().fold(1, |folded, word| mix(folded, Ok(word))))
             }
-            Node::Look => Ok(look()),
+            Node::Look => Ok(look(&eye)),
             Node::Child(program) => child(program).await,
             Node::Undo(ask, back) => {
                 let call = work(ask).retry(ask.policy()).start_to_close(ask.limit());
@@ -463,9 +471,10 @@ async fn receive(name: u8, eye: &Eye) -> u64 {
     u64::from(word.name)
 }
 
-fn look() -> u64 {
-    let now = durable::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_micros());
-    durable::random::<u64>() ^ u64::try_from(now).unwrap_or(0)
+fn look(eye: &Eye) -> u64 {
+    let (now, random) = (now_us(), durable::random::<u64>());
+    eye.looked(now, random);
+    random ^ now
 }
 
 async fn child(program: Program) -> Folded {

@@ -51,7 +51,15 @@ fn smaller(case: &Case) -> Vec<Case> {
             add(&|case| case.programs[root].program = program.clone());
         }
     }
-    add(&|case| case.conduct = Conduct { puts_away: false, is_small: false, attempts: 1000, lag: (0, 0) });
+    add(&|case| {
+        case.conduct = Conduct {
+            puts_away: false,
+            is_small: false,
+            attempts: 1000,
+            lag: (0, 0),
+            sole_lock: case.conduct.sole_lock,
+        }
+    });
     add(&|case| case.conduct.lag = (0, 0));
     add(&|case| case.conduct.puts_away = false);
     found

@@ -9,6 +9,8 @@ use std::time::Duration;
 use durable::RunId;
 use durable::activity::{self, AttemptInfo};
 use durable::kernel::event::Text;
+use durable::kernel::id::Timestamp;
+use durable::seams::Clock;
 
 use super::program::{Ask, Given, HANG_LIMIT, How, Refusal, Word};
 use crate::sim::{Process, SimClock, current_process};
@@ -75,6 +77,8 @@ pub struct Seen {
     pub power_cuts: u64,
     /// Processes that were shut down.
     pub shut_down: BTreeSet<u32>,
+    /// Those of them that closed the store.
+    pub left_clean: BTreeSet<u32>,
     /// A process died that had the store open.
     pub fresh_crash: bool,
     processes: BTreeMap<u32, Process>,
@@ -88,6 +92,8 @@ pub struct Opened {
     pub process: u32,
     /// When.
     pub at: Duration,
+    /// When by the wall clock.
+    pub wall: Timestamp,
     /// Whether its workflows are those of the first build.
     pub differs: bool,
 }
@@ -115,6 +121,8 @@ pub struct AttemptSeen {
     pub process: u32,
     /// When it began.
     pub began: Duration,
+    /// When it began by the wall clock.
+    pub wall: Timestamp,
     /// How it ended.
     pub ended: Ended,
     /// When it ended; when it began, if it has not.
@@ -178,10 +186,29 @@ pub enum Once {
 pub struct Body {
     /// In which process.
     pub process: u32,
+    /// When it began.
+    pub at: Duration,
     /// Results.
     pub given: Vec<Given>,
     /// Signals.
     pub words: Vec<Word>,
+    /// Times and random numbers.
+    pub looks: Vec<(u64, u64)>,
+    /// The time behind each statement, in the order in which they were done.
+    pub times: Vec<u64>,
+    /// Sleeps that are over.
+    pub sleeps: Vec<Slept>,
+}
+
+/// A sleep, as long as its body was awake.
+#[derive(Debug, Clone, Copy)]
+pub struct Slept {
+    /// When the body came to it.
+    pub began: Duration,
+    /// How long it was to be.
+    pub span: Duration,
+    /// When it was over.
+    pub ended: Duration,
 }
 
 impl Stage {
@@ -217,8 +244,9 @@ impl Stage {
         Entered
     }
 
-    fn current() -> Arc<Stage> {
-        STAGE.with_borrow(Clone::clone).expect("because programs are interpreted in a play alone")
+    /// The stage on which this thread plays; none where a journal is replayed for the oracle.
+    fn current() -> Option<Arc<Stage>> {
+        STAGE.with_borrow(Clone::clone)
     }
 
     /// What was seen, to read or to add to.
@@ -229,6 +257,11 @@ impl Stage {
     /// How long the play has lasted.
     pub(super) fn now(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    /// What the wall clock shows.
+    pub(super) fn wall(&self) -> Timestamp {
+        self.clock.wall()
     }
 
     /// A process begins.
@@ -308,30 +341,56 @@ impl Drop for Entered {
     }
 }
 
-/// Where a body writes what it sees.
+/// Where a body writes what it sees; nowhere where it is replayed for the oracle.
 #[derive(Debug, Clone)]
-pub(super) struct Eye {
-    stage: Arc<Stage>,
-    body: usize,
-}
+pub(super) struct Eye(Option<(Arc<Stage>, usize)>);
 
 impl Eye {
     /// A body begins.
     pub(super) fn open() -> Eye {
-        let stage = Stage::current();
-        let mut seen = stage.seen();
-        seen.bodies.push(Body { process: current_process().unwrap_or_default(), ..Body::default() });
-        let body = seen.bodies.len() - 1;
-        drop(seen);
-        Eye { stage, body }
+        Eye(Stage::current().map(|stage| {
+            let mut seen = stage.seen();
+            let process = current_process().unwrap_or_default();
+            seen.bodies.push(Body { process, at: stage.now(), ..Body::default() });
+            let body = seen.bodies.len() - 1;
+            drop(seen);
+            (stage, body)
+        }))
     }
 
     pub(super) fn saw(&self, given: Given) {
-        self.stage.seen().bodies[self.body].given.push(given);
+        self.write(|body, _| body.given.push(given));
     }
 
     pub(super) fn heard(&self, word: Word) {
-        self.stage.seen().bodies[self.body].words.push(word);
+        self.write(|body, _| body.words.push(word));
+    }
+
+    /// The time and a random number.
+    pub(super) fn looked(&self, now: u64, random: u64) {
+        self.write(|body, _| body.looks.push((now, random)));
+    }
+
+    /// The time behind a statement.
+    pub(super) fn timed(&self, now: u64) {
+        self.write(|body, _| body.times.push(now));
+    }
+
+    /// How long the play has lasted.
+    pub(super) fn now(&self) -> Duration {
+        self.0.as_ref().map_or(Duration::ZERO, |(stage, _)| stage.now())
+    }
+
+    /// A sleep of so long, that began then, is over.
+    pub(super) fn slept(&self, began: Duration, span: Duration) {
+        self.write(|body, now| body.sleeps.push(Slept { began, span, ended: now }));
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Body, Duration)) {
+        if let Some((stage, body)) = &self.0 {
+            let now = stage.now();
+            write(&mut stage.seen().bodies[*body], now);
+        }
     }
 }
 
@@ -346,7 +405,8 @@ pub(super) struct Attempting {
 impl Attempting {
     /// The attempt that runs here begins.
     pub(super) fn begin(ask: &Ask) -> Attempting {
-        let (stage, info) = (Stage::current(), activity::info());
+        let stage = Stage::current().expect("because attempts begin in a play alone");
+        let info = activity::info();
         let (began, process) = (stage.now(), current_process().unwrap_or_default());
         let mut seen = stage.seen();
         seen.nonces += 1;
@@ -374,6 +434,7 @@ impl Attempting {
             nonce,
             process,
             began,
+            wall: stage.wall(),
             ended: Ended::Not,
             until: began,
         });
