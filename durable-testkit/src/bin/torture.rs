@@ -8,19 +8,20 @@
 )]
 
 use std::io::IsTerminal;
+use std::num::NonZero;
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use durable_testkit::explore;
-use durable_testkit::torture::{Case, Log, Report, Verdict, shrink};
+use durable_testkit::torture::{Case, Log, Report, Runs, Verdict, shrink};
 use lexopt::prelude::*;
 
 const HELP: &str = "\
 torture [--seconds S | --seeds FROM..TO] [--seed N] [--json]
     plays seeds, two at a time, for so long (60 s) from seed N (1), and prints a report; with --seconds a third of
-    the time goes to crashes of the log alone
+    the time goes to crashes of the log alone, and at most a third to small workflows, crashed wherever they can be
 torture --repro CASE | --trace SEED
     plays one case and prints what happened
 torture --traces COUNT [--seed N]
@@ -35,8 +36,10 @@ const SHRINK_PLAYS_MAX: usize = 400;
 #[cfg(planted)]
 const PLANTED_SEEDS_MAX: u64 = 20_000;
 
-/// One part in so many of the time goes to the log alone.
-const LOG_SHARE: u32 = 3;
+/// One part in so many of the time goes to the log alone, and one to whole runs.
+const SHARE: u32 = 3;
+
+const THREADS: NonZero<usize> = NonZero::new(2).expect("two");
 
 /// After so many violations the rest is not wanted.
 const VIOLATIONS_MAX: usize = 5;
@@ -137,8 +140,10 @@ fn repro(case: &Case) -> String {
 fn report(args: &Args) -> ExitCode {
     let begun = Instant::now();
     let wanted = args.to.is_none().then(|| Duration::from_secs(args.seconds));
-    let log = wanted.map(|wanted| explore_log(args.from, wanted / LOG_SHARE));
-    let report = Mutex::new(Report { seeds: (args.from, args.from), log, ..Report::default() });
+    let log = wanted.map(|wanted| explore_log(args.from, wanted / SHARE));
+    let runs = wanted.map(|wanted| explore_runs(wanted / SHARE));
+    let apart = begun.elapsed();
+    let report = Mutex::new(Report { seeds: (args.from, args.from), log, runs, ..Report::default() });
     let next = AtomicU64::new(args.from);
     let until = wanted.map(|wanted| begun + wanted);
     std::thread::scope(|scope| {
@@ -156,8 +161,7 @@ fn report(args: &Args) -> ExitCode {
         }
     });
     let mut report = report.into_inner().expect("because no thread panics");
-    let on_log = report.log.as_ref().map_or(0.0, |log| log.seconds);
-    report.seconds = begun.elapsed().as_secs_f64() - on_log;
+    report.seconds = (begun.elapsed() - apart).as_secs_f64();
     report.violations.sort_unstable();
     match args.json {
         true => println!("{}", serde_json::to_string(&report).expect("because a report is plain data")),
@@ -183,6 +187,32 @@ fn explore_log(seed: u64, wanted: Duration) -> Log {
     let report = report.into_inner().expect("because no thread panics");
     report.failures.iter().for_each(|failure| eprintln!("the log is violated, {failure}"));
     Log { report, seconds: begun.elapsed().as_secs_f64() }
+}
+
+/// Whole runs, each crashed at every operation and in its recovery again, for so long.
+fn explore_runs(wanted: Duration) -> Runs {
+    let begun = Instant::now();
+    let goes_on = || begun.elapsed() < wanted;
+    let scenarios = explore::runs::catalogue();
+    let all = scenarios.len();
+    let crashes_a_second = crashes_a_second(&scenarios[0], wanted / 20);
+    let begin = scenarios.into_iter().take_while(|_| goes_on());
+    let explored = begin.map(|scenario| scenario.explore_while(THREADS, goes_on)).collect();
+    Runs { explored, all, crashes_a_second, seconds: begun.elapsed().as_secs_f64() }
+}
+
+/// How often in a second a scenario is crashed, recovered and finished, on all threads; tried for so long.
+fn crashes_a_second(scenario: &explore::runs::Scenario, wanted: Duration) -> f64 {
+    let begun = Instant::now();
+    let finished = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS.get() {
+            scope.spawn(|| {
+                finished.fetch_add(scenario.crash_and_finish(|| begun.elapsed() < wanted), Ordering::Relaxed);
+            });
+        }
+    });
+    finished.into_inner() as f64 / begun.elapsed().as_secs_f64()
 }
 
 fn lock(report: &Mutex<Report>) -> std::sync::MutexGuard<'_, Report> {

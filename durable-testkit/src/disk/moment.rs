@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::digest::Digest;
 use super::op::{Op, Request, Unfinished};
 use super::process::ProcessId;
 use super::{SimDisk, Snapshot};
@@ -44,6 +45,17 @@ impl Moment {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.request.bytes
+    }
+
+    /// A hash of what is on the disk and pending, and of what is about to be done.
+    pub(crate) fn digest(&self) -> u64 {
+        let state = &self.before.0;
+        let digest = Digest::new().number(state.fingerprint()).number(state.pending_digest());
+        let digest = digest.number(u64::from(self.process.0)).number(self.op().kind() as u64).bytes(self.bytes());
+        match self.op() {
+            Op::Write { offset, .. } => digest.number(*offset).finish(),
+            _ => digest.finish(),
+        }
     }
 
     /// Brings `disk` to the moment at which the operation is done so far, and nobody was told.

@@ -25,7 +25,7 @@ pub struct Report {
     /// The log layer alone.
     pub log: Option<Log>,
     /// Scenarios that were explored from end to end.
-    pub scenarios: Option<u64>,
+    pub runs: Option<Runs>,
     /// Planted bugs: caught, and how many there are; `not run` where this build has none.
     pub planted: Option<(u64, u64)>,
     /// Seeds with a violation.
@@ -52,11 +52,41 @@ impl fmt::Display for Log {
     }
 }
 
+/// What the exploration of whole runs reached.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Runs {
+    /// Each scenario that was begun.
+    pub explored: Vec<explore::runs::Explored>,
+    /// How many there are.
+    pub all: usize,
+    /// How often in a second a workflow of ten steps is crashed, recovered and finished.
+    pub crashes_a_second: f64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Runs {
+    fn broken(&self) -> usize {
+        self.explored.iter().filter(|explored| explored.broken.is_some()).count()
+    }
+}
+
+impl fmt::Display for Runs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.explored.iter().filter(|explored| explored.is_whole).count();
+        let states: u64 = self.explored.iter().map(explore::runs::Explored::all_states).sum();
+        writeln!(f, "{whole} of {}, {states} states in {:.1} s", self.all, self.seconds)?;
+        writeln!(f, "  {:.0} crashes of ten steps a second, recovered and finished", self.crashes_a_second)?;
+        self.explored.iter().try_for_each(|explored| writeln!(f, "  {explored}"))
+    }
+}
+
 impl Report {
     /// How many violations were found, of all layers.
     #[must_use]
     pub fn violated(&self) -> usize {
-        self.violations.len() + self.log.as_ref().map_or(0, |log| log.report.failures.len())
+        let in_log = self.log.as_ref().map_or(0, |log| log.report.failures.len());
+        self.violations.len() + in_log + self.runs.as_ref().map_or(0, Runs::broken)
     }
 
     /// Adds a play.
@@ -71,7 +101,6 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let or_not = |count: Option<u64>| count.map_or("not run".to_owned(), |count| count.to_string());
         writeln!(
             f,
             "seeds                {}..{}, {} played in {:.1} s",
@@ -84,7 +113,10 @@ impl fmt::Display for Report {
         writeln!(f, "runtime crashes      {}, of which {} power cuts", self.crashes, self.power_cuts)?;
         writeln!(f, "faults in flight     {}", self.faults)?;
         writeln!(f, "simulated hours      {:.1}, each minute with a fault", self.hours)?;
-        writeln!(f, "exhaustive scenarios {}", or_not(self.scenarios))?;
+        match &self.runs {
+            None => writeln!(f, "exhaustive scenarios not run")?,
+            Some(runs) => write!(f, "exhaustive scenarios {runs}")?,
+        }
         match self.planted {
             None => writeln!(f, "planted bugs         not run")?,
             Some((caught, all)) => writeln!(f, "planted bugs         {caught} of {all} caught")?,
@@ -110,5 +142,13 @@ mod tests {
         let text = torn.to_string();
         assert!(text.contains("log crash states     10, 5 a second, folded from 30 images"), "{text}");
         assert!(text.contains("violations           2"), "{text}");
+        let broken = explore::runs::Broken { what: "another end".into(), crashes: vec!["here".into()] };
+        let explored = explore::runs::Explored { broken: Some(broken), ..Default::default() };
+        let runs = Runs { explored: vec![explored], all: 9, crashes_a_second: 0.0, seconds: 1.0 };
+        let torn = Report { runs: Some(runs), ..torn };
+        assert_eq!(torn.violated(), 3);
+        let text = torn.to_string();
+        assert!(text.contains("exhaustive scenarios 0 of 9, 0 states in 1.0 s"), "{text}");
+        assert!(text.contains("VIOLATED: another end\n  crashed here"), "{text}");
     }
 }

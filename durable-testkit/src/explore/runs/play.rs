@@ -1,5 +1,6 @@
 //! One process's life, from what a crash left to the end of its client, with the moments at which it may crash in turn.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -7,13 +8,14 @@ use durable::Registry;
 use durable::kernel::id::Timestamp;
 use durable::seams::Clock;
 use durable::store::log::{SegmentSizes, Sizes};
+use tokio::sync::Notify;
 
 use super::Scenario;
 use super::world::{Ledger, World};
 use crate::disk::digest::Digest;
 use crate::disk::{Moment, SimDisk, Snapshot};
 use crate::explore::images::Before;
-use crate::sim::{BEGIN, Order, Setting, Sim, SimClock};
+use crate::sim::{BEGIN, Order, Setting, Sim};
 
 /// What has not ended after so much simulated time never does.
 const TIME_MAX: Duration = Duration::from_secs(30 * 86_400);
@@ -46,9 +48,21 @@ pub(super) struct Point {
 
 /// What a life came to.
 pub(super) struct Played {
-    pub(super) end: String,
+    /// None if it was ended where it became another life.
+    pub(super) end: Option<String>,
     pub(super) ledger: Ledger,
     pub(super) points: Vec<Point>,
+}
+
+/// The moments that the lives behind equally many crashes have come to. A life that comes to one of another life is ended: from the same
+/// files, with the same pending, in the same world at the same time and about to do the same, it would go on as that one, which is judged.
+#[derive(Debug, Default)]
+pub(super) struct Met(Mutex<BTreeSet<u64>>);
+
+impl Met {
+    fn is_new(&self, digest: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest)
+    }
 }
 
 /// Whether the moments of a life are kept.
@@ -76,7 +90,7 @@ impl Start {
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub(super) fn play(&self, scenario: &Scenario, keeps: Keeps) -> Result<Played, String> {
+    pub(super) fn play(&self, scenario: &Scenario, keeps: Keeps, met: Option<&Arc<Met>>) -> Result<Played, String> {
         let setting = Setting {
             // Two processes of one machine draw no number twice.
             seed: self.crashes.len() as u64,
@@ -89,12 +103,15 @@ impl Start {
         };
         let world = World::of(Ledger::clone(&self.ledger));
         let lived = Sim::play(setting, async |sim| {
-            let points = (keeps == Keeps::Moments).then(|| watch(sim.disk(), sim.clock().clone(), world.clone()));
-            let end = live(&sim, scenario, &world).await?;
+            let watched = Watched { keeps, met: met.cloned(), is_met: Arc::default(), points: Arc::default() };
+            watched.watch(&sim, &world);
+            let end = tokio::select! {
+                biased;
+                () = watched.is_met.notified() => None,
+                end = live(&sim, scenario, &world) => Some(end?),
+            };
             sim.disk().unwatch();
-            let points =
-                points.map(|points| std::mem::take(&mut *points.lock().unwrap_or_else(PoisonError::into_inner)));
-            Ok::<_, String>(Played { end, ledger: world.now(), points: points.unwrap_or_default() })
+            Ok::<_, String>(Played { end, ledger: world.now(), points: watched.take() })
         });
         lived.unwrap_or_else(|stalled| Err(stalled.to_string()))
     }
@@ -113,19 +130,46 @@ async fn live(sim: &Sim, scenario: &Scenario, world: &World) -> Result<String, S
     lived.await.unwrap_or_else(|| Err("the process died by itself".to_owned()))
 }
 
-/// Gathers the moments of the disk from now on.
-fn watch(disk: &SimDisk, clock: SimClock, world: World) -> Arc<Mutex<Vec<Point>>> {
-    let points = Arc::new(Mutex::new(Vec::<Point>::new()));
-    let gathered = Arc::clone(&points);
-    disk.watch(move |moment| {
-        let mut points = gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        let (wall, now) = (clock.wall(), world.now());
+/// Who looks at the moments of a life.
+#[derive(Clone)]
+struct Watched {
+    keeps: Keeps,
+    met: Option<Arc<Met>>,
+    /// Told when the life has become another one.
+    is_met: Arc<Notify>,
+    points: Arc<Mutex<Vec<Point>>>,
+}
+
+impl Watched {
+    /// Looks at every moment of the disk from now on.
+    fn watch(&self, sim: &Sim, world: &World) {
+        let (watched, clock, world) = (self.clone(), sim.clock().clone(), world.clone());
+        if self.keeps == Keeps::Moments || self.met.is_some() {
+            sim.disk().watch(move |moment| watched.look(moment, world.now(), clock.wall()));
+        }
+    }
+
+    fn look(&self, moment: Moment, now: Ledger, wall: Timestamp) {
+        if let Some(met) = &self.met {
+            let digest = Digest::new().number(moment.digest()).number(wall.0.cast_unsigned());
+            if !met.is_new(now.digest(digest).finish()) {
+                // What it is about to do, and leaves behind, is the other life's.
+                return self.is_met.notify_one();
+            }
+        }
+        if self.keeps == Keeps::Nothing {
+            return;
+        }
+        let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
         let last = points.last().filter(|last| *last.ledger == now);
         let before = if last.is_some_and(|last| last.wall == wall) { Before::Known } else { Before::New };
         let ledger = last.map_or_else(|| Arc::new(now), |last| Arc::clone(&last.ledger));
         points.push(Point { moment, ledger, wall, before });
-    });
-    points
+    }
+
+    fn take(&self) -> Vec<Point> {
+        std::mem::take(&mut *self.points.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 fn empty_store() -> Snapshot {

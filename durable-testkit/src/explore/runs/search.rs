@@ -6,17 +6,18 @@ use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 
-use super::play::{Keeps, Played, Point, Start};
+use super::play::{Keeps, Met, Played, Point, Start};
 use super::world::Ledger;
 use super::{Effects, Scenario};
 use crate::disk::SimDisk;
 use crate::explore::images::choices;
 
 /// What an exploration came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Explored {
     /// The scenario's name.
     pub scenario: String,
@@ -24,6 +25,10 @@ pub struct Explored {
     pub states: Vec<u64>,
     /// All images of all crashes; those that left a state that was known were not played again.
     pub images: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whether it came to its end: it does not if the time was over, or something is wrong.
+    pub is_whole: bool,
     /// What is wrong, if something is; the exploration ends with the first.
     pub broken: Option<Broken>,
 }
@@ -48,7 +53,17 @@ impl Explored {
 impl fmt::Display for Explored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let states: Vec<String> = self.states.iter().map(u64::to_string).collect();
-        write!(f, "{:<24} {} states of {} images", self.scenario, states.join(" + "), self.images)?;
+        write!(
+            f,
+            "{:<24} {} states of {} images in {:.2} s",
+            self.scenario,
+            states.join(" + "),
+            self.images,
+            self.seconds
+        )?;
+        if !self.is_whole {
+            write!(f, ", and not all")?;
+        }
         let Some(Broken { what, crashes }) = &self.broken else { return Ok(()) };
         write!(f, "\n  VIOLATED: {what}")?;
         crashes.iter().try_for_each(|crash| write!(f, "\n  crashed {crash}"))
@@ -65,68 +80,92 @@ impl Scenario {
     /// Explores the scenario as a whole, on so many threads.
     #[must_use]
     pub fn explore(&self, threads: NonZero<usize>) -> Explored {
+        self.explore_while(threads, || true)
+    }
+
+    /// As [`explore`](Self::explore), as long as `goes_on` says so, which is asked before every state.
+    #[must_use]
+    pub fn explore_while(&self, threads: NonZero<usize>, goes_on: impl Fn() -> bool + Sync) -> Explored {
+        let begun = Instant::now();
         let mut explored = Explored { scenario: self.name.to_owned(), ..Explored::default() };
-        let reference = match unless_it_panics(|| Start::empty().play(self, Keeps::Moments)) {
+        let reference = match unless_it_panics(|| Start::empty().play(self, Keeps::Moments, None)) {
             Ok(reference) => reference,
             Err(what) => {
                 explored.broken = Some(Broken { what: format!("without a crash: {what}"), crashes: Vec::new() });
                 return explored;
             }
         };
-        let search =
-            Search { scenario: self, reference: &reference, seen: Mutex::default(), images: AtomicUsize::new(0) };
-        let mut level = Vec::new();
-        search.images(&reference.points, &[], &SimDisk::new(), &mut level);
-        for depth in 1..=self.depth {
-            let keeps = if depth < self.depth { Keeps::Moments } else { Keeps::Nothing };
-            explored.states.push(level.len() as u64);
-            match search.level(&level, keeps, threads) {
-                Ok(next) => level = next,
-                Err(broken) => {
-                    explored.broken = Some(broken);
-                    break;
-                }
-            }
+        let search = Search::new(self, &reference, &goes_on);
+        match search.levels(threads, &mut explored.states) {
+            Ok(()) => explored.is_whole = goes_on(),
+            Err(broken) => explored.broken = Some(broken),
         }
+        explored.seconds = begun.elapsed().as_secs_f64();
         explored.images = search.images.into_inner() as u64;
         explored
     }
 
-    /// Plays the scenario once without a crash, then so often from a crash in its middle to the end.
+    /// Crashes the scenario somewhere, recovers it and plays it to the end, again and again while `goes_on` says so. Gives how often.
     ///
     /// # Panics
     /// If the crash makes a difference.
-    pub fn crash_and_finish(&self, times: u64) {
-        let reference = Start::empty().play(self, Keeps::Moments).expect("because nothing goes wrong without a crash");
-        let search =
-            Search { scenario: self, reference: &reference, seen: Mutex::default(), images: AtomicUsize::new(0) };
+    pub fn crash_and_finish(&self, goes_on: impl Fn() -> bool + Sync) -> u64 {
+        let reference =
+            Start::empty().play(self, Keeps::Moments, None).expect("because nothing goes wrong without a crash");
+        let search = Search::new(self, &reference, &goes_on);
         let mut starts = Vec::new();
         search.images(&reference.points, &[], &SimDisk::new(), &mut starts);
-        for start in starts.iter().cycle().take(usize::try_from(times).unwrap_or(usize::MAX)) {
-            let played = start.play(self, Keeps::Nothing).and_then(|played| search.judge(start, &played));
+        let mut finished = 0;
+        for start in starts.iter().cycle().take_while(|_| goes_on()) {
+            let played = start.play(self, Keeps::Nothing, None).and_then(|played| search.judge(start, &played));
             played.expect("because no crash makes a difference");
+            finished += 1;
         }
+        finished
     }
 }
 
 struct Search<'s> {
     scenario: &'s Scenario,
     reference: &'s Played,
+    /// How it ends without a crash.
+    end: &'s str,
     seen: Mutex<BTreeSet<u64>>,
     images: AtomicUsize,
+    goes_on: &'s (dyn Fn() -> bool + Sync),
 }
 
-impl Search<'_> {
-    /// Plays all these; gives the states behind crashes in them, if moments are kept.
-    fn level(&self, starts: &[Start], keeps: Keeps, threads: NonZero<usize>) -> Result<Vec<Start>, Broken> {
+impl<'s> Search<'s> {
+    fn new(scenario: &'s Scenario, reference: &'s Played, goes_on: &'s (dyn Fn() -> bool + Sync)) -> Search<'s> {
+        let end = reference.end.as_deref().expect("because it meets no other life");
+        Search { scenario, reference, end, seen: Mutex::default(), images: AtomicUsize::new(0), goes_on }
+    }
+
+    /// One level behind the other; adds to `states` how many states each has.
+    fn levels(&self, threads: NonZero<usize>, states: &mut Vec<u64>) -> Result<(), Broken> {
+        let mut level = Vec::new();
+        self.images(&self.reference.points, &[], &SimDisk::new(), &mut level);
+        for depth in 1..=self.scenario.depth {
+            let keeps = if depth < self.scenario.depth { Keeps::Moments } else { Keeps::Nothing };
+            let (next, played) = self.level(&level, keeps, threads)?;
+            states.push(played);
+            level = next;
+        }
+        Ok(())
+    }
+
+    /// Plays all these; gives the states behind crashes in them, if moments are kept, and how many were played.
+    fn level(&self, starts: &[Start], keeps: Keeps, threads: NonZero<usize>) -> Result<(Vec<Start>, u64), Broken> {
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (played, met) = (AtomicUsize::new(0), Arc::<Met>::default());
         let work = || {
             let (mut behind, disk) = (Vec::new(), SimDisk::new());
             while let Some(start) = starts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if is_over.load(Ordering::Relaxed) {
+                if is_over.load(Ordering::Relaxed) || !(self.goes_on)() {
                     break;
                 }
-                if let Err(what) = self.state(start, keeps, &disk, &mut behind) {
+                played.fetch_add(1, Ordering::Relaxed);
+                if let Err(what) = self.state(start, (keeps, &met), &disk, &mut behind) {
                     is_over.store(true, Ordering::Relaxed);
                     return Err(Broken { what, crashes: start.crashes.clone() });
                 }
@@ -136,12 +175,19 @@ impl Search<'_> {
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(work)).collect();
             let all = workers.into_iter().map(|worker| worker.join().expect("because a play's panic is caught"));
-            Ok(all.collect::<Result<Vec<_>, Broken>>()?.into_iter().flatten().collect())
+            let behind = all.collect::<Result<Vec<_>, Broken>>()?.into_iter().flatten().collect();
+            Ok((behind, played.load(Ordering::Relaxed) as u64))
         })
     }
 
-    fn state(&self, start: &Start, keeps: Keeps, disk: &SimDisk, behind: &mut Vec<Start>) -> Result<(), String> {
-        let played = unless_it_panics(|| start.play(self.scenario, keeps))?;
+    fn state(
+        &self,
+        start: &Start,
+        (keeps, met): (Keeps, &Arc<Met>),
+        disk: &SimDisk,
+        behind: &mut Vec<Start>,
+    ) -> Result<(), String> {
+        let played = unless_it_panics(|| start.play(self.scenario, keeps, Some(met)))?;
         self.judge(start, &played)?;
         self.images(&played.points, &start.crashes, disk, behind);
         Ok(())
@@ -168,18 +214,18 @@ impl Search<'_> {
     /// What has to hold behind a crash.
     fn judge(&self, start: &Start, played: &Played) -> Result<(), String> {
         let Played { end, ledger, .. } = played;
-        if *end != self.reference.end && !self.scenario.may_end.contains(&end.as_str()) {
-            return Err(format!("it ends with {end}, and without a crash with {}", self.reference.end));
+        let told = start.ledger.acks.iter().find(|ack| ack.starts_with("ended "));
+        if told.is_some() && start.ledger.effects.len() != ledger.effects.len() {
+            return Err("an attempt began after the run had ended".to_owned());
         }
-        if let Some(told) = start.ledger.acks.iter().find(|ack| ack.starts_with("ended ")) {
-            if *told != format!("ended {end}") {
-                return Err(format!("it ends with {end}, and the client was told before that it {told}"));
-            }
-            if start.ledger.effects.len() != ledger.effects.len() {
-                return Err("an attempt began after the run had ended".to_owned());
-            }
+        let Some(end) = end else { return Ok(()) };
+        if *end != self.end && !self.scenario.may_end.contains(&end.as_str()) {
+            return Err(format!("it ends with {end}, and without a crash with {}", self.end));
         }
-        if *end != self.reference.end {
+        if let Some(told) = told.filter(|told| **told != format!("ended {end}")) {
+            return Err(format!("it ends with {end}, and the client was told before that it {told}"));
+        }
+        if *end != self.end {
             return Ok(());
         }
         compare(&self.reference.ledger, ledger, self.scenario.effects)
