@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use durable::Registry;
 use durable::kernel::id::Timestamp;
-use durable::store::log::{SegmentSizes, Sizes};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::double::serve;
@@ -20,21 +19,13 @@ use super::service::Ledger;
 use super::stage::Stage;
 use super::test::Plan;
 use crate::disk::Snapshot;
-use crate::sim::{BEGIN, Setting, Sim};
+use crate::sim::{BEGIN, ONE_SEGMENT, Setting, Sim};
 
 /// A scenario that has not ended after so much simulated time never does: twenty years.
 const TIME_MAX: Duration = Duration::from_secs(20 * 365 * 86_400);
 
 /// Nor one that has not after so many polls, unless its test says otherwise.
 pub(super) const POLLS_MAX: u64 = 300_000;
-
-/// A workflow of ordinary size fits one segment; a long one rolls.
-const SIZES: Sizes = Sizes {
-    segments: SegmentSizes { bytes_min: 16 << 10, bytes_max: 1 << 20 },
-    reserve_bytes: 4096,
-    checkpoint_bytes_min: 64 << 10,
-    frame_cache_bytes: 64 << 10,
-};
 
 /// Where a play begins.
 #[derive(Debug, Clone)]
@@ -54,7 +45,7 @@ impl Start {
 }
 
 fn empty_store() -> Snapshot {
-    let made = Sim::play(Setting { sizes: SIZES, ..Setting::default() }, async |sim| {
+    let made = Sim::play(Setting { sizes: ONE_SEGMENT, ..Setting::default() }, async |sim| {
         let process = sim.process();
         let made = process.run(async {
             let runtime = process.runtime(Registry::default()).open().await?;
@@ -137,7 +128,7 @@ pub(super) fn play<T>(
         seed,
         begin: start.wall,
         time_max: TIME_MAX * 2,
-        sizes: SIZES,
+        sizes: ONE_SEGMENT,
         disk: Some(start.disk.clone()),
         ..Setting::default()
     };

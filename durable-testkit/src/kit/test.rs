@@ -127,7 +127,7 @@ impl<'a> Test<'a> {
     /// ```
     /// # use durable::prelude::*;
     /// # use durable_testkit::Test;
-    /// # #[activity] async fn charge(card: String, cents: u64) -> Result<u64, String> { unimplemented!("{card} {cents}") }
+    /// # #[activity] async fn charge(card: String, cents: u64) -> Result<u64, String> { Err(format!("no bank here to charge {cents} to {card}")) }
     /// # #[workflow] async fn sell() -> durable::Result<u64> { Ok(charge("4242".to_owned(), 100).await?) }
     /// let charged = std::cell::Cell::new(0);
     /// let test = Test::of((sell, charge)).double(charge, async |_card: String, cents: u64| {
@@ -145,7 +145,7 @@ impl<'a> Test<'a> {
     /// ```compile_fail,E0631
     /// # use durable::prelude::*;
     /// # use durable_testkit::Test;
-    /// # #[activity] async fn charge(card: String, cents: u64) -> Result<u64, String> { unimplemented!("{card} {cents}") }
+    /// # #[activity] async fn charge(card: String, cents: u64) -> Result<u64, String> { Err(format!("no bank here to charge {cents} to {card}")) }
     /// let test = Test::of((charge,)).double(charge, async |card: String, cents: u32| Ok(1));
     /// ```
     ///

@@ -71,6 +71,14 @@ pub enum Words {
     Yes,
 }
 
+/// Sizes under which a workflow of ordinary length fits one segment; a long one rolls.
+pub(crate) const ONE_SEGMENT: Sizes = Sizes {
+    segments: SegmentSizes { bytes_min: 16 << 10, bytes_max: 1 << 20 },
+    reserve_bytes: 4096,
+    checkpoint_bytes_min: 64 << 10,
+    frame_cache_bytes: 64 << 10,
+};
+
 /// Sizes under which segments roll and checkpoints are written all the time.
 pub const SMALL: Sizes = Sizes {
     segments: SegmentSizes { bytes_min: 8192, bytes_max: 16384 },

@@ -7,7 +7,6 @@ use std::time::Duration;
 use durable::Registry;
 use durable::kernel::id::Timestamp;
 use durable::seams::Clock;
-use durable::store::log::{SegmentSizes, Sizes};
 use tokio::sync::Notify;
 
 use super::Scenario;
@@ -15,18 +14,10 @@ use super::world::{Ledger, World};
 use crate::disk::digest::Digest;
 use crate::disk::{Moment, SimDisk, Snapshot};
 use crate::explore::images::Before;
-use crate::sim::{BEGIN, Order, Setting, Sim};
+use crate::sim::{BEGIN, ONE_SEGMENT, Order, Setting, Sim};
 
 /// What has not ended after so much simulated time never does.
 const TIME_MAX: Duration = Duration::from_secs(30 * 86_400);
-
-/// A scenario fits one segment.
-const SIZES: Sizes = Sizes {
-    segments: SegmentSizes { bytes_min: 16 << 10, bytes_max: 1 << 20 },
-    reserve_bytes: 4096,
-    checkpoint_bytes_min: 64 << 10,
-    frame_cache_bytes: 64 << 10,
-};
 
 /// Where a process begins.
 #[derive(Debug, Clone)]
@@ -97,7 +88,7 @@ impl Start {
             order: Order::AsTheyCome,
             begin: self.wall,
             time_max: TIME_MAX,
-            sizes: SIZES,
+            sizes: ONE_SEGMENT,
             disk: Some(self.disk.clone()),
             ..Setting::default()
         };
@@ -173,7 +164,7 @@ impl Watched {
 }
 
 fn empty_store() -> Snapshot {
-    let made = Sim::play(Setting { sizes: SIZES, ..Setting::default() }, async |sim| {
+    let made = Sim::play(Setting { sizes: ONE_SEGMENT, ..Setting::default() }, async |sim| {
         sim.disk().stop_tracing();
         let process = sim.process();
         let made = process.run(async {

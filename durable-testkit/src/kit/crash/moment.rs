@@ -8,7 +8,7 @@ use durable::kernel::id::Timestamp;
 use durable::seams::Clock;
 
 use super::image::How;
-use crate::disk::{Op, OpKind, ProcessId, Snapshot, TraceLine};
+use crate::disk::{Op, ProcessId, Snapshot, TraceLine};
 use crate::kit::outside::{self, Shown};
 use crate::kit::stage::Stage;
 use crate::sim::{Process, Step};
@@ -80,28 +80,7 @@ pub(super) fn watch(stage: &Stage, process: &Process) -> Watched {
 impl Moment {
     /// Whether it is a moment only because something was looked at: whatever a crash leaves of it, it leaves of the one before.
     pub(super) fn only_looked(&self) -> bool {
-        self.operation.as_ref().is_some_and(|line| match line.op.kind() {
-            OpKind::OpenDir
-            | OpKind::List
-            | OpKind::Open
-            | OpKind::Read
-            | OpKind::Len
-            | OpKind::TryLock
-            | OpKind::Close
-            | OpKind::CloseDir
-            | OpKind::IdentityOf
-            | OpKind::Identity => true,
-            OpKind::MakeDir
-            | OpKind::OpenOrCreate
-            | OpKind::Create
-            | OpKind::Write
-            | OpKind::SetLen
-            | OpKind::SyncData
-            | OpKind::SyncDir
-            | OpKind::Link
-            | OpKind::Rename
-            | OpKind::Remove => false,
-        })
+        self.operation.as_ref().is_some_and(|line| !line.op.kind().is_change())
     }
 
     /// A crash at it, for a person.
