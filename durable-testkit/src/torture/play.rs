@@ -144,9 +144,7 @@ impl Director {
         let image = self.sim.disk().snapshot();
         for _ in 0..FLIPS {
             let copy = SimDisk::from_snapshot(&image);
-            // The file of the store's identity has no checksum.
-            let mut names = copy.file_names(STORE).unwrap_or_default();
-            names.retain(|name| name != "FORMAT");
+            let names = copy.file_names(STORE).unwrap_or_default();
             let Some(name) = names.get(rng.index(names.len().max(1))) else { return };
             let path = format!("{STORE}/{name}");
             let written =

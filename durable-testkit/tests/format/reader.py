@@ -318,6 +318,12 @@ def frames_of(store, segment, raw):
             return
 
 
+def belongs_elsewhere(store, segment, raw):
+    """Whether a whole header block names another store or another segment (3)."""
+    whole = len(raw) >= FIRST and raw[:8] == b"DURSEG\r\n" and zlib.crc32(raw[:FIRST - 4]) == struct.unpack_from("<I", raw, FIRST - 4)[0]
+    return whole and raw[16:40] != store + struct.pack("<Q", segment)
+
+
 class Log:
     """The decision table (5), over segments in the order of their numbers."""
 
@@ -327,8 +333,10 @@ class Log:
         paths = {int(path.name[:16], 16): path for path in directory.iterdir() if re.fullmatch(r"[0-9a-f]{16}\.seg", path.name)}
         segments = sorted(number for number in paths if number)
         for segment in segments:
-            last = None
-            for frame, unread in frames_of(store, segment, paths[segment].read_bytes()):
+            last, raw = None, paths[segment].read_bytes()
+            if belongs_elsewhere(store, segment, raw):
+                self.rot.append(finding(segment, 0, "the segment was written to stand elsewhere"))
+            for frame, unread in frames_of(store, segment, raw):
                 self.places[segment, frame.offset] = frame
                 self.take(frame, last, unread)
                 last = frame

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use durable::codec::frame::Lsn;
+use durable::codec::frame::{Lsn, SegmentNo, StoreId};
 use durable::kernel::id::RunNo;
-use durable::store::log::{OpenError, RotKind};
+use durable::store::log::{OpenError, Rot, RotKind};
 use durable_testkit::{Fault, Keep, OpKind, SimDisk, When, errno};
 
 use crate::log_fixture::*;
@@ -153,13 +153,47 @@ fn a_missing_segment_is_rot() {
 }
 
 #[test]
-fn swapped_segments_are_rot_or_noise_and_never_another_story() {
+fn swapped_segments_are_rot_and_never_another_story() {
     let disk = sound();
     let [one, two] = [segments(&disk)[0], segments(&disk)[1]];
     let bytes = disk.read_file(segment_path(one)).unwrap();
     disk.rename_file(segment_path(two), segment_path(one)).unwrap();
     disk.write_file(segment_path(two), &bytes).unwrap();
-    assert!(matches!(refused(&disk), OpenError::Rot { .. }));
+    assert_eq!(elsewhere(&disk).iter().map(|found| found.1.0).collect::<Vec<_>>(), [two, one]);
+}
+
+/// The segments that say of themselves that they belong elsewhere, as an open tells them: to which store, and as which.
+fn elsewhere(disk: &SimDisk) -> Vec<(StoreId, SegmentNo)> {
+    let OpenError::Rot { findings, .. } = refused(disk) else { panic!("it is damaged") };
+    assert_eq!(read_only(disk).rot(), findings, "a reader says the same");
+    let place = |found: &Rot| match found.what {
+        RotKind::Elsewhere { store, segment, .. } => Some((store, segment)),
+        RotKind::Unreadable { .. } | RotKind::Disconnected { .. } | RotKind::Missing { .. } => None,
+    };
+    findings.iter().filter_map(place).collect()
+}
+
+#[test]
+fn a_last_segment_that_was_renamed_is_rot_and_no_torn_end() {
+    let disk = sound();
+    let last = *segments(&disk).last().unwrap();
+    disk.rename_file(segment_path(last), segment_path(last + 1)).unwrap();
+    assert_eq!(elsewhere(&disk).iter().map(|found| found.1.0).collect::<Vec<_>>(), [last]);
+    assert!(refused(&disk).to_string().contains("give it that name"));
+}
+
+#[test]
+fn a_changed_store_id_is_rot_and_no_empty_store() {
+    let disk = sound();
+    let store = read_only(&disk).store();
+    let text = disk.read_file(path("FORMAT")).unwrap();
+    let digit = text.len() as u64 - 5;
+    disk.flip_bit(path("FORMAT"), digit, 0).unwrap();
+    let of = elsewhere(&disk);
+    assert_eq!(of, segments(&disk).iter().map(|number| (store, SegmentNo(*number))).collect::<Vec<_>>());
+    assert!(refused(&disk).to_string().contains(&format!("was written for store {store}, and FORMAT names store")));
+    disk.write_file(path("FORMAT"), &text).unwrap();
+    Node::open(&disk);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A segment's name, and the header block before its frames. The header is for people: it says which process wrote the
-//! segment. Reading frames never needs it, and it never decides anything.
+//! segment. Reading frames never needs it; a whole one that names another place shows that the file is not where it belongs.
 
 use crc32fast::Hasher;
 
@@ -90,6 +90,16 @@ impl SegmentHeader {
             build: take_text(&mut rest)?,
         })
     }
+}
+
+/// Which segment of which store the bytes of a file are, by their header, if that is whole and names another than these.
+pub(crate) fn belongs_elsewhere(bytes: &[u8], store: StoreId, segment: SegmentNo) -> Option<(StoreId, SegmentNo)> {
+    // The checksum is looked at only where it matters.
+    let is_named = bytes.get(16..32) == Some(&store.0) && bytes.get(32..40) == Some(&segment.0.to_le_bytes());
+    if is_named {
+        return None;
+    }
+    SegmentHeader::decode(bytes).map(|header| (header.store, header.segment))
 }
 
 fn put_text(text: &Text, out: &mut Vec<u8>) {
@@ -189,6 +199,20 @@ mod tests {
         for len in 0..whole.len() {
             assert_eq!(SegmentHeader::decode(&whole[..len]), None, "{len} bytes");
         }
+    }
+
+    #[test]
+    fn a_whole_header_tells_where_it_belongs() {
+        let (bytes, StoreId(id)) = (header().encode(), header().store);
+        let (here, other) = ((StoreId(id), SegmentNo(12)), (StoreId([8; 16]), SegmentNo(13)));
+        assert_eq!(belongs_elsewhere(&bytes, here.0, here.1), None);
+        assert_eq!(belongs_elsewhere(&bytes, other.0, here.1), Some(here));
+        assert_eq!(belongs_elsewhere(&bytes, here.0, other.1), Some(here));
+        assert_eq!(
+            belongs_elsewhere(&bytes[..HEADER_BYTES - 1], other.0, here.1),
+            None,
+            "one that is cut says nothing"
+        );
     }
 
     #[test]

@@ -9,7 +9,9 @@ use super::{Header, PayloadCodec, PayloadError, Transform, encoded, header};
 use crate::kernel::event::Payload;
 
 /// The payload as JSON, for tools. Total: bytes become `{"$bytes": "<hex>"}`, NaN and the infinities their names, keys
-/// that are no texts their JSON text; what cannot be read says why, beside its bytes; what is absent is null.
+/// that are numbers, truths or null their JSON text, a map with a list or a map among its keys
+/// `{"$entries": [[key, value], ..]}`; what cannot be read says why, beside its bytes; what is absent is null. As long as
+/// a small multiple of the payload.
 #[must_use]
 pub fn to_json(payload: &Payload) -> Value {
     match header(payload).and_then(|header| of_header(&header)) {
@@ -41,6 +43,19 @@ fn of_bytes(bytes: &[u8]) -> Value {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A key's JSON text as a name would have to be escaped, and so again on each level around it: the text would double with
+/// each map that is a key of a map.
+fn of_entries(entries: Vec<(Value, Value)>) -> Value {
+    if entries.iter().any(|(key, _)| key.is_array() || key.is_object()) {
+        return json!({ "$entries": entries });
+    }
+    let name = |key| match key {
+        Value::String(key) => key,
+        other => other.to_string(),
+    };
+    entries.into_iter().map(|(key, value)| (name(key), value)).collect::<Map<_, _>>().into()
 }
 
 /// A value of any type.
@@ -110,15 +125,11 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut all = Map::new();
+        let mut all = Vec::new();
         while let Some((Shown(key), Shown(value))) = entries.next_entry()? {
-            let key = match key {
-                Value::String(key) => key,
-                other => other.to_string(),
-            };
-            all.insert(key, value);
+            all.push((key, value));
         }
-        Ok(all.into())
+        Ok(of_entries(all))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, choice: A) -> Result<Value, A::Error> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use durable::kernel::event::Payload;
-use durable::payload::{PayloadCodec, encode, to_json};
+use durable::payload::{DEPTH_MAX, PayloadCodec, encode, to_json};
 use expect_test::{Expect, expect};
 use serde::Serialize;
 
@@ -41,11 +41,20 @@ fn what_json_does_not_have_is_shown_all_the_same() {
     check(&message_pack(&[f64::NAN, f64::NEG_INFINITY, 1.0]), expect![[r#"["NaN","-inf",1.0]"#]]);
     check(
         &message_pack(&BTreeMap::from([((1, true), "x"), ((2, false), "y")])),
-        expect![[r#"{"[1,true]":"x","[2,false]":"y"}"#]],
+        expect![[r#"{"$entries":[[[1,true],"x"],[[2,false],"y"]]}"#]],
     );
+    check(&message_pack(&BTreeMap::from([(1, "x"), (-2, "y")])), expect![[r#"{"-2":"y","1":"x"}"#]]);
     check(&message_pack(&u128::MAX), expect![[r#"{"$bytes":"ffffffffffffffffffffffffffffffff"}"#]]);
     check(&encode(PayloadCodec::Raw, b"ab").unwrap(), expect![[r#"{"$bytes":"6162"}"#]]);
     check(&Payload::from(b"\x01\xd6\xff\x00\x00\x00\x01".to_vec()), expect![[r#"[-1,{"$bytes":"00000001"}]"#]]);
+}
+
+#[test]
+fn maps_that_are_keys_of_maps_do_not_double_the_text() {
+    let nested = |depth: usize| Payload::from([&[1][..], &vec![0x81; depth], &vec![0xc0; depth + 1]].concat());
+    check(&nested(1), expect![[r#"{"null":null}"#]]);
+    check(&nested(3), expect![[r#"{"$entries":[[{"$entries":[[{"null":null},null]]},null]]}"#]]);
+    assert_eq!(to_json(&nested(DEPTH_MAX)).to_string().len(), 22 * DEPTH_MAX - 9);
 }
 
 #[test]

@@ -40,6 +40,13 @@ impl<'a> Frames<'a> {
         Frames { bytes, store, next: Place { segment, offset: FIRST_FRAME } }
     }
 
+    /// What shows that the whole segment was written to stand elsewhere.
+    fn stranger(&self) -> Option<Rot> {
+        let (store, segment) = segment::belongs_elsewhere(self.bytes, self.store, self.next.segment)?;
+        let what = RotKind::Elsewhere { store, segment, here: self.store };
+        Some(rot(Place { segment: self.next.segment, offset: 0 }, what))
+    }
+
     fn at(&self, place: Place) -> Option<Frame<'a>> {
         let rest = usize::try_from(place.offset).ok().and_then(|offset| self.bytes.get(offset..))?;
         frame::decode(rest, self.store, place).ok()
@@ -139,6 +146,7 @@ impl Chain {
     /// Takes in a segment; they come in the order of their numbers (rule 1).
     pub(super) fn segment(&mut self, frames: Frames<'_>) {
         let mut is_first = true;
+        self.rot.extend(frames.stranger());
         for found in frames {
             match found {
                 Found::Frame(place, frame) if is_first => {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::codec::DecodeError;
-use crate::codec::frame::{Lsn, Place};
+use crate::codec::frame::{Lsn, Place, SegmentNo, StoreId};
 use crate::codec::segment::{self, SegmentHeader};
 use crate::kernel::event::Text;
 use crate::kernel::id::{EventNo, RunNo, Timestamp};
@@ -104,6 +104,15 @@ pub enum RotKind {
         /// The last frame before it, if there is one.
         after: Option<Lsn>,
     },
+    /// A segment of another store, or one under another's name: none of its frames is readable here.
+    Elsewhere {
+        /// The store that it was written for.
+        store: StoreId,
+        /// The segment as which it was written.
+        segment: SegmentNo,
+        /// The store that `FORMAT` names.
+        here: StoreId,
+    },
 }
 
 impl fmt::Display for Rot {
@@ -119,6 +128,15 @@ impl fmt::Display for Rot {
             }
             RotKind::Missing { found, after: None } => {
                 write!(f, "begins with frame {found}, and the frames before it are missing")
+            }
+            RotKind::Elsewhere { store, segment, here } if store == here => {
+                write!(f, "was written as {}; give it that name", segment::name(segment))
+            }
+            RotKind::Elsewhere { store, here, .. } => {
+                write!(
+                    f,
+                    "was written for store {store}, and FORMAT names store {here}; put back what does not belong here"
+                )
             }
         }
     }
