@@ -51,6 +51,7 @@ pub struct Machine {
     turn: Turn,
     granted: Option<Seq>,
     now: Timestamp,
+    spans_from: Timestamp,
     deliveries: u64,
     draws: u64,
     /// Where the durable call was built that was polled last.
@@ -225,6 +226,7 @@ impl Machine {
             turn: Turn::default(),
             granted: None,
             now: Timestamp::default(),
+            spans_from: Timestamp::default(),
             deliveries: 0,
             draws: 0,
             polled: None,
@@ -264,6 +266,7 @@ impl Machine {
     pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<RecordedTurn>) {
         self.turn = Turn { of: no, expected: expected.map(Box::new), ..Turn::default() };
         self.now = if planted!(61) { at } else { self.now.max(at) };
+        self.spans_from = at;
         if !planted!(62) || self.turn.expected.is_none() {
             self.deliveries += 1;
         }
@@ -624,6 +627,13 @@ impl Machine {
         self.now
     }
 
+    /// From when the spans of what is asked for now count: the wall clock as the newest delivered event was recorded. Unlike logical time
+    /// it goes back with the clock, so that what begins after that lasts no longer.
+    #[must_use]
+    pub fn spans_from(&self) -> Timestamp {
+        self.spans_from
+    }
+
     /// The next 64 random bits: a function of the run's seed, of how many events were delivered, and of how many draws
     /// were made since the last one (SipHash-2-4, keyed with the seed).
     pub fn draw(&mut self) -> u64 {
@@ -795,7 +805,7 @@ impl Machine {
                 at_most_once: call.at_most_once,
                 by_token: false,
                 queue: Text::default(),
-                deadline: call.schedule_to_close.map(|span| self.now.after(span)),
+                deadline: call.schedule_to_close.map(|span| self.spans_from.after(span)),
             },
             undo: call.undo,
             undoes: call.undoes,

@@ -1,5 +1,7 @@
 //! What the clock does: timers, deadlines, and the clock set back.
 
+use std::time::Duration;
+
 use expect_test::expect;
 
 use super::check;
@@ -87,6 +89,44 @@ fn a_clock_set_back_prolongs_nothing() {
               nap.2 TimerFired 1 at 1h
               nap.3 Turn of 2: nothing
               nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+/// Two hours, and a call that has one.
+#[workflow]
+async fn naps() -> Result<u32, String> {
+    crate::sleep(Duration::from_secs(3600)).await;
+    crate::sleep(Duration::from_secs(3600)).await;
+    a(1).schedule_to_close(Duration::from_secs(3600)).await.map_err(|e| e.to_string())
+}
+
+#[test]
+fn what_begins_after_the_clock_was_set_back_lasts_no_longer_either() {
+    check(
+        &[Build::new("naps", Registry::of((a, naps))).start("naps", || naps().into_start())],
+        "advance 9h | start naps | clock back 5h | advance 1h | crash | advance 1h | advance 1h",
+        &expect![[r#"
+            > advance 9h
+            > start naps
+              naps.0 RunStarted naps{}
+              naps.1 Turn of 0: timer 1 due 10h
+            < start naps: started
+            > clock back 5h
+            > advance 1h
+              naps.2 TimerFired 1 at 10h
+              naps.3 Turn of 2: timer 2 due 6h
+            > crash
+            > advance 1h
+              naps.4 TimerFired 2 at 6h
+              naps is loaded
+              naps.5 Turn of 4: call 3 a until 7h
+            < begin a{"x":1} of naps, seq 3, attempt 1, key 1
+            > advance 1h
+              naps.6 ActivityFailed 3, attempt 1: timed out (StartToClose), may stand
+              naps.7 Turn of 6: nothing
+              naps.8 RunEnded: Failed `the call timed out (start-to-close)`
+            < stop a of naps
         "#]],
     );
 }

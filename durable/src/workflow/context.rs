@@ -421,7 +421,7 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) salt: [u8; 16],
-    pub(crate) now: Timestamp,
+    pub(crate) spans_from: Timestamp,
     pub(crate) codec: PayloadCodec,
 }
 
@@ -483,8 +483,8 @@ impl Pending {
         let place = Place { file: self.built.file(), line: self.built.line() };
         if self.stage == Stage::Built {
             self.stage = Stage::Issued;
-            let (salt, now) = run.machine(|machine| (machine.salt(), machine.now()));
-            let mut command = command(&Origin { salt, now, codec: run.codec });
+            let (salt, spans_from) = run.machine(|machine| (machine.salt(), machine.spans_from()));
+            let mut command = command(&Origin { salt, spans_from, codec: run.codec });
             if let (Some(extras), Ok(Command::CallActivity(call))) = (self.extras.take(), &mut command) {
                 let Extras { bound, waits, undoes } = *extras;
                 call.undo = UndoBits { waits, ..bound.bits() };

@@ -29,7 +29,8 @@ enum Until {
 /// When it is awaited outside a workflow run.
 ///
 /// # Journal
-/// Records the due time when it is first polled (logical time plus `span`) and that it fired. Time during which no process runs
+/// Records the due time when it is first polled, and that it fired. Due is `span` after the wall clock's time at which the newest
+/// event was recorded that the run has seen; that is [`now`], unless the clock was set back. Time during which no process runs
 /// counts; a timer that came due meanwhile fires at open. It fires when the wall clock reaches the due time, or when the
 /// process's monotonic clock has used up what remained when it was armed, whichever is first.
 ///
@@ -60,7 +61,7 @@ impl Future for Sleep {
         let outcome = self.pending.poll(cx, |origin| {
             Ok(Command::StartTimer {
                 due: match until {
-                    Until::After(span) => origin.now.after(span),
+                    Until::After(span) => origin.spans_from.after(span),
                     Until::At(at) => at,
                 },
             })
@@ -70,7 +71,7 @@ impl Future for Sleep {
 }
 
 /// Logical time: that of the newest event that the run has seen. It stands still between two awaits, never goes back, and is the
-/// same at every replay.
+/// same at every replay. After the wall clock was set back it stands still until that has caught up, also over a [`sleep`].
 ///
 /// # Panics
 /// Outside a workflow run.
