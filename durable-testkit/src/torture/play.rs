@@ -1,6 +1,7 @@
 //! Plays a case: processes one after the other and beside each other, clients that ask and wait for answers, and whatever goes wrong;
 //! then calm, until every run has ended. What the world saw and what the store holds is what the oracle looks at.
 
+use std::collections::BTreeSet;
 use std::future::IntoFuture;
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,7 +27,13 @@ const FINISHER: u8 = 255;
 /// How long every run has to end once nothing goes wrong any more.
 const CALM_MAX: Duration = Duration::from_secs(40 * 86_400);
 
-/// How often the calm is looked at. No program receives half as many signals.
+/// How soon the calm is looked at again when something was new.
+const LOOK_SOON: Duration = Duration::from_millis(100);
+
+/// How seldom the calm is looked at when nothing is new.
+const LOOK_SELDOM: Duration = Duration::from_secs(3_600);
+
+/// How often the calm is looked at: once an hour, and more often behind each receive, of which no program has so many.
 const LOOKS_MAX: u32 = 2_000;
 
 /// No case has so many attempts, however often its processes die: one that has goes on for ever.
@@ -162,7 +169,7 @@ impl Director {
 
     fn counts(&self) -> Counts {
         let seen = self.stage.seen();
-        let minutes: std::collections::BTreeSet<u64> = seen.faults.iter().map(|at| at.as_secs() / 60).collect();
+        let minutes: BTreeSet<u64> = seen.faults.iter().map(|at| at.as_secs() / 60).collect();
         Counts {
             crashes: seen.crashes,
             power_cuts: seen.power_cuts,
@@ -402,10 +409,11 @@ impl Director {
 
     /// Sends what runs wait for, until all have ended.
     async fn finish(&self, rt: &Runtime) {
-        let (begun, mut pause) = (self.stage.now(), Duration::from_millis(100));
+        let (begun, mut pause) = (self.stage.now(), LOOK_SOON);
+        let mut answered = BTreeSet::new();
         for look in 1.. {
             self.sim.sleep(pause).await;
-            pause = (2 * pause).min(Duration::from_secs(3_600));
+            pause = (2 * pause).min(LOOK_SELDOM);
             let open = match rt.runs().await {
                 Ok(open) => open,
                 Err(error) => return self.stage.wrong(format!("the calm store fails: {error}")),
@@ -426,13 +434,21 @@ impl Director {
             }
             for run in open {
                 for waits in &run.waits_for {
-                    if let What::Signal { name } = &waits.what {
-                        self.send_last(rt, &run.id, name).await;
-                        pause = Duration::from_millis(100);
+                    let What::Signal { name } = &waits.what else { continue };
+                    // A receive that its program does not poll goes on waiting, and somebody else may take its signal: one is
+                    // sent again, and ever more seldom.
+                    if answered.insert((run.run, waits.seq)) {
+                        pause = LOOK_SOON;
                     }
+                    self.send_last(rt, &run.id, name).await;
                 }
             }
         }
+    }
+
+    /// How long somebody who has to ask again waits, where nobody else makes it be there.
+    fn patience(&self, in_storm: Duration) -> Duration {
+        if self.calm.load(Ordering::Relaxed) { in_storm.max(Duration::from_secs(60)) } else { in_storm }
     }
 
     fn has_asked_all(&self) -> bool {
@@ -442,7 +458,7 @@ impl Director {
             Acked::Ended(program, _) => program,
             _ => usize::MAX,
         });
-        let told: std::collections::BTreeSet<usize> = told.collect();
+        let told: BTreeSet<usize> = told.collect();
         seen.clients.iter().zip(lens).all(|((at, _), len)| *at >= len) && told.len() >= self.started(&seen)
     }
 
@@ -452,7 +468,7 @@ impl Director {
             Acked::Started(program, _) => program,
             _ => usize::MAX,
         });
-        runs.collect::<std::collections::BTreeSet<usize>>().len()
+        runs.collect::<BTreeSet<usize>>().len()
     }
 
     async fn send_last(&self, rt: &Runtime, id: &str, name: &str) {
@@ -530,7 +546,7 @@ impl Here<'_> {
                 }
                 Next::Again => {
                     self.stage().seen().clients[client] = (at, false);
-                    self.director.sim.sleep(Duration::from_millis(500)).await;
+                    self.director.sim.sleep(self.director.patience(Duration::from_millis(500))).await;
                 }
             }
         }
@@ -660,7 +676,7 @@ impl Here<'_> {
             if let Some(run) = self.handle(program).await? {
                 break run;
             }
-            self.director.sim.sleep(Duration::from_millis(700)).await;
+            self.director.sim.sleep(self.director.patience(Duration::from_millis(700))).await;
         };
         match run.result_or_blocked().await {
             Ok(Err(RunError::Store(_))) => Err(Gone),
