@@ -81,7 +81,8 @@ pub enum Unfair {
     /// A write's bytes land at this offset of the file instead. Found out as a hole; where they land they are no frame,
     /// since a frame is readable only where it was meant to be.
     MisdirectedWrite(u64),
-    /// A read gives what was durable, not what was written since: a cache that went stale. Found out by the chain.
+    /// A read gives what was durable, not what was written since: a cache that went stale. It hides nothing that was acknowledged,
+    /// since that is durable.
     StaleRead,
 }
 

@@ -19,6 +19,7 @@ mod log_index;
 mod log_loads;
 mod log_real;
 mod log_rules;
+mod log_unfair;
 mod misplaced;
 mod payload;
 mod runtime;
