@@ -57,6 +57,7 @@ pub(super) type Deed = Box<dyn FnOnce() + Send>;
 pub(super) struct Executor {
     queue: Arc<Mutex<Queue>>,
     polls_at_once_max: u64,
+    polls_max: u64,
     lag: Lag,
     begin: Instant,
 }
@@ -205,6 +206,7 @@ impl Executor {
         Executor {
             queue: Arc::new(Mutex::new(queue)),
             polls_at_once_max: setting.polls_at_once_max,
+            polls_max: setting.polls_max,
             lag: Lag { percent: setting.lag_percent, most: setting.lag_max },
             begin: Instant::now(),
         }
@@ -468,6 +470,12 @@ impl<'a> Round<'a> {
         );
         let mut queue = lock(&self.executor.queue);
         queue.polls += 1;
+        assert!(
+            queue.polls <= self.executor.polls_max,
+            "it goes on for ever: {} polls until {:?}",
+            queue.polls,
+            self.at
+        );
         if queue.alarm.as_ref().is_some_and(|(polls, _)| queue.polls >= *polls) {
             let alarm = queue.alarm.take();
             drop(queue);

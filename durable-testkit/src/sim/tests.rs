@@ -140,3 +140,14 @@ fn a_stopped_process_keeps_the_store_and_goes_on_later() {
     })
     .unwrap();
 }
+
+#[test]
+#[should_panic(expected = "it goes on for ever: 1001 polls until")]
+fn more_polls_than_there_may_be_are_a_play_without_an_end() {
+    let setting = Setting { polls_max: 1_000, ..setting(1) };
+    let _ = Sim::play(setting, async |sim| {
+        loop {
+            sim.sleep(Duration::from_secs(1)).await;
+        }
+    });
+}

@@ -622,6 +622,25 @@ fn an_unbiased_select_that_the_macro_does_not_see_diverges_and_is_named() {
     }
 }
 
+/// The body ends while a scope undoes that has nothing to undo: the undoing of the run begins and ends in one turn.
+#[test]
+fn a_run_that_ends_in_the_turn_in_which_its_undoing_begins_replays() {
+    use super::program::Node;
+    let (fails, ends) = (Node::Scope(vec![Node::Look], true), Node::Detach(Box::new(Node::Look)));
+    let program = Program(vec![Node::Select(Box::new(fails), Box::new(ends), Box::new(Node::Receive(0)))]);
+    let recording = record(&program, 1, Residence::Stay);
+    let journal = &recording.journals[&RunNo(1)];
+    assert!(
+        matches!(
+            journal.as_slice(),
+            [_, (_, _, Event::Turn { .. }), (_, _, Event::CompensationStarted { .. }), (_, _, Event::RunEnded(_))]
+        ),
+        "{journal:#?}"
+    );
+    let replayed = Replay::of(registry()).journal(journal).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!((replayed.matched, replayed.end), (4, EndCheck::Alike));
+}
+
 /// More receives than tokio's budget lets a task make in one poll, all of them ready.
 #[test]
 fn three_hundred_receives_that_are_ready_in_one_poll_replay() {

@@ -79,11 +79,20 @@ impl<'a> Walk<'a> {
             self.note(&event.2);
             let retraced = self.hot.retrace(RUN, event.clone(), next, &mut self.waiting);
             match retraced.map_err(|failure| self.failed(at, failure))? {
-                Retraced::Turn(done, end) => self.turn(at, done, end, next.and_then(run_ended))?,
+                Retraced::Turn(done, end) => self.turn(at, done, end, self.end_behind(at))?,
                 Retraced::Delivered(_) | Retraced::Other => {}
             }
         }
         Ok(())
+    }
+
+    /// The run's end, if it ended in the turn that stands at `at`: behind it, or behind the begin of an undoing that had nothing left
+    /// to wait for.
+    fn end_behind(&self, at: usize) -> Option<&'a RunEnded> {
+        let mut behind = self.journal.iter().skip(at + 1).map(|(_, _, event)| event);
+        let next = behind.next();
+        let next = if let Some(Event::CompensationStarted { .. }) = next { behind.next() } else { next };
+        next.and_then(run_ended)
     }
 
     /// A turn asked for what is recorded: that leaves the end, if the run ended in it here or there.
