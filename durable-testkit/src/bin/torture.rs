@@ -26,15 +26,11 @@ torture --repro CASE | --trace SEED
     plays one case and prints what happened
 torture --traces COUNT [--seed N]
     prints one hash for each seed: the same in debug and release, with logging and without
-torture --planted
+torture --planted [--bugs N,N,..]
     builds itself with the planted bugs and says how many seeds each takes";
 
 /// How many plays a failing case may take to become small.
 const SHRINK_PLAYS_MAX: usize = 400;
-
-/// Within how many seeds a planted bug has to be caught.
-#[cfg(planted)]
-const PLANTED_SEEDS_MAX: u64 = 20_000;
 
 /// One part in so many of the time goes to the log alone, and one to whole runs.
 const SHARE: u32 = 3;
@@ -51,6 +47,7 @@ enum Wanted {
     Traces(u64),
     Planted,
     PlantedHere,
+    PlantedBug(u16),
     Help,
 }
 
@@ -60,10 +57,11 @@ struct Args {
     to: Option<u64>,
     seconds: u64,
     json: bool,
+    bugs: Vec<u16>,
 }
 
 fn args() -> Result<Args, lexopt::Error> {
-    let mut args = Args { wanted: Wanted::Report, from: 1, to: None, seconds: 60, json: false };
+    let mut args = Args { wanted: Wanted::Report, from: 1, to: None, seconds: 60, json: false, bugs: Vec::new() };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -84,6 +82,12 @@ fn args() -> Result<Args, lexopt::Error> {
             Long("traces") => args.wanted = Wanted::Traces(parser.value()?.parse()?),
             Long("planted") => args.wanted = Wanted::Planted,
             Long("planted-here") => args.wanted = Wanted::PlantedHere,
+            Long("planted-bug") => args.wanted = Wanted::PlantedBug(parser.value()?.parse()?),
+            Long("bugs") => {
+                let value = parser.value()?.string()?;
+                let bugs: Result<Vec<u16>, _> = value.split(',').map(str::parse).collect();
+                args.bugs = bugs.map_err(|_| "bugs are numbers")?;
+            }
             Short('h') | Long("help") => args.wanted = Wanted::Help,
             other => return Err(other.unexpected()),
         }
@@ -117,8 +121,9 @@ fn main() -> ExitCode {
             (args.from..args.from + count).for_each(|seed| println!("{seed} {:016x}", Case::draw(seed).check().trace));
             ExitCode::SUCCESS
         }
-        Wanted::Planted => planted(),
-        Wanted::PlantedHere => planted_here(),
+        Wanted::Planted => planted(&args.bugs),
+        Wanted::PlantedHere => bugs::all(&args.bugs),
+        Wanted::PlantedBug(number) => bugs::one(*number),
     }
 }
 
@@ -239,11 +244,15 @@ fn judged(seed: u64, verdict: &Verdict, report: &Mutex<Report>) {
 }
 
 /// Builds this program with the planted bugs in it, in a folder of its own, and runs them.
-fn planted() -> ExitCode {
+fn planted(bugs: &[u16]) -> ExitCode {
     let flags = format!("{} --cfg planted", std::env::var("RUSTFLAGS").unwrap_or_default());
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     command.args(["run", "--release", "--quiet", "-p", "durable-testkit", "--bin", "torture"]);
     command.args(["--target-dir", "target/planted", "--", "--planted-here"]).env("RUSTFLAGS", flags);
+    if !bugs.is_empty() {
+        let bugs: Vec<String> = bugs.iter().map(ToString::to_string).collect();
+        command.args(["--bugs", &bugs.join(",")]);
+    }
     match command.status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
@@ -254,54 +263,132 @@ fn planted() -> ExitCode {
     }
 }
 
+/// What only a build with the planted bugs does.
 #[cfg(not(planted))]
-fn planted_here() -> ExitCode {
-    eprintln!("planted bugs: not run, this build has none");
-    ExitCode::from(2)
-}
+mod bugs {
+    use std::process::ExitCode;
 
-/// Plays seeds with each planted bug until it is caught. A bug is chosen for the whole process, so two threads share one at a time.
-#[cfg(planted)]
-fn planted_here() -> ExitCode {
-    use durable::planted::{ALL, choose, met};
-    std::panic::set_hook(Box::new(|_| {}));
-    let mut missed = 0;
-    for bug in ALL {
-        choose(Some(*bug));
-        match caught() {
-            Some(seed) => println!("{:>3} {:<60} caught by seed {seed}", bug.number, bug.name),
-            None => {
-                missed += 1;
-                println!("{:>3} {:<60} NOT caught, met {} times", bug.number, bug.name, met());
-            }
-        }
+    pub(super) fn all(_wanted: &[u16]) -> ExitCode {
+        eprintln!("planted bugs: not run, this build has none");
+        ExitCode::from(2)
     }
-    choose(None);
-    let clean = caught();
-    println!("without any: {}", clean.map_or("clean".to_owned(), |seed| format!("seed {seed} is violated")));
-    println!("planted bugs caught: {} of {}", ALL.len() - missed, ALL.len());
-    ExitCode::from(u8::from(missed > 0 || clean.is_some()))
+
+    pub(super) fn one(_number: u16) -> ExitCode {
+        all(&[])
+    }
 }
 
-/// The first seed that is violated.
+/// The planted bugs: `torture --planted` in a build that has them.
 #[cfg(planted)]
-fn caught() -> Option<u64> {
-    let (next, found) = (AtomicU64::new(1), AtomicU64::new(u64::MAX));
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while found.load(Ordering::Relaxed) == u64::MAX {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > PLANTED_SEEDS_MAX {
-                        break;
-                    }
-                    if !Case::draw(seed).check().wrong.is_empty() {
-                        found.fetch_min(seed, Ordering::Relaxed);
-                    }
-                }
-            });
+mod bugs {
+    use std::process::{Command, ExitCode};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use durable::planted::{ALL, Bug, choose, met};
+    use durable_testkit::explore;
+    use durable_testkit::torture::{By, Case, Caught, Planted};
+
+    use super::THREADS;
+
+    /// Within how many seeds a planted bug has to be caught.
+    const SEEDS_MAX: u64 = 20_000;
+
+    /// How long a play may take by the real clock. The longest without a bug takes a few seconds.
+    const PLAY_MAX: Duration = Duration::from_secs(300);
+
+    /// Plays seeds with each of these bugs until it is caught. A bug is chosen for a whole process, so each has one of its own: a play that
+    /// would never end ends with it.
+    pub(super) fn all(wanted: &[u16]) -> ExitCode {
+        let mut planted = Planted::default();
+        for bug in ALL.iter().filter(|bug| wanted.is_empty() || wanted.contains(&bug.number)) {
+            let caught = in_a_process_of_its_own(*bug);
+            println!("{caught}");
+            planted.bugs.push(caught);
         }
-    });
-    let found = found.into_inner();
-    (found != u64::MAX).then_some(found)
+        println!("{planted}");
+        ExitCode::from(u8::from(planted.caught() < planted.bugs.len()))
+    }
+
+    fn in_a_process_of_its_own(bug: Bug) -> Caught {
+        let this = std::env::current_exe().expect("because this program runs");
+        let output = Command::new(this).args(["--planted-bug", &bug.number.to_string()]).output();
+        let output = output.expect("because a program that runs can be run again");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+            eprintln!("bug {} ended its process: {}", bug.number, output.status);
+            caught(bug, 0, None)
+        })
+    }
+
+    fn caught(bug: Bug, seeds: u64, by: Option<(u64, By)>) -> Caught {
+        Caught { number: bug.number, name: bug.name.to_owned(), by, seeds, met: met() }
+    }
+
+    /// Plays seeds with the bug of this number, and prints what came of it as JSON.
+    pub(super) fn one(number: u16) -> ExitCode {
+        let Some(bug) = Bug::numbered(number) else {
+            eprintln!("error: there is no planted bug {number}");
+            return ExitCode::from(2);
+        };
+        std::panic::set_hook(Box::new(|_| {}));
+        choose(Some(bug));
+        let next = AtomicU64::new(1);
+        let found: Mutex<Option<(u64, By)>> = Mutex::new(None);
+        let lock = || found.lock().expect("because no thread panics with it");
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS.get() {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed > SEEDS_MAX || lock().is_some() {
+                            break;
+                        }
+                        let over = watch(bug, seed);
+                        let by = catch(bug, seed);
+                        drop(over);
+                        let mut found = lock();
+                        if let Some(by) = by
+                            && found.as_ref().is_none_or(|(before, _)| seed < *before)
+                        {
+                            *found = Some((seed, by));
+                        }
+                    }
+                });
+            }
+        });
+        let found = found.into_inner().expect("because no thread panics with it");
+        tell(&caught(bug, next.into_inner() - 1, found));
+        ExitCode::SUCCESS
+    }
+
+    /// What sees the bug in the case of a seed; for a bug of the log, in the seed's scenario of the log alone as well.
+    fn catch(bug: Bug, seed: u64) -> Option<By> {
+        let verdict = Case::draw(seed).check();
+        if let Some(wrong) = verdict.wrong.into_iter().next() {
+            return Some(if verdict.is_cut { By::Limit(wrong) } else { By::Runs(wrong) });
+        }
+        if !bug.files.iter().any(|file| file.starts_with("store/") || file.starts_with("codec/")) {
+            return None;
+        }
+        let report = explore::Torture::new(seed, 1).unshrunk().step();
+        report.failures.into_iter().next().map(|failure| By::Log(failure.what))
+    }
+
+    /// While what is returned lives, a play is played; one that takes too long ends the process, which tells so.
+    fn watch(bug: Bug, seed: u64) -> std::sync::mpsc::Sender<()> {
+        let (over, is_over) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            if is_over.recv_timeout(PLAY_MAX) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let by = By::Limit(format!("the play was not over after {PLAY_MAX:?} of real time"));
+                tell(&caught(bug, seed, Some((seed, by))));
+                std::process::exit(0);
+            }
+        });
+        over
+    }
+
+    fn tell(caught: &Caught) {
+        println!("{}", serde_json::to_string(caught).expect("because it is plain data"));
+    }
 }

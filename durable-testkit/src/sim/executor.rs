@@ -19,6 +19,9 @@ use super::{Order, Setting, Stalled, Step};
 use crate::disk::{SimDisk, SimProcess};
 use crate::rng::Rng;
 
+/// How a panic begins that says that a simulation moves and comes to no end.
+pub(crate) const LIVELOCK: &str = "a livelock";
+
 /// The number of the play among the tasks.
 const PLAY: u64 = 0;
 
@@ -465,17 +468,12 @@ impl<'a> Round<'a> {
         self.polls_at_once += 1;
         assert!(
             self.polls_at_once <= self.executor.polls_at_once_max,
-            "a livelock: {} polls, and no time passes",
+            "{LIVELOCK}: {} polls, and no time passes",
             self.polls_at_once
         );
         let mut queue = lock(&self.executor.queue);
         queue.polls += 1;
-        assert!(
-            queue.polls <= self.executor.polls_max,
-            "it goes on for ever: {} polls until {:?}",
-            queue.polls,
-            self.at
-        );
+        assert!(queue.polls <= self.executor.polls_max, "{LIVELOCK}: {} polls, and no end", queue.polls);
         if queue.alarm.as_ref().is_some_and(|(polls, _)| queue.polls >= *polls) {
             let alarm = queue.alarm.take();
             drop(queue);

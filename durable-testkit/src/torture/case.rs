@@ -37,8 +37,8 @@ pub struct Root {
 pub struct Conduct {
     /// Whether runs are put away at every await.
     pub puts_away: bool,
-    /// Whether the parts of the log are small.
-    pub is_small: bool,
+    /// How large the parts of the log are.
+    pub room: Room,
     /// How many attempts may run at once.
     pub attempts: u16,
     /// How often, in percent, the disk lets time pass, and for how long at most.
@@ -46,6 +46,17 @@ pub struct Conduct {
     /// Whether the disk's locks hold for a file of the lock's name alone.
     #[serde(default)]
     pub sole_lock: bool,
+}
+
+/// How large the parts of the log are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Room {
+    /// A small play fills one segment.
+    Large,
+    /// Segments roll, and checkpoints are written, all the time.
+    Small,
+    /// A segment holds a few frames, and a checkpoint is rare.
+    Tight,
 }
 
 /// What a client does, and when at the earliest.
@@ -111,6 +122,8 @@ pub enum Moment {
     Operation(u32),
     /// When so many things were acknowledged by it.
     Answer(u32),
+    /// When it has said of so many runs that they ended, however often it was asked.
+    End(u32),
     /// When so many attempts began in it.
     Attempt(u32),
     /// A clean shutdown after so long, that is not killed.

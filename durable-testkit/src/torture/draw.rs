@@ -1,7 +1,9 @@
 //! Draws a case from a seed: first which classes of things are in it at all, then the things. Most seeds have few classes, because what
 //! is left out makes room for what is in.
 
-use super::case::{After, Blow, Case, Conduct, Death, Deed, DiskFault, Hit, Kind, Leaves, Life, Moment, Planned, Root};
+use super::case::{
+    After, Blow, Case, Conduct, Death, Deed, DiskFault, Hit, Kind, Leaves, Life, Moment, Planned, Room, Root,
+};
 use super::program::{Ask, Build, How, Node, Program, Tries};
 use crate::disk::errno;
 use crate::rng::Rng;
@@ -26,6 +28,8 @@ struct Classes {
     rivals: bool,
     deploys: bool,
     changes: bool,
+    /// Deploys that panic, and are taken back.
+    breaks: bool,
     disk: bool,
     full: bool,
     clock: bool,
@@ -51,6 +55,7 @@ impl Classes {
             rivals: on(12),
             deploys: changes || on(15),
             changes,
+            breaks: on(10),
             disk: on(18),
             full: on(7),
             clock: on(12),
@@ -75,7 +80,7 @@ impl Case {
         let blows = blows(&mut rng.split(), &classes, horizon_ms);
         let conduct = Conduct {
             puts_away: rng.percent(30),
-            is_small: rng.percent(50),
+            room: [Room::Large, Room::Large, Room::Small, Room::Tight][rng.index(4)],
             attempts: if rng.percent(20) { 1 + rng.below(3) as u16 } else { 1000 },
             lag: if classes.lag { (5 + rng.below(60) as u8, [50, 2_000, 60_000][rng.index(3)]) } else { (0, 0) },
             sole_lock: false,
@@ -97,6 +102,7 @@ impl Case {
             4 | 5 => self.ask_often(&mut rng, horizon_ms),
             6 | 7 => self.close_often(&mut rng, horizon_ms),
             8 | 9 => self.set_back(&mut rng, horizon_ms),
+            10..=12 => self.take_back(&mut rng, horizon_ms),
             _ => {}
         }
     }
@@ -128,10 +134,10 @@ impl Case {
 
     /// The disk is full again and again, where parts of the log are small.
     fn fill_often(&mut self, rng: &mut Rng, horizon_ms: u32) {
-        self.conduct.is_small = true;
+        self.conduct.room = [Room::Small, Room::Tight][rng.index(2)];
         self.slots.iter_mut().flatten().for_each(|life| life.faults.clear());
         for _ in 0..4 + rng.below(8) {
-            let (left, span) = (rng.below(9_000) as u32, 500 + rng.below(8_000) as u32);
+            let (left, span) = (rng.below(9_000) as u32, 500 + rng.below(20_000) as u32);
             self.blows.push(Blow { at_ms: rng.below(horizon_ms.into()) as u32, what: Hit::Full(left, span) });
         }
         self.blows.sort_by_key(|blow| blow.at_ms);
@@ -148,7 +154,7 @@ impl Case {
             }
         }
         for life in self.slots.iter_mut().flatten().filter(|life| life.death.is_none()) {
-            let at = Moment::Answer(1 + rng.below(40) as u32);
+            let at = if rng.percent(60) { Moment::End(1) } else { Moment::Answer(1 + rng.below(40) as u32) };
             life.death = Some(Death { at, leaves: Leaves::Nothing, power: Some(rng.next_u64()) });
         }
     }
@@ -156,15 +162,37 @@ impl Case {
     /// The wall clock is set back while one process lives and nothing else goes wrong.
     fn set_back(&mut self, rng: &mut Rng, horizon_ms: u32) {
         self.conduct = Conduct { puts_away: false, lag: (0, 0), ..self.conduct };
-        let lasts_ms = 2 * horizon_ms;
+        // Longer than any sleep: who sleeps is still awake when it is over.
+        let lasts_ms = 2 * horizon_ms + 4_000_000;
         let (faults, stops) = (Vec::new(), Vec::new());
         self.slots = vec![vec![Life { after_ms: 0, build: Build::First, lasts_ms, death: None, faults, stops }]];
         self.blows.clear();
         for _ in 0..1 + rng.below(4) {
-            let what = Hit::Clock([-5, -60, -7_200, -259_200][rng.index(4)]);
+            let what = Hit::Clock([-5, -60, -600, -259_200][rng.index(4)]);
             self.blows.push(Blow { at_ms: rng.below(horizon_ms.into()) as u32, what });
         }
         self.blows.sort_by_key(|blow| blow.at_ms);
+    }
+
+    /// A build that panics is deployed while runs are under way, fails for a while, and is taken back.
+    fn take_back(&mut self, rng: &mut Rng, horizon_ms: u32) {
+        let life = |build, lasts_ms, death| Life {
+            after_ms: 0,
+            build,
+            lasts_ms,
+            death,
+            faults: Vec::new(),
+            stops: Vec::new(),
+        };
+        let mut lives = Vec::new();
+        for _ in 0..1 + rng.below(3) {
+            let at = Moment::Attempt(1 + rng.below(4) as u32);
+            let death = rng.percent(60).then_some(Death { at, leaves: Leaves::All, power: None });
+            lives.push(life(Build::First, 1 + rng.below(u64::from(horizon_ms) / 4) as u32, death));
+            lives.push(life(Build::Broken, 1 + rng.below(2 * u64::from(horizon_ms)) as u32, None));
+        }
+        self.slots = vec![lives];
+        self.blows.retain(|blow| matches!(blow.what, Hit::Power(_)));
     }
 
     /// One clean shutdown after the other, with attempts in flight, and few lives that end otherwise.
@@ -379,6 +407,7 @@ fn slots(rng: &mut Rng, classes: &Classes, horizon_ms: u32) -> Vec<Vec<Life>> {
 fn life(rng: &mut Rng, classes: &Classes, about_ms: u32) -> Life {
     let lasts_ms = 1 + rng.below(2 * u64::from(about_ms)) as u32;
     let build = match rng.index(4) {
+        _ if classes.breaks && rng.percent(35) => Build::Broken,
         _ if !classes.deploys => Build::First,
         0 if classes.changes => Build::Inserted,
         1 if classes.changes => Build::Removed,
@@ -409,7 +438,8 @@ fn death(rng: &mut Rng, classes: &Classes, lasts_ms: u32) -> Option<Death> {
     let at = match rng.index(8) {
         0 | 1 => Moment::Poll(1 + rng.below(if early { 40 } else { 600 }) as u32),
         2..=4 => Moment::Operation(1 + rng.below(if early { 40 } else { 160 }) as u32),
-        5 | 6 if !early => Moment::Answer(1 + rng.below(5) as u32),
+        5 if !early => Moment::Answer(1 + rng.below(5) as u32),
+        6 if !early => Moment::End(1 + rng.below(2) as u32),
         _ => Moment::Attempt(1 + rng.below(8) as u32),
     };
     let leaves = match rng.index(3) {

@@ -137,8 +137,8 @@ impl History<'_> {
         }
         let begins = |(from, to): &(Timestamp, Timestamp)| {
             self.attempts.iter().find(|attempt| {
-                // Code that differs is blocked before anything of the run begins in its process.
-                let from = if self.differs(attempt) { *from } else { from.after(Duration::from_millis(1)) };
+                // Code that differs from its beginning is blocked before anything of the run begins in its process.
+                let from = if self.begins_otherwise(attempt) { *from } else { from.after(Duration::from_millis(1)) };
                 attempt.wall >= from && attempt.wall < *to && !self.is_outdated(attempt)
             })
         };
@@ -150,8 +150,10 @@ impl History<'_> {
             .collect()
     }
 
-    fn differs(&self, attempt: &AttemptSeen) -> bool {
-        self.seen.opened.iter().any(|opened| opened.process == attempt.process && opened.differs)
+    /// Whether it began under code whose first turn is not the recorded one.
+    fn begins_otherwise(&self, attempt: &AttemptSeen) -> bool {
+        let opened = self.seen.opened.iter().find(|opened| opened.process == attempt.process);
+        opened.is_some_and(|opened| opened.build.differs() && opened.build != Build::Broken)
     }
 
     // Replays.

@@ -6,6 +6,7 @@ mod draw;
 mod history;
 mod look;
 mod oracle;
+mod planted;
 mod play;
 mod program;
 mod report;
@@ -16,9 +17,12 @@ mod stage;
 mod tests;
 mod verdict;
 
-pub use case::{After, Blow, Case, Conduct, Death, Deed, DiskFault, Hit, Kind, Leaves, Life, Moment, Planned, Root};
+pub use case::{
+    After, Blow, Case, Conduct, Death, Deed, DiskFault, Hit, Kind, Leaves, Life, Moment, Planned, Room, Root,
+};
 pub use look::{Look, Past};
 pub use oracle::judge;
+pub use planted::{By, Caught, Planted};
 pub use play::{Counts, Played};
 pub use program::{Ask, Build, Given, How, Node, Program, Refusal, Tries, Word, torture};
 pub use report::{Log, Report, Runs};

@@ -13,7 +13,7 @@ use durable::store::log;
 use durable::{LookupError, OpenError, Run, RunError, Runtime, SignalError, StartError, Status};
 use futures::future::{join_all, select, try_join, try_join_all};
 
-use super::case::{Blow, Case, Death, Deed, DiskFault, Hit, Life, Moment, Planned};
+use super::case::{Blow, Case, Death, Deed, DiskFault, Hit, Life, Moment, Planned, Room};
 use super::look::Look;
 use super::program::{Build, SIGNALS, Word, torture};
 use super::stage::{Acked, Counted, Once, Opened, Seen, Stage};
@@ -39,8 +39,14 @@ const LOOKS_MAX: u32 = 2_000;
 /// No case has so many attempts, however often its processes die: one that has goes on for ever.
 const ATTEMPTS_MAX: usize = 5_000;
 
+/// No case has so many polls.
+const POLLS_MAX: u64 = 20_000_000;
+
 /// In how many copies of a play's store a bit is flipped.
-const FLIPS: u32 = 4;
+const FLIPS: u32 = 6;
+
+/// So many bytes before the end of what is written belong to a segment's last frame.
+const LAST_BYTES: u64 = 32;
 
 /// What came of a case.
 #[derive(Debug)]
@@ -68,6 +74,8 @@ pub struct Counts {
     pub faults: u64,
     /// Simulated minutes in which at least one fault hit something in flight while a run was open.
     pub minutes: u64,
+    /// Polls of tasks: how long the play was for the machine that played it.
+    pub polls: u64,
 }
 
 /// Everything that a play holds in its hands.
@@ -99,21 +107,34 @@ impl Case {
 }
 
 /// Sizes with which a small play fills one segment.
-const ROOMY: log::Sizes = log::Sizes {
+const LARGE: log::Sizes = log::Sizes {
     segments: log::SegmentSizes { bytes_min: 65_536, bytes_max: 262_144 },
     reserve_bytes: 16_384,
     checkpoint_bytes_min: 65_536,
     frame_cache_bytes: 65_536,
 };
 
+/// Sizes with which every few frames are a segment, and most plays have no checkpoint.
+const TIGHT: log::Sizes = log::Sizes {
+    segments: log::SegmentSizes { bytes_min: 4096, bytes_max: 4096 },
+    reserve_bytes: 4096,
+    checkpoint_bytes_min: 65_536,
+    frame_cache_bytes: 4096,
+};
+
 fn setting(case: &Case, words: Words) -> Setting {
     let (percent, most_ms) = case.conduct.lag;
     Setting {
         seed: case.seed,
-        sizes: if case.conduct.is_small { SMALL } else { ROOMY },
+        sizes: match case.conduct.room {
+            Room::Large => LARGE,
+            Room::Small => SMALL,
+            Room::Tight => TIGHT,
+        },
         lag_percent: percent.into(),
         lag_max: Duration::from_millis(most_ms.into()),
         words,
+        polls_max: POLLS_MAX,
         ..Setting::default()
     }
 }
@@ -154,9 +175,12 @@ impl Director {
             let names = copy.file_names(STORE).unwrap_or_default();
             let Some(name) = names.get(rng.index(names.len().max(1))) else { return };
             let path = format!("{STORE}/{name}");
-            let written =
-                copy.read_file(&path).map_or(0, |bytes| bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0));
-            let (offset, bit) = (rng.below(written as u64 + 1), rng.below(8) as u8);
+            let written = copy
+                .read_file(&path)
+                .map_or(0, |bytes| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1));
+            // What was written last is what is missed least: half of the flips are there.
+            let span = if rng.percent(50) { written.min(LAST_BYTES) } else { written };
+            let (offset, bit) = (written - span + rng.below(span.max(1)), rng.below(8) as u8);
             if copy.flip_bit(&path, offset, bit).is_err() {
                 continue;
             }
@@ -175,6 +199,7 @@ impl Director {
             power_cuts: seen.power_cuts,
             faults: seen.faults.len() as u64,
             minutes: minutes.len() as u64,
+            polls: self.sim.polls(),
         }
     }
 
@@ -265,6 +290,7 @@ impl Director {
         match at {
             Moment::Poll(poll) => process.before_poll(poll.into(), die),
             Moment::Answer(count) => self.stage.reap(process.number(), Counted::Answers, count, die),
+            Moment::End(count) => self.stage.reap(process.number(), Counted::Ends, count, die),
             Moment::Attempt(count) => self.stage.reap(process.number(), Counted::Attempts, count, die),
             Moment::Operation(after) => {
                 process.kill_at_operation(after.into(), leaves.into());
@@ -323,12 +349,7 @@ impl Director {
 
     fn opened(&self, process: &Process, build: Build) -> usize {
         self.stage.say(&format!("process {} has opened the store", process.number()));
-        let opened = Opened {
-            process: process.number(),
-            at: self.stage.now(),
-            wall: self.stage.wall(),
-            differs: build.differs(),
-        };
+        let opened = Opened { process: process.number(), at: self.stage.now(), wall: self.stage.wall(), build };
         let mut seen = self.stage.seen();
         if seen.fresh_crash {
             seen.fresh_crash = false;
@@ -679,7 +700,7 @@ impl Here<'_> {
             self.director.sim.sleep(self.director.patience(Duration::from_millis(700))).await;
         };
         match run.result_or_blocked().await {
-            Ok(Err(RunError::Store(_))) => Err(Gone),
+            Ok(Err(RunError::Store(reason))) => Err(self.gone(reason.as_str())),
             Ok(ended) => {
                 self.ack(Acked::Ended(program, format!("{ended:?}")));
                 Ok(())

@@ -24,6 +24,15 @@ pub struct Program {
     pub fails: bool,
 }
 
+impl Program {
+    /// How many statements a build that breaks comes to before it does: some, and always as many in one program.
+    fn breaks_behind(&self) -> u32 {
+        let all: u32 = self.nodes.iter().map(Node::statements).sum();
+        let mixed = format!("{:?}", self.nodes).bytes().fold(0, |sum: u32, byte| sum.rotate_left(5) ^ u32::from(byte));
+        mixed % all.max(1)
+    }
+}
+
 /// What an attempt of a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
@@ -120,6 +129,40 @@ pub enum Node {
     Shield(Box<Node>),
     /// A scope that a second branch cancels when it is done.
     CutScope(Box<Node>, Box<Node>),
+}
+
+impl Node {
+    /// How many statements it is, with those in it.
+    fn statements(&self) -> u32 {
+        let all = |nodes: &[Node]| nodes.iter().map(Node::statements).sum::<u32>();
+        let inner = match self {
+            Node::Call(_)
+            | Node::Block(_)
+            | Node::Once(_)
+            | Node::Step(_)
+            | Node::Sleep(_)
+            | Node::Receive(_)
+            | Node::Burst(..)
+            | Node::Look
+            | Node::Undo(..)
+            | Node::UndoBoth(..)
+            | Node::Compensate(_)
+            // A child comes to its statements in a body of its own.
+            | Node::Child(_) => 0,
+            Node::Seq(nodes)
+            | Node::All(nodes)
+            | Node::Unordered(nodes, _)
+            | Node::Select(nodes)
+            | Node::Set(nodes, _)
+            | Node::Scope(nodes, _)
+            | Node::Catch(nodes) => all(nodes),
+            Node::Join(x, y) | Node::TryJoin(x, y) | Node::Spawn(x, y) | Node::Drop(x, y) | Node::CutScope(x, y) => {
+                x.statements() + y.statements()
+            }
+            Node::Timeout(_, node) | Node::Detach(node) | Node::Shield(node) => node.statements(),
+        };
+        1 + inner
+    }
 }
 
 /// What an attempt gives: what is recorded, and told to the workflow.
@@ -260,6 +303,13 @@ async fn renamed(program: Program) -> Result<u64, String> {
     interpret(Program { nodes, ..program }).await
 }
 
+/// As another build has it: it panics in the middle.
+#[workflow(name = "torture")]
+async fn broken(program: Program) -> Result<u64, String> {
+    let eye = Eye::open().breaking_behind(program.breaks_behind());
+    fold(program, eye).await
+}
+
 /// A build of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Build {
@@ -273,6 +323,8 @@ pub enum Build {
     Removed,
     /// With a call of another activity.
     Renamed,
+    /// With a panic.
+    Broken,
 }
 
 impl Build {
@@ -285,6 +337,7 @@ impl Build {
             Build::Inserted => "inserted",
             Build::Removed => "removed",
             Build::Renamed => "renamed",
+            Build::Broken => "broken",
         }
     }
 
@@ -303,13 +356,17 @@ impl Build {
             Build::Inserted => registry.register((inserted,)),
             Build::Removed => registry.register((removed,)),
             Build::Renamed => registry.register((renamed,)),
+            Build::Broken => registry.register((broken,)),
         }
         registry
     }
 }
 
 async fn interpret(program: Program) -> Result<u64, String> {
-    let eye = Eye::open();
+    fold(program, Eye::open()).await
+}
+
+async fn fold(program: Program, eye: Eye) -> Result<u64, String> {
     let folded = all(program.nodes, &eye).await;
     if program.fails { Err(format!("folded {folded:016x}")) } else { Ok(folded) }
 }
@@ -372,6 +429,7 @@ fn undoing(ask: Ask, of: u64) -> impl durable::Compensation {
 
 fn run(node: Node, eye: Eye) -> Branch {
     Box::pin(async move {
+        eye.comes_to_a_statement();
         match node {
             Node::Call(ask) => told(&eye, work(ask).retry(ask.policy()).start_to_close(ask.limit()).await),
             Node::Block(ask) => told(&eye, block(ask).retry(ask.policy()).await),

@@ -26,6 +26,8 @@ pub struct Report {
     pub log: Option<Log>,
     /// Scenarios that were explored from end to end.
     pub runs: Option<Runs>,
+    /// The polls of the longest play.
+    pub polls_max: u64,
     /// Planted bugs: caught, and how many there are; `not run` where this build has none.
     pub planted: Option<(u64, u64)>,
     /// Seeds with a violation.
@@ -95,6 +97,7 @@ impl Report {
         self.crashes += counts.crashes;
         self.power_cuts += counts.power_cuts;
         self.faults += counts.faults;
+        self.polls_max = self.polls_max.max(counts.polls);
         self.hours += counts.minutes as f64 / 60.0;
     }
 }
@@ -113,6 +116,7 @@ impl fmt::Display for Report {
         writeln!(f, "runtime crashes      {}, of which {} power cuts", self.crashes, self.power_cuts)?;
         writeln!(f, "faults in flight     {}", self.faults)?;
         writeln!(f, "simulated hours      {:.1}, each minute with a fault", self.hours)?;
+        writeln!(f, "longest play         {} polls", self.polls_max)?;
         match &self.runs {
             None => writeln!(f, "exhaustive scenarios not run")?,
             Some(runs) => write!(f, "exhaustive scenarios {runs}")?,

@@ -1,6 +1,6 @@
 //! Makes a case that fails small: one thing after the other is taken out of it, as long as it still fails.
 
-use super::case::{Case, Conduct, Life};
+use super::case::{Case, Conduct, Life, Room};
 use super::program::{Node, Program};
 
 /// The smallest case that was found within so many plays, of which `fails` still holds.
@@ -54,7 +54,7 @@ fn smaller(case: &Case) -> Vec<Case> {
     add(&|case| {
         case.conduct = Conduct {
             puts_away: false,
-            is_small: false,
+            room: Room::Large,
             attempts: 1000,
             lag: (0, 0),
             sole_lock: case.conduct.sole_lock,

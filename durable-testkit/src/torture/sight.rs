@@ -57,7 +57,7 @@ fn together(seen: &Seen) -> Vec<String> {
 }
 
 fn differs(seen: &Seen, body: &Body) -> bool {
-    seen.opened.iter().any(|opened| opened.process == body.process && opened.differs)
+    seen.opened.iter().any(|opened| opened.process == body.process && opened.build.differs())
 }
 
 /// A sleep ends when its span is over, whatever the wall clock shows.

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use durable::kernel::event::Text;
 use durable::kernel::id::Timestamp;
 use durable::seams::Clock;
 
-use super::program::{Ask, Given, HANG_LIMIT, How, Refusal, Word};
+use super::program::{Ask, Build, Given, HANG_LIMIT, How, Refusal, Word};
 use crate::sim::{Process, SimClock, current_process};
 
 thread_local! {
@@ -42,6 +43,8 @@ struct Reaper {
 pub(super) enum Counted {
     /// Acknowledgements.
     Answers,
+    /// Those of them that say that a run has ended.
+    Ends,
     /// Attempts that began.
     Attempts,
 }
@@ -94,8 +97,8 @@ pub struct Opened {
     pub at: Duration,
     /// When by the wall clock.
     pub wall: Timestamp,
-    /// Whether its workflows are those of the first build.
-    pub differs: bool,
+    /// Which build it runs.
+    pub build: Build,
 }
 
 /// An attempt, as the world outside sees it.
@@ -275,9 +278,13 @@ impl Stage {
         let mut seen = self.seen();
         let line = format!("{} process {process} answers {what:?}", Shown(at));
         seen.lines.push(line);
+        let says_end = matches!(what, Acked::Ended(..) | Acked::Closed(_));
         seen.acks.push(Ack { at, process, what });
         drop(seen);
         self.count(process, Counted::Answers);
+        if says_end {
+            self.count(process, Counted::Ends);
+        }
     }
 
     /// A process dies by a fault, and had something in flight or not.
@@ -343,19 +350,40 @@ impl Drop for Entered {
 
 /// Where a body writes what it sees; nowhere where it is replayed for the oracle.
 #[derive(Debug, Clone)]
-pub(super) struct Eye(Option<(Arc<Stage>, usize)>);
+pub(super) struct Eye {
+    body: Option<(Arc<Stage>, usize)>,
+    /// How many statements there are before the one at which this build breaks.
+    whole: Option<Arc<AtomicU32>>,
+}
 
 impl Eye {
     /// A body begins.
     pub(super) fn open() -> Eye {
-        Eye(Stage::current().map(|stage| {
+        let body = Stage::current().map(|stage| {
             let mut seen = stage.seen();
             let process = current_process().unwrap_or_default();
             seen.bodies.push(Body { process, at: stage.now(), ..Body::default() });
             let body = seen.bodies.len() - 1;
             drop(seen);
             (stage, body)
-        }))
+        });
+        Eye { body, whole: None }
+    }
+
+    /// The same body, of a build that panics when it comes to a statement with so many before it.
+    pub(super) fn breaking_behind(self, statements: u32) -> Eye {
+        Eye { whole: Some(Arc::new(AtomicU32::new(statements))), ..self }
+    }
+
+    /// The body comes to a statement.
+    pub(super) fn comes_to_a_statement(&self) {
+        let Some(whole) = &self.whole else { return };
+        let left = whole.load(Ordering::Relaxed);
+        if left == 0 {
+            // Without the panic's hook, as the attempts that panic.
+            std::panic::resume_unwind(Box::new("this build breaks here".to_owned()));
+        }
+        whole.store(left - 1, Ordering::Relaxed);
     }
 
     pub(super) fn saw(&self, given: Given) {
@@ -378,7 +406,7 @@ impl Eye {
 
     /// How long the play has lasted.
     pub(super) fn now(&self) -> Duration {
-        self.0.as_ref().map_or(Duration::ZERO, |(stage, _)| stage.now())
+        self.body.as_ref().map_or(Duration::ZERO, |(stage, _)| stage.now())
     }
 
     /// A sleep of so long, that began then, is over.
@@ -387,7 +415,7 @@ impl Eye {
     }
 
     fn write(&self, write: impl FnOnce(&mut Body, Duration)) {
-        if let Some((stage, body)) = &self.0 {
+        if let Some((stage, body)) = &self.body {
             let now = stage.now();
             write(&mut stage.seen().bodies[*body], now);
         }

@@ -9,13 +9,15 @@ use super::oracle::judge;
 use super::play::{Counts, Played};
 use super::program::Build;
 use super::stage::{Acked, Seen};
-use crate::sim::Words;
+use crate::sim::{LIVELOCK, Words};
 
 /// What came of a case.
 #[derive(Debug)]
 pub struct Verdict {
     /// What is wrong; empty if nothing is.
     pub wrong: Vec<String>,
+    /// Whether a limit ended the play that no sound one comes near: it moved, and came to no end.
+    pub is_cut: bool,
     /// What a report counts.
     pub counts: Counts,
     /// The same for two plays in which the same happened.
@@ -33,8 +35,10 @@ impl Case {
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                let wrong = vec![format!("a panic: {}", text.unwrap_or_default())];
-                Verdict { wrong, counts: Counts::default(), trace: 0, lines: Vec::new() }
+                let text = text.unwrap_or_default();
+                let is_cut = text.starts_with(LIVELOCK);
+                let wrong = vec![format!("a panic: {text}")];
+                Verdict { wrong, is_cut, counts: Counts::default(), trace: 0, lines: Vec::new() }
             }
         }
     }
@@ -46,7 +50,7 @@ impl Case {
             let calm = self.without_faults().play(Words::No);
             wrong.extend(differences(&played.seen, &calm.seen));
         }
-        Verdict { wrong, counts: played.counts, trace: trace_of(&played), lines: lines_of(&played) }
+        Verdict { wrong, is_cut: false, counts: played.counts, trace: trace_of(&played), lines: lines_of(&played) }
     }
 
     /// The same with nothing that goes wrong.
