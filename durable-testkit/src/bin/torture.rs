@@ -23,14 +23,15 @@ torture [--seconds S | --seeds FROM..TO] [--seed N] [--json]
     plays seeds, two at a time, for so long (60 s) from seed N (1), and prints a report; with --seconds a third of
     the time goes to crashes of the log alone, and at most a third to small workflows, crashed wherever they can be
 torture --repro CASE | --trace SEED
-    plays one case and prints what happened
+    plays one case, as a violation prints it, or that of a seed, and prints what happened
 torture --traces COUNT [--seed N]
     prints one hash for each seed: the same in debug and release, with logging and without
 torture --planted [--bugs N,N,..]
     builds itself with the planted bugs and says how many seeds each takes";
 
-/// How many plays a failing case may take to become small.
+/// How many plays a failing case may take to become small, and how long.
 const SHRINK_PLAYS_MAX: usize = 400;
+const SHRINK_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// One part in so many of the time goes to the log alone, and one to whole runs.
 const SHARE: u32 = 3;
@@ -130,16 +131,17 @@ fn main() -> ExitCode {
 /// Plays one case and prints what happened.
 fn told(case: &Case) -> ExitCode {
     let verdict = case.check();
-    println!("{}", repro(case));
+    println!("to repeat it: {}", repro(case));
     verdict.lines.iter().for_each(|line| println!("{line}"));
     println!("trace {:016x}", verdict.trace);
     verdict.wrong.iter().for_each(|wrong| println!("VIOLATED: {wrong}"));
     ExitCode::from(u8::from(!verdict.wrong.is_empty()))
 }
 
+/// The line that repeats it. No text of a case has a quote in it.
 fn repro(case: &Case) -> String {
     let text = serde_json::to_string(case).expect("because a case is plain data");
-    format!("torture --repro '{text}'")
+    format!("cargo run --release -p durable-testkit --bin torture -- --repro '{text}'")
 }
 
 fn report(args: &Args) -> ExitCode {
@@ -236,11 +238,17 @@ fn judged(seed: u64, verdict: &Verdict, report: &Mutex<Report>) {
     }
     all.violations.push(seed);
     drop(all);
-    let small = shrink(&Case::draw(seed), SHRINK_PLAYS_MAX, |case| !case.check().wrong.is_empty());
+    eprintln!("seed {seed} is violated: {}", verdict.wrong[0]);
+    let begun = Instant::now();
+    let small = shrink(&Case::draw(seed), SHRINK_PLAYS_MAX, |case| {
+        begun.elapsed() < SHRINK_TIME_MAX && case.check().is_like(verdict)
+    });
     let verdict = small.check();
-    eprintln!("seed {seed} is violated; made small:\n{}", repro(&small));
+    let _whole = std::io::stderr().lock();
+    eprintln!("seed {seed} is violated; made small:");
     verdict.lines.iter().for_each(|line| eprintln!("  {line}"));
     verdict.wrong.iter().for_each(|wrong| eprintln!("VIOLATED: {wrong}"));
+    eprintln!("to repeat it: {}", repro(&small));
 }
 
 /// Builds this program with the planted bugs in it, in a folder of its own, and runs them.

@@ -27,5 +27,5 @@ pub use play::{Counts, Played};
 pub use program::{Ask, Build, Given, How, Node, Program, Refusal, Tries, Word, torture};
 pub use report::{Log, Report, Runs};
 pub use shrink::shrink;
-pub use stage::{Ack, Acked, AttemptSeen, Body, Ended, Once, Opened, Seen, Slept};
+pub use stage::{Ack, Acked, AttemptSeen, Body, Crash, Ended, Once, Opened, Seen, Slept};
 pub use verdict::Verdict;

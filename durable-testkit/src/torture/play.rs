@@ -39,8 +39,8 @@ const LOOKS_MAX: u32 = 2_000;
 /// No case has so many attempts, however often its processes die: one that has goes on for ever.
 const ATTEMPTS_MAX: usize = 5_000;
 
-/// No case has so many polls.
-const POLLS_MAX: u64 = 20_000_000;
+/// No play has so many polls, whatever goes wrong, by far: one that has goes on for ever, and is wrong.
+const POLLS_MAX: u64 = 1_000_000;
 
 /// In how many copies of a play's store a bit is flipped.
 const FLIPS: u32 = 6;
@@ -68,7 +68,7 @@ pub struct Played {
 pub struct Counts {
     /// Processes that died with the store open, and whose store was opened again.
     pub crashes: u64,
-    /// How many of those deaths were power cuts.
+    /// Those of them with or behind which the power went, before the store was opened again.
     pub power_cuts: u64,
     /// Faults that hit something in flight.
     pub faults: u64,
@@ -133,8 +133,8 @@ fn setting(case: &Case, words: Words) -> Setting {
         },
         lag_percent: percent.into(),
         lag_max: Duration::from_millis(most_ms.into()),
-        words,
         polls_max: POLLS_MAX,
+        words,
         ..Setting::default()
     }
 }
@@ -223,6 +223,7 @@ impl Director {
             Hit::Power(seed) => self.cut_power(seed),
             Hit::Unlock => {
                 let _ = self.sim.disk().remove_file(format!("{STORE}/LOCK"));
+                self.stage.seen().unlocked = Some(self.stage.now());
             }
             Hit::Clock(seconds) => self.sim.clock().set_wall_by(i64::from(seconds) * 1_000_000),
             Hit::Full(left, span_ms) => self.fill(left, span_ms).await,
@@ -351,36 +352,36 @@ impl Director {
         self.stage.say(&format!("process {} has opened the store", process.number()));
         let opened = Opened { process: process.number(), at: self.stage.now(), wall: self.stage.wall(), build };
         let mut seen = self.stage.seen();
-        if seen.fresh_crash {
-            seen.fresh_crash = false;
-            seen.crashes += 1;
-        }
-        seen.opened.push(opened);
+        seen.opens(opened);
         seen.opened.len()
     }
 
     async fn open(&self, process: &Process, build: Build, tries: usize) -> Option<Runtime> {
         for _ in 0..tries {
+            let began = self.stage.now();
             let mut builder = process.runtime(build.registry()).attempts(self.case.conduct.attempts.into());
             if self.case.conduct.puts_away {
                 builder = builder.put_away_at_every_await();
             }
             match builder.open().await {
                 Ok(rt) => return Some(rt),
-                Err(error) => self.refused(process, &error),
+                Err(error) => self.refused(process, began, &error),
             }
             self.sim.sleep(Duration::from_secs(1)).await;
         }
         None
     }
 
-    fn refused(&self, process: &Process, error: &OpenError) {
+    fn refused(&self, process: &Process, began: Duration, error: &OpenError) {
         self.stage.say(&format!("process {} does not open the store: {error}", process.number()));
         let OpenError::Store(error) = error else {
             return self.stage.wrong(format!("the store does not open: {error}"));
         };
         let is_fair = match error {
-            log::OpenError::AlreadyOpen { .. } => self.case.slots.len() > 1,
+            // Who cannot tell whether somebody else has the store now does not take it.
+            log::OpenError::AlreadyOpen { .. } => {
+                self.case.slots.len() > 1 || self.stage.seen().unlocked >= Some(began)
+            }
             log::OpenError::NoSpace(_) | log::OpenError::Disk(_) | log::OpenError::Store(_) => {
                 !self.calm.load(Ordering::Relaxed)
             }
@@ -577,16 +578,16 @@ impl Here<'_> {
         match deed {
             Deed::Start(program) => self.start(program.into()).await,
             Deed::Signal(program, name, once) => {
-                let Some(run) = self.handle(program.into()).await? else { return Ok(Next::Again) };
+                let Some(run) = self.handle(program.into()).await? else { return Ok(self.missed(program)) };
                 let word = Word { program, name, sender: client as u8, number: number as u32 };
                 self.signal(&run, program.into(), word, if once { Once::Yes } else { Once::No }).await
             }
             Deed::Cancel(program) => {
-                let Some(run) = self.handle(program.into()).await? else { return Ok(Next::Again) };
+                let Some(run) = self.handle(program.into()).await? else { return Ok(self.missed(program)) };
                 self.answered(program.into(), run.cancel("as was planned").await, Acked::Cancelled(program.into()))
             }
             Deed::Terminate(program) => {
-                let Some(run) = self.handle(program.into()).await? else { return Ok(Next::Again) };
+                let Some(run) = self.handle(program.into()).await? else { return Ok(self.missed(program)) };
                 self.answered(program.into(), run.terminate("as was planned").await, Acked::Terminated(program.into()))
             }
             Deed::Describe(program) => {
@@ -600,6 +601,12 @@ impl Here<'_> {
             }
             Deed::List => self.looked(self.rt.runs().await.map(drop)),
         }
+    }
+
+    /// The run is not there: it is asked for again if somebody starts it.
+    fn missed(&self, program: u8) -> Next {
+        let starts = |planned: &Planned| planned.deed == Deed::Start(program);
+        if self.director.case.clients.iter().flatten().any(starts) { Next::Again } else { Next::Done }
     }
 
     /// The store failed. A full disk alone never fails one that is not being closed.

@@ -14,9 +14,9 @@ pub struct Report {
     pub seeds: (u64, u64),
     /// How many were played.
     pub played: u64,
-    /// Crashes of the whole runtime after which the store was opened again.
+    /// Crashes of the whole runtime: processes that died with the store open, and whose store was opened again.
     pub crashes: u64,
-    /// How many power cuts were among them.
+    /// Those of them with or behind which the power went, before the store was opened again.
     pub power_cuts: u64,
     /// Faults that hit something in flight.
     pub faults: u64,
@@ -113,7 +113,7 @@ impl fmt::Display for Report {
             None => writeln!(f, "log crash states     not run")?,
             Some(log) => write!(f, "log crash states     {log}")?,
         }
-        writeln!(f, "runtime crashes      {}, of which {} power cuts", self.crashes, self.power_cuts)?;
+        writeln!(f, "runtime crashes      {}, {} of them with a power cut", self.crashes, self.power_cuts)?;
         writeln!(f, "faults in flight     {}", self.faults)?;
         writeln!(f, "simulated hours      {:.1}, each minute with a fault", self.hours)?;
         writeln!(f, "longest play         {} polls", self.polls_max)?;

@@ -76,16 +76,27 @@ pub struct Seen {
     pub faults: Vec<Duration>,
     /// Crashes after which the store was opened again.
     pub crashes: u64,
-    /// Power cuts.
+    /// Those of them in which the power went.
     pub power_cuts: u64,
+    /// When somebody removed the lock file last.
+    pub unlocked: Option<Duration>,
     /// Processes that were shut down.
     pub shut_down: BTreeSet<u32>,
     /// Those of them that closed the store.
     pub left_clean: BTreeSet<u32>,
-    /// A process died that had the store open.
-    pub fresh_crash: bool,
+    /// What became of the process that had the store open, until the next one opens it.
+    pub crash: Option<Crash>,
     processes: BTreeMap<u32, Process>,
     nonces: u64,
+}
+
+/// How a process died that had the store open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// It alone: what it wrote is there, on the disk or in the page cache.
+    Killed,
+    /// With the machine, or before the machine went: what no sync covered may be gone.
+    PowerCut,
 }
 
 /// A process has opened the store.
@@ -214,6 +225,22 @@ pub struct Slept {
     pub ended: Duration,
 }
 
+impl Seen {
+    /// Who opened the store last, unless it has closed it.
+    fn owner(&self) -> Option<u32> {
+        let newest = self.opened.last()?.process;
+        (!self.left_clean.contains(&newest)).then_some(newest)
+    }
+
+    /// A process has opened the store: what became of the one before counts.
+    pub(super) fn opens(&mut self, opened: Opened) {
+        let crash = self.crash.take();
+        self.crashes += u64::from(crash.is_some());
+        self.power_cuts += u64::from(crash == Some(Crash::PowerCut));
+        self.opened.push(opened);
+    }
+}
+
 impl Stage {
     /// A stage for a play that begins now.
     pub(super) fn new(clock: SimClock, clients: usize) -> Stage {
@@ -291,8 +318,8 @@ impl Stage {
     pub(super) fn dies(&self, process: u32, in_flight: bool) {
         self.say(&format!("process {process} dies"));
         let mut seen = self.seen();
-        if seen.opened.last().is_some_and(|opened| opened.process == process) {
-            seen.fresh_crash = true;
+        if seen.owner() == Some(process) {
+            seen.crash = seen.crash.or(Some(Crash::Killed));
         }
         drop(seen);
         self.fault(in_flight);
@@ -302,8 +329,9 @@ impl Stage {
     pub(super) fn power_goes(&self, in_flight: bool) {
         self.say("the power goes");
         let mut seen = self.seen();
-        seen.power_cuts += 1;
-        seen.fresh_crash = !seen.opened.is_empty();
+        if seen.owner().is_some() {
+            seen.crash = Some(Crash::PowerCut);
+        }
         drop(seen);
         self.fault(in_flight);
     }
@@ -523,8 +551,14 @@ pub(super) fn number_of(run: RunId) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ u64::from_le_bytes([i, j, k, l, m, n, o, p]).rotate_left(17)
 }
 
+/// The id of the run from outside that a run belongs to. A child's own says its parent's seq, and which of two that come at the same
+/// time has the lower one is nothing that two plays have in common.
+pub(super) fn root_of(id: &str) -> &str {
+    id.split('/').next().unwrap_or(id)
+}
+
 fn given(info: &AttemptInfo, ask: &Ask, nonce: u64) -> Given {
-    let bytes = info.workflow_id.as_str().bytes().chain(info.activity.as_str().bytes());
+    let bytes = root_of(info.workflow_id.as_str()).bytes().chain(info.activity.as_str().bytes());
     let start = 0xCBF2_9CE4_8422_2325 ^ u64::from(ask.site);
     let value = bytes.fold(start, |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
     Given { run: number_of(info.run), seq: info.seq.0, attempt: info.attempt.0, nonce, value }

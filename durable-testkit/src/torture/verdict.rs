@@ -8,7 +8,7 @@ use super::case::{Case, Conduct, Life};
 use super::oracle::judge;
 use super::play::{Counts, Played};
 use super::program::Build;
-use super::stage::{Acked, Seen};
+use super::stage::{Acked, Seen, root_of};
 use crate::sim::{LIVELOCK, Words};
 
 /// What came of a case.
@@ -24,6 +24,21 @@ pub struct Verdict {
     pub trace: u64,
     /// What happened, for a person; then the journals.
     pub lines: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether something is wrong in the same way: the same words, up to the first name or number.
+    #[must_use]
+    pub fn is_like(&self, other: &Verdict) -> bool {
+        let ways: BTreeSet<&str> = other.wrong.iter().map(|wrong| way(wrong)).collect();
+        self.wrong.iter().any(|wrong| ways.contains(way(wrong)))
+    }
+}
+
+fn way(wrong: &str) -> &str {
+    let behind_name = wrong.strip_prefix('`').and_then(|named| named.split_once('`'));
+    let told = behind_name.map_or(wrong, |(_, told)| told);
+    told.split(|c: char| c.is_ascii_digit() || "`{[(".contains(c)).next().unwrap_or(told)
 }
 
 impl Case {
@@ -79,7 +94,9 @@ fn differences(stormy: &Seen, calm: &Seen) -> Vec<String> {
     };
     let effects = |seen: &Seen| -> BTreeSet<(String, String, u16)> {
         let effects = seen.attempts.iter();
-        effects.map(|attempt| (attempt.id.to_string(), attempt.name.to_string(), attempt.ask.site)).collect()
+        effects
+            .map(|attempt| (root_of(attempt.id.as_str()).to_owned(), attempt.name.to_string(), attempt.ask.site))
+            .collect()
     };
     let mut wrong = Vec::new();
     if ends(stormy) != ends(calm) {
