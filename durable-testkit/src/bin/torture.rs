@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use durable_testkit::explore;
-use durable_testkit::torture::{Case, Log, Report, Runs, Verdict, shrink};
+use durable_testkit::torture::{Case, Log, Planted, Report, Runs, Verdict, shrink};
 use lexopt::prelude::*;
 
 const HELP: &str = "\
@@ -26,8 +26,11 @@ torture --repro CASE | --trace SEED
     plays one case, as a violation prints it, or that of a seed, and prints what happened
 torture --traces COUNT [--seed N]
     prints one hash for each seed: the same in debug and release, with logging and without
-torture --planted [--bugs N,N,..]
-    builds itself with the planted bugs and says how many seeds each takes";
+torture --planted [--bugs N,N,..] [--seeds FROM..TO] [--json]
+    builds itself with the planted bugs, says how many seeds each takes, and plays seeds (1..20001) without any";
+
+/// Within how many seeds a planted bug has to be caught, and how many are clean without any.
+const PLANTED_SEEDS_MAX: u64 = 20_000;
 
 /// How many plays a failing case may take to become small, and how long.
 const SHRINK_PLAYS_MAX: usize = 400;
@@ -109,7 +112,7 @@ fn main() -> ExitCode {
             println!("{HELP}");
             ExitCode::SUCCESS
         }
-        Wanted::Report => report(&args),
+        Wanted::Report => report(&args, None),
         Wanted::Trace => told(&Case::draw(args.from)),
         Wanted::Repro(text) => match serde_json::from_str::<Case>(text) {
             Ok(case) => told(&case),
@@ -122,8 +125,8 @@ fn main() -> ExitCode {
             (args.from..args.from + count).for_each(|seed| println!("{seed} {:016x}", Case::draw(seed).check().trace));
             ExitCode::SUCCESS
         }
-        Wanted::Planted => planted(&args.bugs),
-        Wanted::PlantedHere => bugs::all(&args.bugs),
+        Wanted::Planted => planted(),
+        Wanted::PlantedHere => planted_here(args),
         Wanted::PlantedBug(number) => bugs::one(*number),
     }
 }
@@ -144,13 +147,13 @@ fn repro(case: &Case) -> String {
     format!("cargo run --release -p durable-testkit --bin torture -- --repro '{text}'")
 }
 
-fn report(args: &Args) -> ExitCode {
+fn report(args: &Args, planted: Option<Planted>) -> ExitCode {
     let begun = Instant::now();
     let wanted = args.to.is_none().then(|| Duration::from_secs(args.seconds));
     let log = wanted.map(|wanted| explore_log(args.from, wanted / SHARE));
     let runs = wanted.map(|wanted| explore_runs(wanted / SHARE));
     let apart = begun.elapsed();
-    let report = Mutex::new(Report { seeds: (args.from, args.from), log, runs, ..Report::default() });
+    let report = Mutex::new(Report { seeds: (args.from, args.from), log, runs, planted, ..Report::default() });
     let next = AtomicU64::new(args.from);
     let until = wanted.map(|wanted| begun + wanted);
     std::thread::scope(|scope| {
@@ -252,15 +255,13 @@ fn judged(seed: u64, verdict: &Verdict, report: &Mutex<Report>) {
 }
 
 /// Builds this program with the planted bugs in it, in a folder of its own, and runs them.
-fn planted(bugs: &[u16]) -> ExitCode {
+fn planted() -> ExitCode {
     let flags = format!("{} --cfg planted", std::env::var("RUSTFLAGS").unwrap_or_default());
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     command.args(["run", "--release", "--quiet", "-p", "durable-testkit", "--bin", "torture"]);
     command.args(["--target-dir", "target/planted", "--", "--planted-here"]).env("RUSTFLAGS", flags);
-    if !bugs.is_empty() {
-        let bugs: Vec<String> = bugs.iter().map(ToString::to_string).collect();
-        command.args(["--bugs", &bugs.join(",")]);
-    }
+    // What this program was told, that one is told as well.
+    command.args(std::env::args_os().skip(1).filter(|arg| arg != "--planted"));
     match command.status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
@@ -271,18 +272,31 @@ fn planted(bugs: &[u16]) -> ExitCode {
     }
 }
 
+/// In a build that has the planted bugs: what each takes, and the seeds without any.
+fn planted_here(args: Args) -> ExitCode {
+    let Some(planted) = bugs::all(&args.bugs) else { return planted_not_run() };
+    let to = args.to.or(Some(args.from + PLANTED_SEEDS_MAX));
+    report(&Args { to, ..args }, Some(planted))
+}
+
+fn planted_not_run() -> ExitCode {
+    eprintln!("planted bugs: not run, this build has none");
+    ExitCode::from(2)
+}
+
 /// What only a build with the planted bugs does.
 #[cfg(not(planted))]
 mod bugs {
     use std::process::ExitCode;
 
-    pub(super) fn all(_wanted: &[u16]) -> ExitCode {
-        eprintln!("planted bugs: not run, this build has none");
-        ExitCode::from(2)
+    use durable_testkit::torture::Planted;
+
+    pub(super) fn all(_wanted: &[u16]) -> Option<Planted> {
+        None
     }
 
     pub(super) fn one(_number: u16) -> ExitCode {
-        all(&[])
+        super::planted_not_run()
     }
 }
 
@@ -298,25 +312,23 @@ mod bugs {
     use durable_testkit::explore;
     use durable_testkit::torture::{By, Case, Caught, Planted};
 
-    use super::THREADS;
-
-    /// Within how many seeds a planted bug has to be caught.
-    const SEEDS_MAX: u64 = 20_000;
+    use super::{PLANTED_SEEDS_MAX, THREADS};
 
     /// How long a play may take by the real clock. The longest without a bug takes a few seconds.
     const PLAY_MAX: Duration = Duration::from_secs(300);
 
     /// Plays seeds with each of these bugs until it is caught. A bug is chosen for a whole process, so each has one of its own: a play that
     /// would never end ends with it.
-    pub(super) fn all(wanted: &[u16]) -> ExitCode {
+    pub(super) fn all(wanted: &[u16]) -> Option<Planted> {
         let mut planted = Planted::default();
         for bug in ALL.iter().filter(|bug| wanted.is_empty() || wanted.contains(&bug.number)) {
             let caught = in_a_process_of_its_own(*bug);
-            println!("{caught}");
+            eprintln!("{caught}");
             planted.bugs.push(caught);
         }
-        println!("{planted}");
-        ExitCode::from(u8::from(planted.caught() < planted.bugs.len()))
+        // What comes behind is played without any.
+        choose(None);
+        Some(planted)
     }
 
     fn in_a_process_of_its_own(bug: Bug) -> Caught {
@@ -349,7 +361,7 @@ mod bugs {
                 scope.spawn(|| {
                     loop {
                         let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed > SEEDS_MAX || lock().is_some() {
+                        if seed > PLANTED_SEEDS_MAX || lock().is_some() {
                             break;
                         }
                         let over = watch(bug, seed);

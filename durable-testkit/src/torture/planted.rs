@@ -82,9 +82,9 @@ impl Planted {
 
 impl fmt::Display for Planted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "planted bugs caught: {} of {}", self.caught(), self.bugs.len())?;
+        write!(f, "{} of {} caught", self.caught(), self.bugs.len())?;
         match self.seeds() {
-            Some((median, most)) => write!(f, "; seeds each took: median {median}, at most {most}"),
+            Some((median, most)) => write!(f, ", seeds each took: median {median}, at most {most}"),
             None => Ok(()),
         }
     }
@@ -109,7 +109,7 @@ mod tests {
                 bug(4, by(12, By::Log("a hole".into()))),
             ],
         };
-        assert_eq!(planted.to_string(), "planted bugs caught: 3 of 4; seeds each took: median 12, at most 900");
+        assert_eq!(planted.to_string(), "3 of 4 caught, seeds each took: median 12, at most 900");
         let lines: Vec<String> = planted.bugs.iter().map(ToString::to_string).collect();
         assert!(lines[0].ends_with("seed     3, runs: the start of run 0 is lost"), "{lines:?}");
         assert!(lines[1].ends_with("seed   900, a limit: a livelock"), "{lines:?}");
@@ -121,6 +121,6 @@ mod tests {
     #[test]
     fn without_any_caught_there_is_no_median() {
         assert_eq!(Planted::default().seeds(), None);
-        assert_eq!(Planted { bugs: vec![bug(1, None)] }.to_string(), "planted bugs caught: 0 of 1");
+        assert_eq!(Planted { bugs: vec![bug(1, None)] }.to_string(), "0 of 1 caught");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::planted::Planted;
 use super::play::Counts;
 use crate::explore;
 
@@ -28,8 +29,8 @@ pub struct Report {
     pub runs: Option<Runs>,
     /// The polls of the longest play.
     pub polls_max: u64,
-    /// Planted bugs: caught, and how many there are; `not run` where this build has none.
-    pub planted: Option<(u64, u64)>,
+    /// The planted bugs; none if they were not played.
+    pub planted: Option<Planted>,
     /// Seeds with a violation.
     pub violations: Vec<u64>,
     /// How long it took.
@@ -84,11 +85,12 @@ impl fmt::Display for Runs {
 }
 
 impl Report {
-    /// How many violations were found, of all layers.
+    /// How many violations were found, of all layers; a planted bug that was not caught is one.
     #[must_use]
     pub fn violated(&self) -> usize {
         let in_log = self.log.as_ref().map_or(0, |log| log.report.failures.len());
-        self.violations.len() + in_log + self.runs.as_ref().map_or(0, Runs::broken)
+        let not_caught = self.planted.as_ref().map_or(0, |planted| planted.bugs.len() - planted.caught());
+        self.violations.len() + in_log + self.runs.as_ref().map_or(0, Runs::broken) + not_caught
     }
 
     /// Adds a play.
@@ -121,9 +123,12 @@ impl fmt::Display for Report {
             None => writeln!(f, "exhaustive scenarios not run")?,
             Some(runs) => write!(f, "exhaustive scenarios {runs}")?,
         }
-        match self.planted {
+        match &self.planted {
             None => writeln!(f, "planted bugs         not run")?,
-            Some((caught, all)) => writeln!(f, "planted bugs         {caught} of {all} caught")?,
+            Some(planted) => {
+                planted.bugs.iter().try_for_each(|bug| writeln!(f, "{bug}"))?;
+                writeln!(f, "planted bugs         {planted}")?;
+            }
         }
         writeln!(f, "violations           {}", self.violated())
     }
