@@ -199,16 +199,19 @@ fn explore_log(seed: u64, wanted: Duration) -> Log {
     Log { report, seconds: begun.elapsed().as_secs_f64() }
 }
 
-/// Whole runs, each crashed at every operation and in its recovery again, for so long.
+/// Whole runs, each crashed at every operation and in its recovery again, for so long. Each has an equal share of the time that is
+/// left: what one does not need goes to those behind it.
 fn explore_runs(wanted: Duration) -> Runs {
     let begun = Instant::now();
-    let goes_on = || begun.elapsed() < wanted;
     let scenarios = explore::runs::catalogue();
     let all = scenarios.len();
     let crashes_a_second = crashes_a_second(&scenarios[0], wanted / 20);
-    let begin = scenarios.into_iter().take_while(|_| goes_on());
-    let explored = begin.map(|scenario| scenario.explore_while(THREADS, goes_on)).collect();
-    Runs { explored, all, crashes_a_second, seconds: begun.elapsed().as_secs_f64() }
+    let numbered = scenarios.iter().zip((1..=all as u32).rev());
+    let explored = numbered.map(|(scenario, left)| {
+        let (begin, share) = (Instant::now(), wanted.saturating_sub(begun.elapsed()) / left);
+        scenario.explore_while(THREADS, || begin.elapsed() < share)
+    });
+    Runs { explored: explored.collect(), all, crashes_a_second, seconds: begun.elapsed().as_secs_f64() }
 }
 
 /// How often in a second a scenario is crashed, recovered and finished, on all threads; tried for so long.

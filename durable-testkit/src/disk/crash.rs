@@ -2,9 +2,9 @@
 //! keeps the durable image and, of what was pending, what a choice says. Which choices are worth exploring is not
 //! decided here.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
+use super::digest::Digest;
 use super::inode::{Image, ROOT};
 use super::machine::Machine;
 use super::op::Unfinished;
@@ -156,8 +156,6 @@ impl State {
 
     /// A hash of the tree that processes see: the same paths with the same bytes have the same one.
     pub(super) fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.seen.hash_tree(ROOT, &mut hasher);
-        hasher.finish()
+        self.seen.digest_of_tree(ROOT, Digest::new()).finish()
     }
 }

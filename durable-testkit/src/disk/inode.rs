@@ -3,7 +3,6 @@
 //! An image knows nothing of processes, syncs or faults.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use super::digest::Digest;
@@ -58,14 +57,8 @@ impl PartialEq for Bytes {
 
 impl Eq for Bytes {}
 
-impl Hash for Bytes {
-    fn hash<H: Hasher>(&self, into: &mut H) {
-        self.bytes.hash(into);
-    }
-}
-
 /// A block of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Block {
     /// Never written: reads as zeros and takes no space.
     Hole,
@@ -111,7 +104,7 @@ impl Block {
 }
 
 /// A file's bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Content {
     len: u64,
     blocks: Vec<Block>,
@@ -210,7 +203,7 @@ impl Content {
 pub(super) type Entries = BTreeMap<Arc<str>, Ino>;
 
 /// What an inode is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     /// A regular file.
     File(Content),
@@ -306,23 +299,19 @@ impl Image {
     }
 
     /// The same for two images in which the same paths hold the same bytes.
-    pub(super) fn hash_tree<H: Hasher>(&self, dir: Ino, into: &mut H) {
-        for (name, ino) in self.entries(dir).into_iter().flatten() {
-            name.hash(into);
+    pub(super) fn digest_of_tree(&self, dir: Ino, digest: Digest) -> Digest {
+        let entries = self.entries(dir).into_iter().flatten();
+        let all = entries.fold(digest.number(DIR_BEGINS), |digest, (name, ino)| {
+            let digest = digest.bytes(name.as_bytes());
             match self.file(*ino) {
-                Some(content) => content.hash_bytes(into),
-                None => self.hash_tree(*ino, into),
+                Some(content) => digest.number(content.digest(0, usize::MAX)),
+                None => self.digest_of_tree(*ino, digest),
             }
-        }
-        0xFF_u8.hash(into);
+        });
+        all.number(DIR_ENDS)
     }
 }
 
-impl Content {
-    fn hash_bytes<H: Hasher>(&self, into: &mut H) {
-        self.len.hash(into);
-        // Zeros and holes read alike, and behind the last block too. A block keeps its digest: most are those of the image before.
-        let digests = self.blocks.iter().map(Block::digest).enumerate();
-        digests.filter(|(_, digest)| *digest != 0).for_each(|block| block.hash(into));
-    }
-}
+/// What stands around the entries of a directory in the hash of a tree.
+const DIR_BEGINS: u64 = 0xD1;
+const DIR_ENDS: u64 = 0xED;

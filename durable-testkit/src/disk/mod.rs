@@ -83,6 +83,16 @@ impl Snapshot {
     pub fn pending_units(&self) -> Vec<usize> {
         self.0.pending.iter().map(|pending| pending.units()).collect()
     }
+
+    /// As [`SimDisk::fingerprint`].
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.0.fingerprint()
+    }
+
+    /// As [`SimDisk::pending_digest`].
+    pub(crate) fn pending_digest(&self) -> u64 {
+        self.0.pending_digest()
+    }
 }
 
 impl SimDisk {

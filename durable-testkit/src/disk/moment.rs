@@ -47,11 +47,10 @@ impl Moment {
         &self.request.bytes
     }
 
-    /// A hash of what is on the disk and pending, and of what is about to be done.
-    pub(crate) fn digest(&self) -> u64 {
-        let state = &self.before.0;
-        let digest = Digest::new().number(state.fingerprint()).number(state.pending_digest());
-        let digest = digest.number(u64::from(self.process.0)).number(self.op().kind() as u64).bytes(self.bytes());
+    /// A hash of what is about to be done.
+    pub(crate) fn op_digest(&self) -> u64 {
+        let digest = Digest::new().number(u64::from(self.process.0));
+        let digest = digest.number(self.op().kind() as u64).bytes(self.bytes());
         match self.op() {
             Op::Write { offset, .. } => digest.number(*offset).finish(),
             _ => digest.finish(),

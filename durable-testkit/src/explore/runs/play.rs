@@ -1,7 +1,7 @@
 //! One process's life, from what a crash left to the end of its client, with the moments at which it may crash in turn.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use durable::Registry;
@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use super::Scenario;
 use super::world::{Ledger, World};
 use crate::disk::digest::Digest;
-use crate::disk::{Moment, SimDisk, Snapshot};
-use crate::explore::images::Before;
+use crate::disk::{Moment, Op, Snapshot};
+use crate::explore::images::{Before, Choice};
 use crate::sim::{BEGIN, ONE_SEGMENT, Order, Setting, Sim};
 
 /// What has not ended after so much simulated time never does.
@@ -25,8 +25,32 @@ pub(super) struct Start {
     pub(super) disk: Snapshot,
     pub(super) ledger: Arc<Ledger>,
     pub(super) wall: Timestamp,
-    /// The crashes that led here, in words.
-    pub(super) crashes: Vec<String>,
+    /// The crash that led here; none at the begin of all.
+    pub(super) crash: Option<Arc<Crash>>,
+}
+
+/// A crash, and the one before it.
+#[derive(Debug)]
+pub(super) struct Crash {
+    pub(super) before: Option<Arc<Crash>>,
+    /// The how-manieth moment of its life it was in, and what was about to be done.
+    pub(super) at: (usize, Op),
+    pub(super) choice: Choice,
+}
+
+impl Crash {
+    /// How many crashes there were, this one included.
+    pub(super) fn number(&self) -> usize {
+        1 + self.before.as_ref().map_or(0, |before| before.number())
+    }
+
+    /// All of them in words, from the first.
+    pub(super) fn told(&self) -> Vec<String> {
+        let mut told = self.before.as_ref().map_or_else(Vec::new, |before| before.told());
+        let ((number, op), choice) = (&self.at, &self.choice);
+        told.push(format!("at operation {number}, {op:?}: {choice:?}"));
+        told
+    }
 }
 
 /// A moment right before an operation of the disk, and the world at it.
@@ -45,22 +69,41 @@ pub(super) struct Played {
     pub(super) points: Vec<Point>,
 }
 
-/// The moments that the lives behind equally many crashes have come to. A life that comes to one of another life is ended: from the same
+/// The moments of the lives behind equally many crashes that have been lived. A life that comes to one of them is ended: from the same
 /// files, with the same pending, in the same world at the same time and about to do the same, it would go on as that one, which is judged.
+/// A life's own moments are in it when it is over and not before, so that no two lives end where each became the other.
 #[derive(Debug, Default)]
 pub(super) struct Met(Mutex<BTreeSet<u64>>);
 
 impl Met {
-    fn is_new(&self, digest: u64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest)
+    fn knows(&self, digest: u64) -> bool {
+        self.moments().contains(&digest)
+    }
+
+    fn moments(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the moments of a life are kept.
+/// What comes behind a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keeps {
-    Moments,
+pub(super) enum Behind {
+    /// It is crashed wherever it can be: its moments are kept, and what is pending makes a difference.
+    Crashes,
+    /// Nothing: of the disk only what processes see makes a difference.
     Nothing,
+}
+
+impl Behind {
+    /// The same for two disks, worlds and times from which the same follows.
+    pub(super) fn digest(self, disk: &Snapshot, ledger: &Ledger, wall: Timestamp) -> Digest {
+        let digest = Digest::new().number(disk.fingerprint());
+        let digest = match self {
+            Behind::Crashes => digest.number(disk.pending_digest()),
+            Behind::Nothing => digest,
+        };
+        ledger.digest(digest.number(wall.0.cast_unsigned()))
+    }
 }
 
 impl Start {
@@ -68,23 +111,22 @@ impl Start {
     pub(super) fn empty() -> Start {
         static EMPTY: OnceLock<Snapshot> = OnceLock::new();
         let disk = EMPTY.get_or_init(empty_store).clone();
-        Start { disk, ledger: Arc::default(), wall: BEGIN, crashes: Vec::new() }
+        Start { disk, ledger: Arc::default(), wall: BEGIN, crash: None }
     }
 
-    /// The same for two from which the same follows. `disk` is at it.
-    pub(super) fn digest(disk: &SimDisk, ledger: &Ledger, wall: Timestamp) -> u64 {
-        let digest = Digest::new().number(disk.fingerprint()).number(disk.pending_digest());
-        ledger.digest(digest.number(wall.0.cast_unsigned())).finish()
+    /// How many crashes led here.
+    pub(super) fn crashes(&self) -> usize {
+        self.crash.as_ref().map_or(0, |crash| crash.number())
     }
 
     /// Lets a process live from here.
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub(super) fn play(&self, scenario: &Scenario, keeps: Keeps, met: Option<&Arc<Met>>) -> Result<Played, String> {
+    pub(super) fn play(&self, scenario: &Scenario, behind: Behind, met: Option<&Arc<Met>>) -> Result<Played, String> {
         let setting = Setting {
             // Two processes of one machine draw no number twice.
-            seed: self.crashes.len() as u64,
+            seed: self.crashes() as u64,
             order: Order::AsTheyCome,
             begin: self.wall,
             time_max: TIME_MAX,
@@ -94,7 +136,7 @@ impl Start {
         };
         let world = World::of(Ledger::clone(&self.ledger));
         let lived = Sim::play(setting, async |sim| {
-            let watched = Watched { keeps, met: met.cloned(), is_met: Arc::default(), points: Arc::default() };
+            let watched = Watched { behind, met: met.cloned(), is_met: Arc::default(), seen: Arc::default() };
             watched.watch(&sim, &world);
             let end = tokio::select! {
                 biased;
@@ -102,7 +144,7 @@ impl Start {
                 end = live(&sim, scenario, &world) => Some(end?),
             };
             sim.disk().unwatch();
-            Ok::<_, String>(Played { end, ledger: world.now(), points: watched.take() })
+            Ok::<_, String>(Played { end, ledger: world.now(), points: watched.over() })
         });
         lived.unwrap_or_else(|stalled| Err(stalled.to_string()))
     }
@@ -124,42 +166,69 @@ async fn live(sim: &Sim, scenario: &Scenario, world: &World) -> Result<String, S
 /// Who looks at the moments of a life.
 #[derive(Clone)]
 struct Watched {
-    keeps: Keeps,
+    behind: Behind,
     met: Option<Arc<Met>>,
     /// Told when the life has become another one.
     is_met: Arc<Notify>,
-    points: Arc<Mutex<Vec<Point>>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    points: Vec<Point>,
+    /// What the moments are known by.
+    digests: Vec<u64>,
+    is_over: bool,
 }
 
 impl Watched {
     /// Looks at every moment of the disk from now on.
     fn watch(&self, sim: &Sim, world: &World) {
         let (watched, clock, world) = (self.clone(), sim.clock().clone(), world.clone());
-        if self.keeps == Keeps::Moments || self.met.is_some() {
+        if self.behind == Behind::Crashes || self.met.is_some() {
             sim.disk().watch(move |moment| watched.look(moment, world.now(), clock.wall()));
         }
     }
 
     fn look(&self, moment: Moment, now: Ledger, wall: Timestamp) {
-        if let Some(met) = &self.met {
-            let digest = Digest::new().number(moment.digest()).number(wall.0.cast_unsigned());
-            if !met.is_new(now.digest(digest).finish()) {
-                // What it is about to do, and leaves behind, is the other life's.
-                return self.is_met.notify_one();
-            }
-        }
-        if self.keeps == Keeps::Nothing {
+        let mut seen = self.seen();
+        if seen.is_over {
             return;
         }
-        let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = points.last().filter(|last| *last.ledger == now);
-        let before = if last.is_some_and(|last| last.wall == wall) { Before::Known } else { Before::New };
-        let ledger = last.map_or_else(|| Arc::new(now), |last| Arc::clone(&last.ledger));
-        points.push(Point { moment, ledger, wall, before });
+        if let Some(met) = &self.met {
+            let digest = self.behind.digest(moment.before(), &now, wall).number(moment.op_digest()).finish();
+            if met.knows(digest) {
+                // What it is about to do, and leaves behind, is the other life's.
+                seen.is_over = true;
+                return self.is_met.notify_one();
+            }
+            seen.digests.push(digest);
+        }
+        if self.behind == Behind::Crashes {
+            seen.keep(moment, now, wall);
+        }
     }
 
-    fn take(&self) -> Vec<Point> {
-        std::mem::take(&mut *self.points.lock().unwrap_or_else(PoisonError::into_inner))
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life is over: its moments are known from now on. Gives those that were kept.
+    fn over(&self) -> Vec<Point> {
+        let Seen { points, digests, .. } = std::mem::take(&mut *self.seen());
+        if let Some(met) = &self.met {
+            met.moments().extend(digests);
+        }
+        points
+    }
+}
+
+impl Seen {
+    fn keep(&mut self, moment: Moment, now: Ledger, wall: Timestamp) {
+        let last = self.points.last().filter(|last| *last.ledger == now);
+        let before = if last.is_some_and(|last| last.wall == wall) { Before::Known } else { Before::New };
+        let ledger = last.map_or_else(|| Arc::new(now), |last| Arc::clone(&last.ledger));
+        self.points.push(Point { moment, ledger, wall, before });
     }
 }
 

@@ -1,8 +1,12 @@
+use std::collections::BTreeSet;
 use std::num::NonZero;
+use std::sync::atomic::Ordering;
 
 use durable::prelude::*;
 use durable::{Registry, Runtime};
 
+use super::play::{Behind, Start};
+use super::search::{Lives, Search};
 use super::world::Ledger;
 use super::*;
 
@@ -18,9 +22,13 @@ async fn pays(keeps: u32) -> durable::Result<u32> {
     Ok(pay(keeps).await?)
 }
 
-fn wrong(client: Client) -> Explored {
+fn small(client: Client) -> Scenario {
     let registry = || Registry::of((pays, pay));
-    Scenario { name: "wrong", depth: 1, registry, client, effects: Effects::InOrder, may_end: &[] }.explore(ONE)
+    Scenario { name: "small", depth: 1, registry, client, effects: Effects::InOrder, may_end: &[] }
+}
+
+fn wrong(client: Client) -> Explored {
+    small(client).explore(ONE)
 }
 
 async fn end_of(runtime: &Runtime, keeps: u32) -> Result<String, String> {
@@ -44,6 +52,32 @@ fn small_scenarios_end_alike_behind_every_crash() {
         assert_eq!(explored.broken, None, "{explored}");
         assert!(explored.states[0] > 100 && explored.images > explored.states[0], "{explored}");
     }
+}
+
+/// What is left out, because it is said to come to the same as something that is played, is played here.
+#[test]
+fn lives_that_are_ended_early_and_states_that_are_folded_make_no_difference() {
+    let scenario = Scenario {
+        may_end: &["Ok(2)", "Ok(3)"],
+        ..small(|runtime, _| Box::pin(async move { end_of(&runtime, 9).await }))
+    };
+    let reference = scenario.reference().unwrap();
+    let (folded_scenario, whole_scenario) = (scenario.with_depth(2), scenario.with_depth(3));
+    let folded = Search::new(&folded_scenario, &reference, Lives::EndWhereTheyMeet, &|| true);
+    folded.run(ONE).map_err(|broken| broken.what).unwrap();
+    // The states of the second level are told apart by all that a third one could see, each life is lived to its end.
+    let whole = Search::new(&whole_scenario, &reference, Lives::GoOn, &|| true);
+    let first = whole.first();
+    let second: Vec<Start> = whole.level(&first, ONE).map_err(|broken| broken.what).unwrap();
+    second.iter().for_each(|start| drop(whole.judged(start).map_err(|broken| broken.what).unwrap()));
+    let by_processes = |start: &Start| Behind::Nothing.digest(&start.disk, &start.ledger, start.wall).finish();
+    let states: BTreeSet<u64> = first.iter().chain(&second).map(by_processes).collect();
+    assert_eq!(*folded.seen_by_processes.lock().unwrap(), states);
+    let endings = folded.endings.lock().unwrap();
+    assert_eq!(*endings, *whole.endings.lock().unwrap());
+    assert!(endings.len() > 5, "{} endings", endings.len());
+    let played = folded.levels[1].played.load(Ordering::Relaxed) as usize;
+    assert!(played > 500 && played < second.len(), "{played} of {} states", second.len());
 }
 
 #[test]
