@@ -19,8 +19,11 @@ use super::{Order, Setting, Stalled, Step};
 use crate::disk::{SimDisk, SimProcess};
 use crate::rng::Rng;
 
-/// How a panic begins that says that a simulation moves and comes to no end.
+/// How a panic begins that says that tasks are polled and no time passes.
 pub(crate) const LIVELOCK: &str = "a livelock";
+
+/// How a panic begins that says that there were more polls than there may be.
+pub(crate) const NO_END: &str = "it goes on for ever";
 
 /// The number of the play among the tasks.
 const PLAY: u64 = 0;
@@ -473,7 +476,7 @@ impl<'a> Round<'a> {
         );
         let mut queue = lock(&self.executor.queue);
         queue.polls += 1;
-        assert!(queue.polls <= self.executor.polls_max, "{LIVELOCK}: {} polls, and no end", queue.polls);
+        assert!(queue.polls <= self.executor.polls_max, "{NO_END}: {} polls until {:?}", queue.polls, self.at);
         if queue.alarm.as_ref().is_some_and(|(polls, _)| queue.polls >= *polls) {
             let alarm = queue.alarm.take();
             drop(queue);

@@ -18,8 +18,8 @@ use durable::store::log::{SegmentSizes, Sizes};
 
 pub use clock::SimClock;
 use executor::Executor;
-pub(crate) use executor::LIVELOCK;
 pub use executor::current_process;
+pub(crate) use executor::{LIVELOCK, NO_END};
 pub use process::{Process, ProcessSpawn, STORE};
 pub use trace::Trace;
 
@@ -42,7 +42,7 @@ pub struct Setting {
     pub time_max: Duration,
     /// How many polls there may be without time passing; more are a livelock, and a panic.
     pub polls_at_once_max: u64,
-    /// How many polls there may be in all; more are a livelock, and a panic.
+    /// How many polls there may be in all; more are a play without an end, and a panic.
     pub polls_max: u64,
     /// How large the parts of the log are.
     pub sizes: Sizes,
@@ -91,7 +91,7 @@ pub const SMALL: Sizes = Sizes {
 };
 
 impl Default for Setting {
-    /// Seed 0 in the seed's order, thirty years of time, small sizes, no lag, an empty disk, no words.
+    /// Seed 0 in the seed's order, thirty years of time, polls without a limit, small sizes, no lag, an empty disk, no words.
     fn default() -> Setting {
         Setting {
             seed: 0,
@@ -154,7 +154,8 @@ impl Sim {
     /// [`Stalled`] when nothing moves any more.
     ///
     /// # Panics
-    /// Inside a tokio runtime (a test of the simulator is a plain `#[test]`), at a livelock, and when `play` panics.
+    /// Inside a tokio runtime (a test of the simulator is a plain `#[test]`), at a livelock, at more polls
+    /// than there may be, and when `play` panics.
     pub fn play<T>(setting: Setting, play: impl AsyncFnOnce(Sim) -> T) -> Result<T, Stalled> {
         let mut tokio = tokio::runtime::Builder::new_current_thread();
         let tokio = tokio.enable_time().start_paused(true).build();

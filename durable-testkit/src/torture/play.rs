@@ -40,7 +40,7 @@ const LOOKS_MAX: u32 = 2_000;
 const ATTEMPTS_MAX: usize = 5_000;
 
 /// No play has so many polls, whatever goes wrong, by far: one that has goes on for ever, and is wrong.
-const POLLS_MAX: u64 = 1_000_000;
+const POLLS_MAX: u64 = 200_000;
 
 /// In how many copies of a play's store a bit is flipped.
 const FLIPS: u32 = 6;
