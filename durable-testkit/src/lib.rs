@@ -6,6 +6,7 @@ pub mod conformance;
 mod disk;
 pub mod explore;
 mod kit;
+mod panics;
 pub mod replay;
 mod rng;
 mod seams;
@@ -25,3 +26,7 @@ pub use seams::{InlineSpawn, ManualClock, SeededEntropy, TokioSpawn};
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/testing.md")]
 mod guide {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing-replay.md")]
+mod replay_guide {}

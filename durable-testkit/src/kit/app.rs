@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use durable::__private::{Definition, Workflow};
-use durable::runtime::{Description, What};
+use durable::runtime::Description;
 use durable::seams::Clock;
 use durable::{ActivityFn, Call, Items, LookupError, Registry, Runtime, StartError, WorkflowFn};
 
+use super::hint::Hint;
 use super::play::{Trouble, raise};
 use super::run::{Find, Run, find};
 use super::stage::{Stage, pass};
@@ -43,8 +45,9 @@ impl fmt::Debug for App {
 impl App {
     /// Starts a run. Set its id with [`id`](Starting::id), then await it: when that returns, the run is on disk. A start under an id that
     /// is known attaches.
+    #[track_caller]
     pub fn start<D: Workflow>(&self, call: Call<D>) -> Starting<D> {
-        Starting { app: self.clone(), call, id: None, namespace: None }
+        Starting { app: self.clone(), call, id: None, namespace: None, place: Location::caller() }
     }
 
     /// A handle on the run of this id, open or closed, in the default namespace.
@@ -100,12 +103,11 @@ impl App {
     }
 
     /// Lets time pass until the next timer of a run is due, or the next attempt, or a deadline, and with it all that comes due; gives
-    /// how much time that was, none if no run waits for the clock.
+    /// how much time that was, none if no run waits for the clock. A wall clock that was set forward brings it nearer; one that was set
+    /// back does not put it off.
     pub async fn advance_to_next_timer(&self) -> Option<Duration> {
         self.sim().settle().await;
-        let now = self.now();
-        let due = self.runs().await.iter().flat_map(deadlines).filter(|due| *due > now).min()?;
-        let span = due.duration_since(now).unwrap_or_default();
+        let span = self.runtime().await.next_due().await?;
         self.advance(span).await;
         Some(span)
     }
@@ -185,18 +187,6 @@ fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn deadlines(run: &Description) -> impl Iterator<Item = SystemTime> + use<> {
-    let mut all: Vec<SystemTime> = run.deadline.into_iter().collect();
-    for waits in &run.waits_for {
-        match &waits.what {
-            What::Timer { due } => all.push(*due),
-            What::Activity { next_attempt, deadline, .. } => all.extend(next_attempt.iter().chain(deadline)),
-            _ => {}
-        }
-    }
-    all.into_iter()
-}
-
 /// A start that is being prepared, from [`App::start`]. Await it.
 #[must_use = "a run is started when this is awaited"]
 pub struct Starting<D: Definition> {
@@ -204,6 +194,7 @@ pub struct Starting<D: Definition> {
     call: Call<D>,
     id: Option<String>,
     namespace: Option<String>,
+    place: &'static Location<'static>,
 }
 
 impl<D: Definition> fmt::Debug for Starting<D> {
@@ -213,7 +204,7 @@ impl<D: Definition> fmt::Debug for Starting<D> {
 }
 
 impl<D: Definition> Starting<D> {
-    /// The workflow id. Without one the run gets a random id.
+    /// The workflow id. Without one the run gets a random id, and a scenario that is played again behind a crash starts another run.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
@@ -231,10 +222,11 @@ where
     D::Output: 'static,
 {
     async fn start(self) -> Result<Run<D::Output, D::Error>, StartError> {
-        let Starting { app, call, id, namespace } = self;
+        let Starting { app, call, id, namespace, place } = self;
         let mut starting = app.runtime().await.start(call);
-        if let Some(id) = id {
-            starting = starting.id(id);
+        match id {
+            Some(id) => starting = starting.id(id),
+            None => app.stage.outside().hint(Hint::NoId { place: place.to_string() }),
         }
         if let Some(namespace) = namespace {
             starting = starting.namespace(namespace);

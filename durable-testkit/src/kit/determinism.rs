@@ -51,10 +51,10 @@ impl Test<'_> {
     /// As [`check_determinism`](Self::check_determinism), without the panic.
     ///
     /// # Errors
-    /// When something differs, or the scenario fails.
+    /// When something differs, or the scenario fails, and when `DURABLE_SEED` or `DURABLE_SEEDS` is no number.
     pub fn try_check_determinism<R>(self, scenario: impl AsyncFn(App) -> durable::Result<R>) -> Result<(), Failure> {
         let mut plan = self.plan;
-        for (nth, seed) in Repeat::seeds(self.seeds.unwrap_or(SEEDS)).enumerate() {
+        for (nth, seed) in Repeat::seeds(self.seeds.unwrap_or(SEEDS))?.enumerate() {
             // The seed alone says which, so that it repeats alone what it did among others.
             plan.residence = [Residence::Stay, Residence::PutAwayAtEveryAwait][usize::from(seed.is_multiple_of(2))];
             check(&plan, seed, &scenario).map_err(|failure| failure.of_check(nth, plan.residence))?;

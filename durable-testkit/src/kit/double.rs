@@ -12,6 +12,8 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
+use super::play::Trouble;
+use crate::panics::Panic;
 use crate::sim::Process;
 
 /// What can stand in the place of an activity's body: an `async` closure that takes the activity's arguments `A` (its states excepted)
@@ -81,8 +83,16 @@ impl<'a> Body<'a> {
     }
 }
 
+/// What an attempt asks of the test.
+pub(super) enum Request {
+    /// To be made by a double.
+    Double(Box<Asked>),
+    /// To end the play.
+    End(Trouble),
+}
+
 /// An attempt that asks for a double.
-pub(super) struct Request {
+pub(super) struct Asked {
     /// Which double.
     double: usize,
     job: Job,
@@ -103,7 +113,7 @@ fn ask(double: usize, job: Job, requests: Requests, process: Process) -> Attempt
     Box::pin(async move {
         let (reply, answer) = oneshot::channel();
         // Whoever runs doubles is gone when the play is over, and then nobody waits for this.
-        let _ = requests.send(Request { double, job, process, reply });
+        let _ = requests.send(Request::Double(Box::new(Asked { double, job, process, reply })));
         match answer.await {
             Ok(end) => end,
             Err(_) => std::future::pending().await,
@@ -111,21 +121,30 @@ fn ask(double: usize, job: Job, requests: Requests, process: Process) -> Attempt
     })
 }
 
-/// Runs doubles for whoever asks, for ever. What an attempt asked for is dropped with it, and with its process.
-pub(super) async fn serve(doubles: &[Body<'_>], mut requests: UnboundedReceiver<Request>) {
+/// Runs doubles for whoever asks, until something ends the play. What an attempt asked for is dropped with it, and with its process.
+pub(super) async fn serve(doubles: &[Body<'_>], mut requests: UnboundedReceiver<Request>) -> Trouble {
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
-            Some(request) = requests.recv() => running.push(run(&doubles[request.double], request)),
-            Some(()) = running.next(), if !running.is_empty() => {}
+            Some(request) = requests.recv() => match request {
+                Request::Double(asked) => running.push(run(&doubles[asked.double], asked)),
+                Request::End(trouble) => return trouble,
+            },
+            Some(ended) = running.next(), if !running.is_empty() => match ended {
+                Ok(()) => {}
+                Err(trouble) => return trouble,
+            },
             else => return std::future::pending().await,
         }
     }
 }
 
-async fn run(double: &Body<'_>, request: Request) {
-    let Request { job, process, mut reply, .. } = request;
+/// Runs a double for one attempt. The engine takes a panic for a failure, to be tried again: one of a double is an assertion of the
+/// test that does not hold.
+async fn run(double: &Body<'_>, asked: Box<Asked>) -> Result<(), Trouble> {
+    let Asked { job, process, mut reply, .. } = *asked;
+    let info = job.info().clone();
     let end = {
         let running = process.run((double.0)(job));
         tokio::select! {
@@ -134,8 +153,17 @@ async fn run(double: &Body<'_>, request: Request) {
             end = running => end,
         }
     };
-    if let Some(end) = end {
-        // The attempt may have been dropped in this very moment.
-        let _ = reply.send(end);
+    match end {
+        None => {}
+        Some(AttemptEnd::Panicked(text)) => {
+            let (activity, id) = (info.activity.to_string(), info.workflow_id.to_string());
+            let panic = Panic::said(text.as_str());
+            return Err(Trouble::Double { activity, id, attempt: info.attempt.0, panic });
+        }
+        Some(end) => {
+            // The attempt may have been dropped in this very moment.
+            let _ = reply.send(end);
+        }
     }
+    Ok(())
 }

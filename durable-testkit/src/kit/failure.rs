@@ -18,12 +18,18 @@ pub struct Failure {
     what: String,
     story: Vec<Line>,
     ledgers: Vec<Ledger>,
-    repeat: Repeat,
+    /// None if that would be no better.
+    repeat: Option<Repeat>,
 }
 
 impl Failure {
     pub(super) fn new(what: String, repeat: Repeat) -> Failure {
-        Failure { what, story: Vec::new(), ledgers: Vec::new(), repeat }
+        Failure { repeat: Some(repeat), ..Failure::of_environment(what) }
+    }
+
+    /// Of what the environment says, whatever is tested.
+    pub(super) fn of_environment(what: String) -> Failure {
+        Failure { what, story: Vec::new(), ledgers: Vec::new(), repeat: None }
     }
 
     /// With what is left of the play that failed.
@@ -43,10 +49,10 @@ impl Failure {
         &self.what
     }
 
-    /// The environment variables that repeat it.
+    /// The environment variables that repeat it; empty if what they say is what is wrong.
     #[must_use]
     pub fn repeat(&self) -> String {
-        self.repeat.variables()
+        self.repeat.as_ref().map(Repeat::variables).unwrap_or_default()
     }
 }
 
@@ -63,7 +69,7 @@ impl fmt::Display for Failure {
         }
         story.iter().skip(cut).try_for_each(|line| writeln!(f, "{line}"))?;
         ledgers.iter().try_for_each(|ledger| writeln!(f, "\n{ledger}"))?;
-        write!(f, "\nto repeat it: {repeat}")
+        repeat.iter().try_for_each(|repeat| write!(f, "\nto repeat it: {repeat}"))
     }
 }
 

@@ -6,6 +6,7 @@ mod crash;
 mod determinism;
 mod double;
 mod failure;
+mod hint;
 mod outside;
 mod play;
 mod repeat;

@@ -2,14 +2,18 @@
 //! of what happened. Services find it in the thread, as tokio's timers find their runtime; nothing of it is left there afterwards.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use durable::RunId;
+use durable::activity::{AttemptEnd, AttemptInfo};
+
+use super::hint::Hint;
 use super::service::{Book, Ledger, Service};
+use crate::disk::digest::Digest;
 use crate::rng::Rng;
 use crate::sim::SimClock;
 
@@ -35,6 +39,9 @@ struct Inner {
 struct State {
     services: Vec<Service>,
     attempts: BTreeMap<String, u32>,
+    /// How the last attempt of each call failed that has failed, by its run and number.
+    errors: BTreeMap<(RunId, u32), String>,
+    hints: BTreeSet<Hint>,
     story: Vec<Line>,
     moves: u64,
 }
@@ -63,13 +70,12 @@ impl fmt::Debug for Moment {
 impl Moment {
     /// The same for two moments in which services hold the same.
     pub(super) fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.state.attempts.hash(&mut hasher);
-        self.books.iter().for_each(|(service, book)| {
-            service.name().hash(&mut hasher);
-            book.hash_into(&mut hasher);
+        let attempts = self.state.attempts.iter();
+        let digest = attempts.fold(Digest::new(), |digest, (activity, count)| {
+            digest.bytes(activity.as_bytes()).number(u64::from(*count))
         });
-        hasher.finish()
+        let books = self.books.iter();
+        books.fold(digest, |digest, (service, book)| book.digest(digest.bytes(service.name().as_bytes()))).finish()
     }
 
     pub(super) fn add_to_story(&mut self, what: String) {
@@ -117,9 +123,7 @@ impl Outside {
 
     /// A service's own stream of randomness.
     pub(super) fn rng_of(&self, service: &str) -> Rng {
-        let mut hasher = DefaultHasher::new();
-        (self.0.seed, service).hash(&mut hasher);
-        Rng::new(hasher.finish())
+        Rng::new(Digest::new().number(self.0.seed).bytes(service.as_bytes()).finish())
     }
 
     /// How much simulated time has passed since the first process began.
@@ -157,6 +161,30 @@ impl Outside {
 
     pub(super) fn attempts(&self, activity: &str) -> u32 {
         self.state().attempts.get(activity).copied().unwrap_or_default()
+    }
+
+    /// An attempt has ended like this.
+    pub(super) fn ends(&self, attempt: &AttemptInfo, end: &AttemptEnd) {
+        let text = match end {
+            AttemptEnd::Completed(_) => return,
+            AttemptEnd::Failed { text, .. } => text.to_string(),
+            AttemptEnd::Panicked(text) => format!("a panic: {text}"),
+        };
+        self.state().errors.insert((attempt.run, attempt.seq.0), text);
+    }
+
+    /// How the attempt's call failed before.
+    pub(super) fn last_error(&self, attempt: &AttemptInfo) -> Option<String> {
+        self.state().errors.get(&(attempt.run, attempt.seq.0)).cloned()
+    }
+
+    /// Keeps that in mind for when a crash makes a difference.
+    pub(super) fn hint(&self, hint: Hint) {
+        self.state().hints.insert(hint);
+    }
+
+    pub(super) fn hints(&self) -> Vec<Hint> {
+        self.state().hints.iter().cloned().collect()
     }
 
     pub(super) fn story(&self) -> Vec<Line> {

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::failure::Failure;
+
 /// The seed of a test, unless told otherwise.
 const FIRST: u64 = 1;
 
@@ -26,18 +28,16 @@ impl Repeat {
         Repeat { seed, crash_at: Some(at) }
     }
 
-    /// The seeds under which a test is played that wants so many.
-    pub(super) fn seeds(wanted: u64) -> impl Iterator<Item = u64> {
-        let (from, count) = match (number(SEED), number(SEEDS)) {
+    /// The seeds under which a test is played that wants so many: one at least.
+    ///
+    /// # Errors
+    /// When the environment names something else than numbers.
+    pub(super) fn seeds(wanted: u64) -> Result<impl Iterator<Item = u64>, Failure> {
+        let (from, count) = match (number(SEED)?, number(SEEDS)?) {
             (Some(seed), count) => (seed, count.unwrap_or(1)),
             (None, count) => (FIRST, count.unwrap_or(wanted)),
         };
-        (0..count.max(1)).map(move |nth| from.wrapping_add(nth))
-    }
-
-    /// The one seed of a test that has many plays of its own.
-    pub(super) fn seed() -> u64 {
-        number(SEED).unwrap_or(FIRST)
+        Ok((0..count.max(1)).map(move |nth| from.wrapping_add(nth)))
     }
 
     /// The crash that is to be repeated alone.
@@ -60,7 +60,9 @@ impl fmt::Display for Repeat {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, and is to be a number")))
+fn number(variable: &str) -> Result<Option<u64>, Failure> {
+    let Some(text) = std::env::var_os(variable) else { return Ok(None) };
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    let wrong = || Failure::of_environment(format!("{variable} is {text:?}, and is to be a number"));
+    number.map(Some).ok_or_else(wrong)
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::app::App;
+use super::hint::Hint;
 use super::play::{Trouble, raise};
 
 /// How a run is found in a runtime.
@@ -130,7 +131,8 @@ impl<T, E> Run<T, E> {
         Ok(self.describe().await?.status)
     }
 
-    /// Sends the run a signal. When this returns, the signal is on disk.
+    /// Sends the run a signal. When this returns, the signal is on disk. A scenario that is played again sends it again: see
+    /// [`signal_once`](Self::signal_once).
     ///
     /// # Errors
     /// When the run has ended, or the signal cannot be recorded.
@@ -139,11 +141,15 @@ impl<T, E> Run<T, E> {
         signal: Signal<V>,
         value: V,
     ) -> Result<(), SignalError> {
-        self.handle().await?.signal(signal, value).await
+        let name = signal.name();
+        self.app.stage.outside().hint(Hint::SentAgain { signal: name, id: self.id.clone() });
+        let sent = self.handle().await?.signal(signal, value).await;
+        self.heard(sent, &format!("signal `{name}`"))
     }
 
     /// As [`signal`](Self::signal), once: of those under one `message` id the run sees the first. In a scenario that is played again
-    /// after each crash this is the one to use.
+    /// after each crash this is the one to use. The run may have ended before, having seen it or not: [`SignalError::Closed`] is no
+    /// failure of such a scenario.
     ///
     /// # Errors
     /// As [`signal`](Self::signal).
@@ -153,7 +159,9 @@ impl<T, E> Run<T, E> {
         value: V,
         message: &str,
     ) -> Result<(), SignalError> {
-        self.handle().await?.signal_once(signal, value, message).await
+        let name = signal.name();
+        let sent = self.handle().await?.signal_once(signal, value, message).await;
+        self.heard(sent, &format!("signal `{name}`"))
     }
 
     /// Asks the run to end, and to undo what it did.
@@ -161,7 +169,8 @@ impl<T, E> Run<T, E> {
     /// # Errors
     /// When the run has ended, or the request cannot be recorded.
     pub async fn cancel(&self, reason: &str) -> Result<(), SignalError> {
-        self.handle().await?.cancel(reason).await
+        let asked = self.handle().await?.cancel(reason).await;
+        self.heard(asked, "the cancel")
     }
 
     /// Ends the run as it is.
@@ -169,6 +178,16 @@ impl<T, E> Run<T, E> {
     /// # Errors
     /// When the run has ended, or that cannot be recorded.
     pub async fn terminate(&self, reason: &str) -> Result<(), SignalError> {
-        self.handle().await?.terminate(reason).await
+        let asked = self.handle().await?.terminate(reason).await;
+        self.heard(asked, "the termination")
+    }
+
+    /// Keeps in mind that a request came too late.
+    fn heard(&self, answered: Result<(), SignalError>, request: &str) -> Result<(), SignalError> {
+        if answered == Err(SignalError::Closed) {
+            let (request, id) = (request.to_owned(), self.id.clone());
+            self.app.stage.outside().hint(Hint::CameLate { request, id });
+        }
+        answered
     }
 }

@@ -14,7 +14,7 @@ use durable::store::Journal;
 use durable::{Attempts, Registry, RunId, Runtime};
 use tokio::sync::Notify;
 
-use super::double::{self, Requests};
+use super::double::{self, Request, Requests};
 use super::outside::Outside;
 use super::play::{Trouble, raise};
 use super::test::{Doubled, Plan, State};
@@ -27,6 +27,7 @@ pub(super) struct Stage {
     states: Vec<State>,
     doubled: Vec<Doubled>,
     residence: Residence,
+    attempts_max: u32,
     requests: Requests,
     living: RefCell<Living>,
     opened: Notify,
@@ -63,6 +64,7 @@ impl Stage {
             states: plan.states.clone(),
             doubled: plan.doubled.clone(),
             residence: plan.residence,
+            attempts_max: plan.attempts_max,
             requests,
             living: RefCell::new(living),
             opened: Notify::new(),
@@ -151,17 +153,23 @@ impl Stage {
         })
     }
 
+    /// Each attempt is told, until a call has had too many.
     fn told(&self, attempts: Attempts) -> Attempts {
-        let outside = self.outside.clone();
+        let (outside, requests, most) = (self.outside.clone(), self.requests.clone(), self.attempts_max);
         Arc::new(move |job| {
-            let outside = outside.clone();
-            let words = words(job.info());
-            outside.count_attempt(job.info().activity.as_str());
-            outside.tell(format!("{words} begins"));
+            let (outside, info) = (outside.clone(), job.info().clone());
+            if info.attempt.0 > most {
+                // Nobody hears it if the play is over.
+                let _ = requests.send(Request::End(hopeless(&info, most, &outside)));
+                return Box::pin(std::future::pending());
+            }
+            outside.count_attempt(info.activity.as_str());
+            outside.tell(format!("{} begins", words(&info)));
             let attempt = attempts(job);
             Box::pin(async move {
                 let end = attempt.await;
-                outside.tell(format!("{words} {}", ended(&end)));
+                outside.tell(format!("{} {}", words(&info), ended(&end)));
+                outside.ends(&info, &end);
                 end
             })
         })
@@ -304,6 +312,12 @@ enum Runs {
 pub(super) struct Journals {
     pub(super) registry: Registry,
     pub(super) journals: Vec<(RunId, Journal)>,
+}
+
+fn hopeless(attempt: &AttemptInfo, attempts: u32, outside: &Outside) -> Trouble {
+    let (activity, id) = (attempt.activity.to_string(), attempt.workflow_id.to_string());
+    let last = outside.last_error(attempt).unwrap_or_else(|| "its process died".to_owned());
+    Trouble::Hopeless { activity, id, attempts, last }
 }
 
 fn words(attempt: &AttemptInfo) -> String {

@@ -10,7 +10,7 @@ use super::app::{App, Crashes};
 use super::crash::Seconds;
 use super::double::{Body, Double};
 use super::failure::Failure;
-use super::play::{POLLS_MAX, Start, Trouble, play};
+use super::play::{ATTEMPTS_MAX, POLLS_MAX, Start, Trouble, play};
 use super::repeat::Repeat;
 use super::replays::{REPLAYS, replay};
 use super::service::Service;
@@ -69,6 +69,7 @@ pub(super) struct Plan<'a> {
     /// The doubles, in the order of `doubled`.
     pub(super) doubles: Vec<Body<'a>>,
     pub(super) residence: Residence,
+    pub(super) attempts_max: u32,
     pub(super) polls_max: u64,
 }
 
@@ -96,6 +97,7 @@ impl<'a> Test<'a> {
             doubled: Vec::new(),
             doubles: Vec::new(),
             residence: Residence::default(),
+            attempts_max: ATTEMPTS_MAX,
             polls_max: POLLS_MAX,
         };
         Test { plan, seeds: None, replays: REPLAYS, second_crashes: Seconds::Sampled, crash_at: None }
@@ -122,6 +124,7 @@ impl<'a> Test<'a> {
     /// Runs `double` in the place of the activity's body. It takes the arguments, states excepted, and returns what the activity
     /// returns: what does not fit does not compile. It may borrow from the test, and use all that an activity may, as
     /// `durable::activity::idempotency_key()` and `tokio::time`. The activity's options still count, its states need not be given.
+    /// A panic in it, as of an assertion, fails the test at once; one in an activity's own body is a failed attempt.
     ///
     /// # Examples
     /// ```
@@ -218,8 +221,18 @@ impl<'a> Test<'a> {
 
     /// Plays the scenario under so many seeds, each of which orders what happens at one time in another way; one unless this is called.
     /// `DURABLE_SEEDS` in the environment says how many for all tests, `DURABLE_SEED` names a single one.
+    ///
+    /// [`crash_everywhere`](Self::crash_everywhere) crashes the scenario everywhere under each of them, and takes as many times as long;
+    /// one crash that is wanted alone is tried under the first.
     pub fn seeds(mut self, seeds: u64) -> Self {
         self.seeds = Some(seeds);
+        self
+    }
+
+    /// When one call of an activity has failed in so many attempts and would be tried again, the scenario has failed; 1,000 unless this is
+    /// called. What the activity's own options allow counts as well.
+    pub fn attempts_max(mut self, attempts: u32) -> Self {
+        self.plan.attempts_max = attempts;
         self
     }
 
@@ -229,7 +242,8 @@ impl<'a> Test<'a> {
         self
     }
 
-    /// What was recorded is not replayed afterwards.
+    /// What was recorded is not replayed afterwards, neither by [`run`](Self::run) nor by
+    /// [`crash_everywhere`](Self::crash_everywhere).
     pub fn without_replays(mut self) -> Self {
         self.replays = 0;
         self
@@ -254,10 +268,10 @@ impl<'a> Test<'a> {
     /// As [`run`](Self::run), without the panic.
     ///
     /// # Errors
-    /// When the scenario fails, or what it recorded does not replay.
+    /// When the scenario fails, or what it recorded does not replay, and when `DURABLE_SEED` or `DURABLE_SEEDS` is no number.
     pub fn try_run<R>(self, scenario: impl AsyncFn(App) -> durable::Result<R>) -> Result<R, Failure> {
         let mut last = None;
-        for seed in Repeat::seeds(self.seeds.unwrap_or(1)) {
+        for seed in Repeat::seeds(self.seeds.unwrap_or(1))? {
             last = Some(self.once(seed, &scenario)?);
         }
         Ok(last.expect("because there is at least one seed"))

@@ -90,11 +90,12 @@ fn a_process_dies_at_each_of_its_polls_and_the_next_one_goes_on() {
             let log = Log::default();
             let process = sim.process();
             process.kill_at_poll(poll, Unfinished::NotDone);
-            let dead = run_month(&sim, &process, &log).await.is_none();
-            (dead, run_month(&sim, &sim.process(), &log).await)
+            let first = run_month(&sim, &process, &log).await;
+            assert!(first.is_none_or(|value| value == 37), "{first:?} before poll {poll}");
+            (first.is_none(), run_month(&sim, &sim.process(), &log).await)
         })
         .unwrap();
-        assert_eq!(value, dead.then_some(37).or(value));
+        assert_eq!(value, Some(37), "behind a death at poll {poll}");
         ends.push(dead);
     }
     assert!(ends[0] && !ends[ends.len() - 1]);

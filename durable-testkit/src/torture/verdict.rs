@@ -9,6 +9,7 @@ use super::oracle::judge;
 use super::play::{Counts, Played};
 use super::program::Build;
 use super::stage::{Acked, Seen, root_of};
+use crate::panics::text_of;
 use crate::sim::{LIVELOCK, NO_END, Words};
 
 /// What came of a case.
@@ -48,9 +49,7 @@ impl Case {
         match catch_unwind(AssertUnwindSafe(|| self.checked())) {
             Ok(verdict) => verdict,
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned();
-                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                let text = text.unwrap_or_default();
+                let text = text_of(&*panic);
                 let is_cut = text.starts_with(LIVELOCK) || text.starts_with(NO_END);
                 let wrong = vec![format!("a panic: {text}")];
                 Verdict { wrong, is_cut, counts: Counts::default(), trace: 0, lines: Vec::new() }

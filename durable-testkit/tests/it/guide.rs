@@ -1,4 +1,5 @@
 //! The guide's first example, as it stands in `docs/testing.md`: it fails, and says what the guide says that it says; mended, it passes.
+//! So does the test in `README.md`, of the one and the other.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +11,15 @@ mod first_try {
     pub(super) fn play() {
         an_order_is_charged_once();
     }
+
+    pub(super) mod readme {
+        use super::{charge, checkout};
+        include!("guide/readme.rs");
+
+        pub(in super::super) fn play() {
+            an_order_is_charged_once();
+        }
+    }
 }
 
 mod mended {
@@ -18,10 +28,23 @@ mod mended {
     pub(super) fn play() {
         an_order_is_charged_once();
     }
+
+    pub(super) mod readme {
+        use super::{charge, checkout};
+        include!("guide/readme.rs");
+
+        pub(in super::super) fn play() {
+            an_order_is_charged_once();
+        }
+    }
+}
+
+fn page(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
 }
 
 fn guide() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/testing.md")).unwrap()
+    page("docs/testing.md")
 }
 
 /// The file is a test file, but for the attribute that would let it run here, where it fails.
@@ -45,4 +68,14 @@ fn what_the_guide_mends_passes() {
     let line = |text: &str| text.lines().filter(|line| line.contains("key")).map(str::to_owned).collect::<Vec<_>>();
     let mend = line(include_str!("guide/mended.rs")).join("\n");
     assert!(mend.contains("idempotency_key") && guide().contains(&mend), "docs/testing.md mends it in another way");
+}
+
+#[test]
+fn the_test_in_the_readme_finds_a_charge_that_is_made_twice() {
+    let shown = format!("```rust,ignore\n#[test]\n{}```\n", include_str!("guide/readme.rs"));
+    assert!(page("README.md").contains(&shown), "README.md has another test");
+    let panic = catch_unwind(AssertUnwindSafe(first_try::readme::play)).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.contains("bank does charge for order 7 twice, and without a crash once"), "{text}");
+    mended::readme::play();
 }

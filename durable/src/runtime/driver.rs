@@ -278,9 +278,9 @@ impl Driver {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        let now = self.clock.monotonic();
-        let look = self.clock.looked_at_every().map_or(Duration::MAX, |span| now.saturating_add(span));
-        let timers = self.kernel.poll_timeout().map(|due| due.min(look));
+        let now = self.now();
+        let look = self.clock.looked_at_every().map_or(Duration::MAX, |span| now.monotonic.saturating_add(span));
+        let timers = self.kernel.poll_timeout(now).map(|due| due.min(look));
         let idle = self.written_at.map(|at| at.saturating_add(IDLE));
         let stop = self.stopping.as_ref().map(|stopping| stopping.until);
         [timers, idle, stop].into_iter().flatten().min()
@@ -332,6 +332,11 @@ impl Driver {
                 let Some(caller) = self.reader(reply) else { return Flow::On };
                 let runs = self.kernel.handle_retry_blocked(run, now, &mut self.hot);
                 self.kernel.answer(caller, Answer::Retried(runs));
+            }
+            Message::NextDue { reply } => {
+                let due = self.kernel.poll_timeout(now);
+                // Whoever asked may have given up.
+                let _ = reply.send(due.map(|due| due.saturating_sub(now.monotonic)));
             }
             Message::Attempt { run, seq, attempt, report } => {
                 self.attempts.ended(run, seq, attempt);

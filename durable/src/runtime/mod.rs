@@ -184,6 +184,15 @@ impl Runtime {
         }
     }
 
+    /// In how much time of the monotonic clock the next timer, attempt or time limit of a run is due, for who holds that clock; none if
+    /// nothing waits for it, or the runtime is gone.
+    #[doc(hidden)]
+    pub async fn next_due(&self) -> Option<Duration> {
+        let (reply, due) = oneshot::channel();
+        self.inner.shared.send.send(Message::NextDue { reply }).ok()?;
+        due.await.ok().flatten()
+    }
+
     /// Shuts the runtime down: no new work is taken, attempts in flight are put aside without losing one (those of at-most-once
     /// activities are awaited, for 30 s unless [`deadline`](Shutdown::deadline) says otherwise), and the store is closed.
     #[must_use = "a shutdown does nothing unless it is awaited"]

@@ -1,6 +1,7 @@
 //! What reaches the driver: requests of handles, reports of attempts, of loads and of the log.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -100,6 +101,10 @@ pub(crate) enum Message {
         run: Option<RunNo>,
         reply: Reply,
     },
+    /// In how much time something is due.
+    NextDue {
+        reply: oneshot::Sender<Option<Duration>>,
+    },
     Attempt {
         run: RunNo,
         seq: Seq,
@@ -113,7 +118,7 @@ pub(crate) enum Message {
     /// The log moved: how far it is durable, or what is wrong with it, is asked of itself.
     LogMoved,
     Shutdown {
-        deadline: std::time::Duration,
+        deadline: Duration,
         reply: oneshot::Sender<Result<(), Text>>,
     },
     /// The runtime was dropped: as if the process had died.
@@ -133,7 +138,8 @@ impl Message {
             | Message::Find { reply, .. }
             | Message::RetryBlocked { reply, .. }
             | Message::List { reply } => Some(reply),
-            Message::Attempt { .. }
+            Message::NextDue { .. }
+            | Message::Attempt { .. }
             | Message::Loaded { .. }
             | Message::LogMoved
             | Message::Shutdown { .. }
@@ -155,6 +161,7 @@ impl fmt::Debug for Message {
             Message::Find { .. } => "Find",
             Message::List { .. } => "List",
             Message::RetryBlocked { .. } => "RetryBlocked",
+            Message::NextDue { .. } => "NextDue",
             Message::Attempt { .. } => "Attempt",
             Message::Loaded { .. } => "Loaded",
             Message::LogMoved => "LogMoved",

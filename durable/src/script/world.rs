@@ -181,7 +181,7 @@ impl World {
 
     /// How long it is until something is due.
     pub(super) fn next_timer(&self) -> Option<Duration> {
-        self.kernel().poll_timeout().map(|due| due.saturating_sub(self.now.monotonic))
+        self.kernel().poll_timeout(self.now).map(|due| due.saturating_sub(self.now.monotonic))
     }
 
     /// Someone sets the wall clock back.

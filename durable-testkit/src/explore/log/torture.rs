@@ -10,6 +10,7 @@ use super::contend::Schedule;
 use super::script::{Act, SMALL, Script};
 use super::search::{Counts, Ended, Exploration, Search, Wrong, size_of};
 use crate::disk::{AfterFailedSync, Personality, errno};
+use crate::panics::text_of;
 
 /// How many images a candidate for a smaller scenario is given to fail.
 const SHRINK_IMAGES_MAX: u32 = 400_000;
@@ -168,11 +169,8 @@ fn run(script: &Script, exploration: Exploration, goes_on: &mut dyn FnMut() -> b
 
 /// A panic, of the engine or of an assertion here, is something that is wrong like any other.
 fn unless_it_panics<T>(f: impl FnOnce() -> Result<T, Wrong>) -> Result<T, Wrong> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        Err(Wrong { what: format!("a panic: {}", text.unwrap_or_default()), story: Vec::new() })
-    })
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|panic| Err(Wrong { what: format!("a panic: {}", text_of(&*panic)), story: Vec::new() }))
 }
 
 /// A scenario of at least so many frames and segments, as far as a few groups more make it one.

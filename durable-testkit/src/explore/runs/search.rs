@@ -17,6 +17,7 @@ use super::{Effects, Scenario};
 use crate::disk::digest::Digest;
 use crate::disk::{SimDisk, Snapshot};
 use crate::explore::images::{Choice, choices};
+use crate::panics::text_of;
 
 /// What an exploration came to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -401,9 +402,5 @@ fn in_order(reference: &Ledger, ledger: &Ledger) -> Result<(), String> {
 }
 
 fn unless_it_panics<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(format!("it panicked: {}", text.unwrap_or("with something else than text")))
-    })
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| Err(format!("it panicked: {}", text_of(&*panic))))
 }

@@ -22,7 +22,7 @@ use super::failure::Failure;
 use super::play::{Left, Start, Trouble, play};
 use super::repeat::Repeat;
 use super::replays::replay;
-use super::stage::Stage;
+use super::stage::{Journals, Stage};
 use super::test::Test;
 use crate::disk::{SimDisk, Snapshot};
 use crate::rng::Rng;
@@ -52,14 +52,20 @@ struct Outcome<R> {
 struct Played<R> {
     outcome: Outcome<R>,
     moments: Moments,
+    /// What it recorded; nothing if that is not kept, or no test wants it replayed.
+    journals: Vec<Journals>,
     left: Left,
 }
 
-/// Whether the moments of a play are kept.
+/// What of a play is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeps {
+    /// Its moments and what it recorded.
+    Everything,
+    /// Its moments, to crash at.
     Moments,
-    Nothing,
+    /// What it recorded, to be replayed.
+    Journals,
 }
 
 /// A crash, and the one before it.
@@ -113,6 +119,13 @@ impl Test<'_> {
     /// comes a second one. Each time the scenario has to return what it returned without a crash, its assertions have to hold, and each
     /// [`Service`](super::Service) must have had the same effects as often, unless it [may repeat](super::Service::may_repeat) them.
     ///
+    /// What was recorded without a crash is replayed 16 times, as by [`run`](Self::run), and what was recorded behind each crash once:
+    /// there are attempts that nobody heard of, which no run without a crash records.
+    /// [`without_replays`](Self::without_replays) turns both off.
+    ///
+    /// Each process draws other random numbers, as a real one does. So a run whose start a crash has undone is not the same again in its
+    /// second life: a scenario that returns what a workflow drew at random returns something else then.
+    ///
     /// What doubles and states keep in variables of the test is not taken back between the crashes; what services hold is.
     ///
     /// # Examples
@@ -155,7 +168,7 @@ impl Test<'_> {
     /// As [`crash_everywhere`](Self::crash_everywhere), without the panic.
     ///
     /// # Errors
-    /// When a crash makes a difference, or the scenario fails without one.
+    /// When a crash makes a difference, or the scenario fails without one, and when `DURABLE_SEED` or `DURABLE_SEEDS` is no number.
     pub fn try_crash_everywhere<R>(
         self,
         scenario: impl AsyncFn(App) -> durable::Result<R>,
@@ -163,30 +176,37 @@ impl Test<'_> {
     where
         R: PartialEq + Debug,
     {
-        let explorer = Explorer {
-            test: &self,
-            scenario,
-            seed: Repeat::seed(),
-            only: self
-                .crash_at
-                .clone()
-                .or_else(Repeat::crash_at)
-                .map(|names| names.split(',').map(str::to_owned).collect()),
-            is_met: false,
-            alike: None,
-            seen: BTreeSet::new(),
-            firsts: Vec::new(),
-            report: CrashReport::default(),
-        };
-        explorer.explore()
+        let only = self.crash_at.clone().or_else(Repeat::crash_at);
+        let only = only.map(|names| names.split(',').map(str::to_owned).collect::<Vec<_>>());
+        // A crash has its name under one seed.
+        let seeds_max = if only.is_some() { 1 } else { usize::MAX };
+        let mut report = CrashReport::default();
+        for seed in Repeat::seeds(self.seeds.unwrap_or(1))?.take(seeds_max) {
+            report = report.and(&Explorer::new(&self, &scenario, seed, only.clone()).explore()?);
+        }
+        Ok(report)
     }
 }
 
-impl<S, R> Explorer<'_, '_, S, R>
+impl<'t, 'a, S, R> Explorer<'t, 'a, S, R>
 where
     S: AsyncFn(App) -> durable::Result<R>,
     R: PartialEq + Debug,
 {
+    fn new(test: &'t Test<'a>, scenario: S, seed: u64, only: Option<Vec<String>>) -> Self {
+        Explorer {
+            test,
+            scenario,
+            seed,
+            only,
+            is_met: false,
+            alike: None,
+            seen: BTreeSet::new(),
+            firsts: Vec::new(),
+            report: CrashReport { seeds: 1, ..CrashReport::default() },
+        }
+    }
+
     fn explore(mut self) -> Result<CrashReport, Failure> {
         let begun = Instant::now();
         let Played { outcome, moments, .. } = self.reference()?;
@@ -214,25 +234,25 @@ where
     /// The run without a crash; what it recorded is replayed.
     fn reference(&self) -> Result<Played<R>, Failure> {
         let failed = |text: String, left: &Left| Failure::new(text, Repeat::of_seed(self.seed)).with(left);
-        let (played, left) = play(&self.test.plan, self.seed, &Start::empty(), async |stage| {
-            let (value, moments) = live(&stage, &self.scenario, Keeps::Moments).await?;
-            Ok((value, moments, stage.outside().effects(), stage.journals().await?))
-        });
-        let (value, moments, effects, journals) =
-            played.map_err(|trouble| failed(format!("without a crash: {trouble}"), &left))?;
-        replay(&journals, self.test.replays(), Residence::Stay).map_err(|text| failed(text, &left))?;
-        Ok(Played { outcome: Outcome { value, effects }, moments, left })
+        let played = self.play(&Start::empty(), Keeps::Everything);
+        let played = played.map_err(|bad| failed(format!("without a crash: {}", bad.0), &bad.1))?;
+        let replayed = replay(&played.journals, self.test.replays(), Residence::Stay);
+        replayed.map_err(|text| failed(text, &played.left))?;
+        Ok(played)
     }
 
     /// Plays the scenario in one process.
-    fn play(&self, start: &Start, keeps: Keeps) -> Result<Played<R>, (Trouble, Left)> {
+    fn play(&self, start: &Start, keeps: Keeps) -> Result<Played<R>, Box<(Trouble, Left)>> {
         let (played, left) = play(&self.test.plan, self.seed, start, async |stage| {
             let (value, moments) = live(&stage, &self.scenario, keeps).await?;
-            Ok((Outcome { value, effects: stage.outside().effects() }, moments))
+            let outcome = Outcome { value, effects: stage.outside().effects() };
+            let are_replayed = keeps != Keeps::Moments && self.test.replays() > 0;
+            let journals = if are_replayed { stage.journals().await? } else { Vec::new() };
+            Ok((outcome, moments, journals))
         });
         match played {
-            Ok((outcome, moments)) => Ok(Played { outcome, moments, left }),
-            Err(trouble) => Err((trouble, left)),
+            Ok((outcome, moments, journals)) => Ok(Played { outcome, moments, journals, left }),
+            Err(trouble) => Err(Box::new((trouble, left))),
         }
     }
 
@@ -276,8 +296,9 @@ where
         words.push(moment.words(how));
         let mut outside = moment.outside.clone();
         outside.add_to_story(moment.deed(how));
-        let crash = Crash { names, words, start: Start { disk, outside, wall: moment.wall } };
-        self.recover(&crash, Keeps::Nothing)?;
+        let start = Start { disk, outside, wall: moment.wall, crashes: names.len() };
+        let crash = Crash { names, words, start };
+        self.replay(&crash, &self.recover(&crash, Keeps::Journals)?)?;
         if before.is_none() {
             self.firsts.push(crash);
         }
@@ -295,7 +316,7 @@ where
     fn crash_again(&mut self) -> Result<(), Failure> {
         for (nth, first) in std::mem::take(&mut self.firsts).into_iter().enumerate() {
             let Some(seconds) = self.seconds(nth) else { continue };
-            let moments = self.recover(&first, Keeps::Moments)?;
+            let moments = self.recover(&first, Keeps::Moments)?.moments.all;
             match seconds {
                 Seconds::All => self.crash_at_each(&moments, Some(&first))?,
                 Seconds::Sampled => self.crash_at_some(&moments, nth, &first)?,
@@ -314,19 +335,28 @@ where
     }
 
     /// Opens what a crash left, plays the scenario to its end, and compares.
-    fn recover(&self, crash: &Crash, keeps: Keeps) -> Result<Vec<Moment>, Failure> {
+    fn recover(&self, crash: &Crash, keeps: Keeps) -> Result<Played<R>, Failure> {
         let alike = self.alike.as_ref().expect("because the scenario was played without a crash before");
         match self.play(&crash.start, keeps) {
-            Ok(played) if played.outcome == *alike => Ok(played.moments.all),
+            Ok(played) if played.outcome == *alike => Ok(played),
             Ok(played) => Err(self.failure(&differs(alike, &played.outcome), crash, &played.left)),
-            Err((trouble, left)) => Err(self.failure(&trouble.to_string(), crash, &left)),
+            Err(bad) => Err(self.failure(&bad.0.to_string(), crash, &bad.1)),
         }
+    }
+
+    /// What was recorded until the recovery's end replays: once, because there are as many recoveries as crashes.
+    fn replay(&self, crash: &Crash, played: &Played<R>) -> Result<(), Failure> {
+        let replayed = replay(&played.journals, self.test.replays().min(1), Residence::Stay);
+        replayed.map_err(|text| self.failure(&text, crash, &played.left))
     }
 
     fn failure(&self, what: &str, crash: &Crash, left: &Left) -> Failure {
         let (names, words) = (crash.names.join(","), crash.words.join(",\n  and then "));
         let runs = self.runs_in(&crash.start);
-        let text = format!("a crash makes a difference: {what}\n\nthe crash ({names}): {words}\non disk then: {runs}");
+        let hints = left.hints.iter().filter(|hint| hint.may_explain(what));
+        let hints: String = hints.map(|hint| format!("\nhint: {hint}")).collect();
+        let text =
+            format!("a crash makes a difference: {what}{hints}\n\nthe crash ({names}): {words}\non disk then: {runs}");
         Failure::new(text, Repeat::of_crash(self.seed, names)).with(left)
     }
 
@@ -352,7 +382,7 @@ async fn live<R>(
 ) -> Result<(R, Moments), Trouble> {
     let process = stage.begin();
     let performed = stage.sim().disk().performed();
-    let watched = (keeps == Keeps::Moments).then(|| watch(stage, &process));
+    let watched = (keeps != Keeps::Journals).then(|| watch(stage, &process));
     if !stage.open_in(&process).await {
         return Err(Trouble::Said("the process died while it opened the store".to_owned()));
     }

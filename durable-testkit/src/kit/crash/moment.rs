@@ -37,22 +37,23 @@ pub(super) struct Moments {
 }
 
 /// Where they are gathered while the play goes on.
-pub(super) struct Watched(Arc<Mutex<Moments>>);
+pub(super) struct Watched(Arc<Mutex<Option<Moments>>>);
 
 impl Watched {
     /// What was gathered so far; nothing more is.
     pub(super) fn take(self) -> Moments {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 }
 
 /// Gathers the moments of this process from now on.
 pub(super) fn watch(stage: &Stage, process: &Process) -> Watched {
-    let moments = Arc::new(Mutex::new(Moments::default()));
+    let moments = Arc::new(Mutex::new(Some(Moments::default())));
     let (disk, clock, outside) = (stage.sim().disk().clone(), stage.sim().clock().clone(), stage.outside().clone());
     let (gathered, number, id) = (Arc::clone(&moments), process.number(), process.disk().id());
     stage.sim().watch(move |step| {
-        let mut moments = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(moments) = gathered.as_mut() else { return };
         match step {
             Step::Poll { process } if process != number => return,
             Step::Poll { .. } => moments.polls += 1,

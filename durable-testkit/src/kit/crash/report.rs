@@ -9,6 +9,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CrashReport {
+    /// Under how many seeds; all that is counted here is the sum over them.
+    pub seeds: u64,
     /// How many operations the disk did in the run without a crash, from the opening of the store to its close.
     pub operations: u64,
     /// How often the process was polled in it.
@@ -32,6 +34,21 @@ impl CrashReport {
         *(if is_second { &mut self.second_states } else { &mut self.states }) += 1;
     }
 
+    /// With what was tried under other seeds.
+    pub(super) fn and(self, other: &CrashReport) -> CrashReport {
+        CrashReport {
+            seeds: self.seeds + other.seeds,
+            operations: self.operations + other.operations,
+            awaits: self.awaits + other.awaits,
+            moments: self.moments + other.moments,
+            states: self.states + other.states,
+            distinct: self.distinct + other.distinct,
+            second_states: self.second_states + other.second_states,
+            second_distinct: self.second_distinct + other.second_distinct,
+            took: self.took + other.took,
+        }
+    }
+
     pub(super) fn count_distinct(&mut self, is_second: bool) {
         *(if is_second { &mut self.second_distinct } else { &mut self.distinct }) += 1;
     }
@@ -39,10 +56,15 @@ impl CrashReport {
 
 impl fmt::Display for CrashReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CrashReport { operations, awaits, moments, states, distinct, second_states, second_distinct, took } = self;
+        let CrashReport { seeds, operations, awaits, moments, states, distinct, second_states, second_distinct, took } =
+            self;
+        f.write_str("crashes")?;
+        if *seeds > 1 {
+            write!(f, " under {seeds} seeds")?;
+        }
         write!(
             f,
-            "crashes: {operations} operations and {awaits} awaits are {moments} moments; {states} crashes at them leave {distinct} states; \
+            ": {operations} operations and {awaits} awaits are {moments} moments; {states} crashes at them leave {distinct} states; \
              {second_states} crashes behind those leave {second_distinct} more; all end alike ({:.2} s)",
             took.as_secs_f64()
         )

@@ -7,7 +7,6 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{pending, poll_fn};
-use std::hash::Hasher;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -16,6 +15,7 @@ use std::time::Duration;
 pub use ledger::{Effect, Ledger};
 
 use super::outside::Outside;
+use crate::disk::digest::Digest;
 use crate::rng::Rng;
 
 /// A service that activities, or their doubles, call. Clones are the same service: give one to the application by
@@ -371,9 +371,9 @@ impl Book {
         Book { play, rng, effects: Vec::new(), answers: BTreeMap::new(), down_until }
     }
 
-    pub(super) fn hash_into(&self, hasher: &mut impl Hasher) {
+    pub(super) fn digest(&self, digest: Digest) -> Digest {
         let Book { rng, effects, down_until, .. } = self;
-        hasher.write(format!("{rng:?}{effects:?}{down_until:?}").as_bytes());
+        digest.bytes(format!("{rng:?}{effects:?}{down_until:?}").as_bytes())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use durable::SignalError;
 use durable::prelude::*;
 
 use crate::{App, CrashReport, Failure, Service, Test};
@@ -121,6 +122,124 @@ fn a_crash_is_repeated_alone_by_its_name_and_another_one_too() {
     assert!(none.what().contains("there is no crash 100000-killed"), "{none}");
     let behind = test().crash_at(&second).try_crash_everywhere(sell);
     println!("{second}: {behind:?}");
+    let text = failure(behind);
+    assert!(
+        text.contains(&format!("the crash (0-killed,{name}): at 0.000 s the process is killed before its poll 1")),
+        "{text}"
+    );
+    assert!(
+        text.contains(",\n  and then at 0:01:00 the process is killed") && text.contains("bank does charge:7 twice"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("DURABLE_CRASH_AT={second} cargo test")), "{text}");
+}
+
+#[test]
+fn a_start_without_an_id_is_another_run_behind_a_crash() {
+    let bank = Service::new("bank");
+    let test = Test::of((one, charge)).service(&bank);
+    let text = failure(test.try_crash_everywhere(async |t| Ok(t.start(one()).await?.result().await?)));
+    assert!(text.contains("bank does charge:1 twice, and without a crash once"), "{text}");
+    assert!(text.contains("crashes.rs:") && text.contains("give it one: `.id(..)`"), "{text}");
+}
+
+#[test]
+fn each_seed_is_crashed_everywhere() {
+    let (bank, plays) = (Service::new("bank"), Cell::new(0));
+    let tried = |seeds| {
+        let before = plays.get();
+        let report = Test::of((one, charge)).service(&bank).seeds(seeds).crash_everywhere(async |t| {
+            plays.set(plays.get() + 1);
+            Ok(t.start(one()).id("one").await?.result().await?)
+        });
+        (plays.get() - before, report)
+    };
+    let ((once, one), (thrice, three)) = (tried(1), tried(3));
+    assert!(thrice > 2 * once && thrice < 4 * once, "{once} plays of one seed, {thrice} of three");
+    assert!(three.operations > 2 * one.operations && three.distinct > 2 * one.distinct, "{one}\n{three}");
+}
+
+#[activity(at_most_once, retry = never())]
+async fn ask() -> Result<u32, String> {
+    Ok(1)
+}
+
+#[activity]
+async fn look(at: u32) -> Result<u32, String> {
+    Ok(at)
+}
+
+/// Behind a crash it does what no journal holds.
+#[workflow]
+async fn looks_if_interrupted() -> durable::Result<()> {
+    if ask().await.is_err() {
+        look(is_replayed()).await?;
+    }
+    Ok(())
+}
+
+/// As something of the thread's own: the next process of a play does not see it, a replay does.
+fn is_replayed() -> u32 {
+    u32::from(std::thread::current().name().is_none())
+}
+
+#[test]
+fn what_a_crash_lets_a_run_record_is_replayed() {
+    let test = || Test::of((looks_if_interrupted, ask, look));
+    let play = async |t: App| Ok(t.start(looks_if_interrupted()).id("l").await?.result().await?);
+    let text = failure(test().try_crash_everywhere(play));
+    assert!(text.starts_with("a crash makes a difference: what was recorded does not replay"), "{text}");
+    assert!(text.contains("the code asks for") && text.contains("DURABLE_CRASH_AT="), "{text}");
+    test().without_replays().crash_everywhere(play);
+}
+
+const GO: Signal<u32> = Signal::new("go");
+
+#[workflow]
+async fn two_words() -> durable::Result<u32> {
+    Ok(GO.recv().await * 10 + GO.recv().await)
+}
+
+#[test]
+fn a_signal_that_is_sent_again_is_told() {
+    let text = failure(Test::of((two_words,)).try_crash_everywhere(async |t| {
+        let run = t.start(two_words()).id("w").await?;
+        run.signal(GO, 1).await?;
+        run.signal(GO, 2).await?;
+        Ok(run.result().await?)
+    }));
+    assert!(text.contains("signal `go`") && text.contains("`signal_once`"), "{text}");
+    let once = async |t: App, closed_is_sent: fn(SignalError) -> Result<(), SignalError>| {
+        let run = t.start(two_words()).id("w").await?;
+        run.signal_once(GO, 1, "first").await.or_else(closed_is_sent)?;
+        run.signal_once(GO, 2, "second").await.or_else(closed_is_sent)?;
+        Ok(run.result().await?)
+    };
+    let text = failure(Test::of((two_words,)).try_crash_everywhere(async |t| once(t, Err).await));
+    assert!(
+        text.contains("run `w` had ended before") && text.contains("take `SignalError::Closed` for sent"),
+        "{text}"
+    );
+    let text = failure(Test::of((two_words,)).try_crash_everywhere(async |t| {
+        let run = t.start(two_words()).id("w").await?;
+        for (word, message) in [(1, "first"), (2, "second")] {
+            if run.signal_once(GO, word, message).await == Err(SignalError::Closed) {
+                return Ok(0);
+            }
+        }
+        Ok(run.result().await?)
+    }));
+    assert!(text.contains("the scenario returns 0, and without a crash 12") && !text.contains("hint"), "{text}");
+    let sent = |error| if error == SignalError::Closed { Ok(()) } else { Err(error) };
+    Test::of((two_words,)).crash_everywhere(async |t| once(t, sent).await);
+}
+
+#[test]
+fn a_variable_counts_here_too() {
+    let bank = Service::new("bank");
+    let pay = Test::of((one, charge)).service(&bank);
+    let report = pay.crash_everywhere(async |t| Ok(t.start(one()).id("one").await?.result().await?));
+    assert!(report.distinct > 10, "{report}");
 }
 
 #[test]

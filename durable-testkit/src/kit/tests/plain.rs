@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use durable::prelude::*;
 
-use crate::{Failure, Service, Test};
+use crate::{App, Failure, Service, Test};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const GO: Signal<u32> = Signal::new("go");
@@ -125,6 +125,35 @@ fn the_clock_goes_to_the_next_timer_and_no_further() {
 }
 
 #[test]
+fn the_next_timer_is_as_near_as_a_clock_that_was_set_lets_it_be() {
+    let set = |set: fn(&App)| {
+        Test::of((trial, mail)).returns(mail, || Ok(())).run(async |t| {
+            let run = t.start(trial("ada".into())).id("ada").await?;
+            t.advance(DAY).await;
+            set(&t);
+            let span = t.advance_to_next_timer().await.unwrap();
+            assert!(run.status().await?.is_closed(), "behind {span:?}");
+            Ok(span)
+        })
+    };
+    let days = |span: Duration| span.as_secs_f64() / 86_400.0;
+    assert!((28.9..29.01).contains(&days(set(|_| {}))));
+    assert!((28.9..29.01).contains(&days(set(|t| t.set_wall_back(DAY)))));
+    assert!((18.9..19.01).contains(&days(set(|t| t.set_wall_forward(10 * DAY)))));
+}
+
+#[test]
+fn a_run_is_not_later_than_a_wall_clock_that_was_set_forward() {
+    let took = Test::of((trial, mail)).returns(mail, || Ok(())).run(async |t| {
+        let run = t.start(trial("ada".into())).id("ada").await?;
+        t.set_wall_forward(10 * DAY);
+        run.result().await?;
+        Ok(t.elapsed())
+    });
+    assert!(took > 19 * DAY && took < 21 * DAY, "{took:?}");
+}
+
+#[test]
 fn a_wall_clock_that_is_set_forward_fires_a_timer() {
     Test::of((trial, mail)).returns(mail, || Ok(())).run(async |t| {
         let run = t.start(trial("ada".into())).id("ada").await?;
@@ -212,12 +241,32 @@ fn a_stall_says_what_each_run_waits_for() {
 
 #[test]
 fn an_attempt_that_fails_for_ever_is_told() {
-    let text = failure(
-        Test::of((trial, mail))
-            .polls_max(20_000)
-            .try_run(async |t| Ok(t.start(trial("a".into())).await?.result().await?)),
+    let test = || Test::of((trial, mail)).without_replays();
+    let play = async |t: App| Ok(t.start(trial("a".into())).id("a").await?.result().await?);
+    let text = failure(test().try_run(play));
+    let told = "`mail` of run `a` was attempted 1000 times, failed each time, and is tried again; the last error: no mail to a\n";
+    assert!(text.starts_with(told) && text.contains("`Test::attempts_max`"), "{text}");
+    let text = failure(test().polls_max(5_000).try_run(play));
+    assert!(
+        text.contains("the scenario does not end") && text.contains("waits for activity `mail`, attempt 3"),
+        "{text}"
     );
-    assert!(text.contains("the scenario does not end") && text.contains("after: no mail to a"), "{text}");
+}
+
+#[test]
+fn a_panic_in_a_double_ends_the_test_at_once() {
+    let calls = Cell::new(0);
+    let test = Test::of((tells, inline)).double(inline, async |n: u32| {
+        calls.set(calls.get() + 1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(n, 6, "another argument");
+        ok(n)
+    });
+    let text = failure(test.try_run(async |t| Ok(t.start(tells(5)).id("t").await?.result().await?)));
+    let told =
+        "the double of `inline` panicked, in attempt 1 of run `t`: assertion `left == right` failed: another argument";
+    assert!(text.starts_with(told) && text.contains("kit/tests/plain.rs:"), "{text}");
+    assert_eq!(calls.get(), 1);
 }
 
 #[test]
@@ -248,6 +297,35 @@ fn a_failed_test_says_how_to_repeat_it() {
     assert!(text.contains("`t`: inline, attempt 1, returns Ok"), "{text}");
     let line = "to repeat it: DURABLE_SEED=1 cargo test kit::tests::plain::a_failed_test_says_how_to_repeat_it";
     assert!(text.ends_with(line), "{text}");
+}
+
+/// Plays another test of this file as a user does, with this in the environment; gives what it printed.
+fn played_with(variable: &str, value: &str, test: &str) -> (bool, String) {
+    let mut harness = std::process::Command::new(std::env::current_exe().unwrap());
+    let path = format!("kit::tests::{test}");
+    let played = harness.args(["--exact", "--nocapture", &path]).env(variable, value).output().unwrap();
+    let text = String::from_utf8([played.stdout, played.stderr].concat()).unwrap();
+    assert!(text.contains("running 1 test"), "{text}");
+    (played.status.success(), text)
+}
+
+#[test]
+fn a_variable_that_is_no_number_fails_the_test_where_it_stands() {
+    let (passed, text) = played_with("DURABLE_SEED", "seven", "plain::a_trial_ends_after_thirty_days");
+    assert!(!passed && text.contains("DURABLE_SEED is \"seven\", and is to be a number"), "{text}");
+    assert!(text.contains("kit/tests/plain.rs:"), "{text}");
+    let (passed, text) =
+        played_with("DURABLE_SEEDS", "many", "crashes::every_second_crash_is_tried_where_that_is_wanted");
+    assert!(!passed && text.contains("DURABLE_SEEDS is \"many\", and is to be a number"), "{text}");
+    assert!(text.contains("kit/tests/crashes.rs:"), "{text}");
+}
+
+#[test]
+fn the_environment_says_how_many_seeds_are_crashed_everywhere() {
+    let (passed, text) = played_with("DURABLE_SEEDS", "2", "crashes::a_variable_counts_here_too");
+    assert!(passed && text.contains("crashes under 2 seeds: "), "{text}");
+    let (passed, text) = played_with("DURABLE_SEED", "7", "crashes::a_variable_counts_here_too");
+    assert!(passed && text.contains("\ncrashes: "), "{text}");
 }
 
 #[test]

@@ -383,8 +383,8 @@ impl Kernel {
 
     /// When the monotonic clock has to be looked at again.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        if self.later.is_empty() { self.timers.next() } else { Some(Duration::ZERO) }
+    pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        if self.later.is_empty() { self.timers.next(now) } else { Some(Duration::ZERO) }
     }
 
     /// Something that operators should know, once each.

@@ -90,7 +90,29 @@ impl Timers {
         Some(key)
     }
 
-    pub(super) fn next(&self) -> Option<Duration> {
-        self.by_monotonic.first().map(|(at, _)| *at)
+    /// When the monotonic clock shows that something is due. A wall clock that was set forward brings a wall deadline nearer.
+    pub(super) fn next(&self, now: Now) -> Option<Duration> {
+        let monotonic = self.by_monotonic.first().map(|(at, _)| *at);
+        let wall = self.by_wall.first().map(|(at, _)| now.monotonic.saturating_add(at.since(now.wall)));
+        monotonic.into_iter().chain(wall).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_forward_brings_a_deadline_nearer_and_one_set_back_puts_none_off() {
+        let seconds = Duration::from_secs;
+        let now = |wall: i64, monotonic| Now { wall: Timestamp(wall * 1_000_000), monotonic: seconds(monotonic) };
+        let mut timers = Timers::default();
+        timers.arm_at(RunNo(1), Due::Run, Timestamp(100_000_000), now(0, 0));
+        assert_eq!(timers.next(now(10, 10)), Some(seconds(100)));
+        assert_eq!(timers.next(now(30, 10)), Some(seconds(80)));
+        assert_eq!(timers.next(now(0, 10)), Some(seconds(100)));
+        assert_eq!(timers.next(now(500, 10)), Some(seconds(10)), "it is due");
+        timers.arm_in(RunNo(1), Due::Attempt(Seq(1), Attempt(1)), seconds(5), now(30, 10));
+        assert_eq!(timers.next(now(30, 10)), Some(seconds(15)));
     }
 }

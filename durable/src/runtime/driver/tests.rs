@@ -181,7 +181,7 @@ fn a_run_that_never_pauses_does_not_keep_the_driver_for_itself() {
         let mut bench = Bench::new(Registry::of((quick, noop, restless)));
         bench.start(restless(of.to_owned()).into_start());
         assert_eq!(bench.driver.pump(), if of == "calls" { Pumped::Some } else { Pumped::All }, "{of}");
-        let more = bench.driver.kernel.poll_timeout() == Some(Duration::ZERO);
+        let more = bench.driver.kernel.poll_timeout(bench.driver.now()) == Some(Duration::ZERO);
         assert_eq!(more, of != "calls", "{of}: it goes on when others had their turn");
         let (reply, mut answer) = oneshot::channel();
         bench.handle(Message::Cancel { run: RunNo(1), reason: "enough".into(), reply });
