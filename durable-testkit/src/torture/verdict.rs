@@ -28,7 +28,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether something is wrong in the same way: the same words, up to the first name or number.
+    /// Whether something is wrong in the same way: the same words, up to the first name, number or detail.
     #[must_use]
     pub fn is_like(&self, other: &Verdict) -> bool {
         let ways: BTreeSet<&str> = other.wrong.iter().map(|wrong| way(wrong)).collect();
@@ -39,7 +39,8 @@ impl Verdict {
 fn way(wrong: &str) -> &str {
     let behind_name = wrong.strip_prefix('`').and_then(|named| named.split_once('`'));
     let told = behind_name.map_or(wrong, |(_, told)| told);
-    told.split(|c: char| c.is_ascii_digit() || "`{[(".contains(c)).next().unwrap_or(told)
+    let told = told.trim_start_matches([':', ',', ' ']);
+    told.split(|c: char| c.is_ascii_digit() || "`{[(:".contains(c)).next().unwrap_or(told)
 }
 
 impl Case {
