@@ -30,6 +30,8 @@ struct Classes {
     changes: bool,
     /// Deploys that panic, and are taken back.
     breaks: bool,
+    /// Deploys that give their calls a field more.
+    widens: bool,
     disk: bool,
     full: bool,
     clock: bool,
@@ -56,6 +58,7 @@ impl Classes {
             deploys: changes || on(15),
             changes,
             breaks: on(10),
+            widens: on(8),
             disk: on(18),
             full: on(7),
             clock: on(12),
@@ -247,15 +250,15 @@ impl Author {
         if self.classes.tame {
             let how = [How::Error, How::Panic, How::Hang][rng.index(3)];
             let takes_ms = takes_ms.min(3_000);
-            return Ask { site: self.site, takes_ms, fails, how, tries: Tries::Forever, of: 0 };
+            return Ask { site: self.site, takes_ms, fails, how, tries: Tries::Forever, of: 0, more: None };
         }
         let how = [How::Error, How::Error, How::Panic, How::Hang, How::Final][rng.index(5)];
         let tries = if rng.percent(50) { Tries::Forever } else { Tries::AtMost(1 + rng.below(4) as u8) };
         // What always runs into its limit would never end.
         let takes_ms = if how == How::Hang { takes_ms.min(3_000) } else { takes_ms };
         // Of two equal calls one that is taken away is not missed.
-        let site = if rng.percent(20) && !self.classes.changes { 1 } else { self.site };
-        Ask { site, takes_ms, fails, how, tries, of: 0 }
+        let site = if rng.percent(20) && !self.classes.changes && !self.classes.widens { 1 } else { self.site };
+        Ask { site, takes_ms, fails, how, tries, of: 0, more: None }
     }
 
     fn sleep(&mut self) -> u32 {
@@ -339,7 +342,7 @@ impl Author {
             1 => Node::Join(self.boxed(depth), self.boxed(depth)),
             2 => Node::TryJoin(self.boxed(depth), self.boxed(depth)),
             3 => Node::All(self.some(depth)),
-            4 => Node::Unordered(self.some(depth), self.ask()),
+            4 if !self.classes.widens => Node::Unordered(self.some(depth), self.ask()),
             5 | 6 => Node::Select(self.some(depth)),
             7 => Node::Timeout(self.sleep(), self.boxed(depth)),
             8 => Node::Spawn(self.boxed(depth), self.boxed(depth)),
@@ -408,6 +411,7 @@ fn life(rng: &mut Rng, classes: &Classes, about_ms: u32) -> Life {
     let lasts_ms = 1 + rng.below(2 * u64::from(about_ms)) as u32;
     let build = match rng.index(4) {
         _ if classes.breaks && rng.percent(35) => Build::Broken,
+        _ if classes.widens && rng.percent(50) => Build::Widened,
         _ if !classes.deploys => Build::First,
         0 if classes.changes => Build::Inserted,
         1 if classes.changes => Build::Removed,

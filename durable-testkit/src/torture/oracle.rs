@@ -59,6 +59,15 @@ struct Record<'a> {
     settled: BTreeMap<u32, Settled>,
 }
 
+impl Record<'_> {
+    /// The event that the turn of this number saw.
+    fn seen_in(&self, turn: EventNo) -> EventNo {
+        let turns = self.past.journal.iter().filter(|(no, ..)| *no == turn);
+        let of = turns.filter_map(|(_, _, event)| if let Event::Turn { of, .. } = event { Some(*of) } else { None });
+        of.last().unwrap_or(turn)
+    }
+}
+
 struct Judge<'a> {
     case: &'a Case,
     seen: &'a Seen,
@@ -437,9 +446,10 @@ impl<'a> Judge<'a> {
             }
         }
         undoing.sort_unstable();
-        let settled = |seq: &u32| record.settled.get(seq).map(|settled| settled.no);
-        let order: Vec<EventNo> = undoing.iter().filter_map(|(_, of)| settled(of)).collect();
-        if order.windows(2).any(|pair| pair[0] < pair[1]) {
+        let settled = |(no, of): &(EventNo, u32)| Some((record.seen_in(*no), record.settled.get(of)?.no));
+        let order: Vec<(EventNo, EventNo)> = undoing.iter().filter_map(settled).collect();
+        // What the run saw only behind the turn that asked for an undo comes behind that undo, however new it is.
+        if order.windows(2).any(|pair| pair[0].1 < pair[1].1 && pair[1].1 <= pair[0].0) {
             self.wrong.push(format!("`{}` is not undone newest first: {undoing:?}", record.id));
         }
     }

@@ -268,7 +268,7 @@ impl Director {
 
     fn begin(&self, life: &Life) -> Process {
         let process = self.sim.process().of_build(life.build.id());
-        self.stage.enrol(&process);
+        self.stage.enrol(&process, life.build);
         self.stage.say(&format!("process {} begins, build {}", process.number(), life.build.id()));
         for fault in &life.faults {
             let (when, fault) = planned_fault(fault);
@@ -408,7 +408,7 @@ impl Director {
     /// The last process: nothing goes wrong any more, and every run has to end; or, with nothing left to do, to stay ended.
     async fn calm_life(&self, finishes: bool) {
         let process = self.sim.process().of_build(Build::First.id());
-        self.stage.enrol(&process);
+        self.stage.enrol(&process, Build::First);
         process.run(self.live_calmly(&process, finishes)).await;
         process.kill(Unfinished::NotDone);
     }

@@ -48,6 +48,9 @@ pub struct Ask {
     pub tries: Tries,
     /// Which effect it undoes, by its nonce; 0 is none.
     pub of: u64,
+    /// What a build says that has a field more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<u8>,
 }
 
 /// How an attempt fails.
@@ -280,7 +283,7 @@ pub async fn torture(program: Program) -> Result<u64, String> {
 /// As another build has it: with a statement more at its beginning.
 #[workflow(name = "torture")]
 async fn inserted(program: Program) -> Result<u64, String> {
-    let ask = Ask { site: u16::MAX, takes_ms: 0, fails: 0, how: How::Error, tries: Tries::Forever, of: 0 };
+    let ask = Ask { site: u16::MAX, takes_ms: 0, fails: 0, how: How::Error, tries: Tries::Forever, of: 0, more: None };
     let nodes = std::iter::once(Node::Step(ask)).chain(program.nodes).collect();
     interpret(Program { nodes, ..program }).await
 }
@@ -325,6 +328,8 @@ pub enum Build {
     Renamed,
     /// With a panic.
     Broken,
+    /// With a field more in what its calls are given.
+    Widened,
 }
 
 impl Build {
@@ -338,13 +343,14 @@ impl Build {
             Build::Removed => "removed",
             Build::Renamed => "renamed",
             Build::Broken => "broken",
+            Build::Widened => "widened",
         }
     }
 
     /// Whether its workflow does something else.
     #[must_use]
     pub fn differs(self) -> bool {
-        !matches!(self, Build::First | Build::Second)
+        !matches!(self, Build::First | Build::Second | Build::Widened)
     }
 
     /// What it registers.
@@ -352,7 +358,7 @@ impl Build {
     pub fn registry(self) -> Registry {
         let mut registry = Registry::of((work, block, once, undo));
         match self {
-            Build::First | Build::Second => registry.register((torture,)),
+            Build::First | Build::Second | Build::Widened => registry.register((torture,)),
             Build::Inserted => registry.register((inserted,)),
             Build::Removed => registry.register((removed,)),
             Build::Renamed => registry.register((renamed,)),
@@ -419,7 +425,7 @@ fn kind_of(error: &CallError<Refusal>) -> u64 {
 }
 
 async fn step(eye: &Eye, ask: Ask) -> Folded {
-    let step = durable::step_with("step", ask, attempt).retry(ask.policy()).start_to_close(ask.limit());
+    let step = durable::step_with("step", eye.widened(ask), attempt).retry(ask.policy()).start_to_close(ask.limit());
     told(eye, step.await)
 }
 
@@ -431,10 +437,10 @@ fn run(node: Node, eye: Eye) -> Branch {
     Box::pin(async move {
         eye.comes_to_a_statement();
         match node {
-            Node::Call(ask) => told(&eye, work(ask).retry(ask.policy()).start_to_close(ask.limit()).await),
-            Node::Block(ask) => told(&eye, block(ask).retry(ask.policy()).await),
+            Node::Call(ask) => told(&eye, work(eye.widened(ask)).retry(ask.policy()).start_to_close(ask.limit()).await),
+            Node::Block(ask) => told(&eye, block(eye.widened(ask)).retry(ask.policy()).await),
             Node::Once(ask) => {
-                let call = once(ask).at_most_once().retry(ask.policy()).start_to_close(ask.limit());
+                let call = once(eye.widened(ask)).at_most_once().retry(ask.policy()).start_to_close(ask.limit());
                 told(&eye, call.await)
             }
             Node::Step(ask) => step(&eye, ask).await,
@@ -452,11 +458,11 @@ fn run(node: Node, eye: Eye) -> Branch {
             Node::Look => Ok(look(&eye)),
             Node::Child(program) => child(program).await,
             Node::Undo(ask, back) => {
-                let call = work(ask).retry(ask.policy()).start_to_close(ask.limit());
+                let call = work(eye.widened(ask)).retry(ask.policy()).start_to_close(ask.limit());
                 told(&eye, call.undo(move |given| undoing(back, given.nonce)).await)
             }
             Node::UndoBoth(ask, back) => {
-                let call = work(ask).retry(ask.policy()).start_to_close(ask.limit());
+                let call = work(eye.widened(ask)).retry(ask.policy()).start_to_close(ask.limit());
                 let call = call.undo(move |given| undoing(back, given.nonce)).undo_unknown(undoing(back, 0));
                 told(&eye, call.await)
             }

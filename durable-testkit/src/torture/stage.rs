@@ -86,7 +86,7 @@ pub struct Seen {
     pub left_clean: BTreeSet<u32>,
     /// What became of the process that had the store open, until the next one opens it.
     pub crash: Option<Crash>,
-    processes: BTreeMap<u32, Process>,
+    processes: BTreeMap<u32, (Process, Build)>,
     nonces: u64,
 }
 
@@ -279,6 +279,13 @@ impl Stage {
         STAGE.with_borrow(Clone::clone)
     }
 
+    /// The build of the process whose code runs here; the first one where a journal is replayed for the oracle.
+    fn build_here() -> Build {
+        let process = current_process().unwrap_or_default();
+        let stage = Stage::current();
+        stage.and_then(|stage| stage.seen().processes.get(&process).map(|(_, build)| *build)).unwrap_or(Build::First)
+    }
+
     /// What was seen, to read or to add to.
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -295,8 +302,8 @@ impl Stage {
     }
 
     /// A process begins.
-    pub(super) fn enrol(&self, process: &Process) {
-        self.seen().processes.insert(process.number(), process.clone());
+    pub(super) fn enrol(&self, process: &Process, build: Build) {
+        self.seen().processes.insert(process.number(), (process.clone(), build));
     }
 
     /// Something was acknowledged.
@@ -382,6 +389,8 @@ pub(super) struct Eye {
     body: Option<(Arc<Stage>, usize)>,
     /// How many statements there are before the one at which this build breaks.
     whole: Option<Arc<AtomicU32>>,
+    /// Which build it is of.
+    build: Build,
 }
 
 impl Eye {
@@ -395,12 +404,18 @@ impl Eye {
             drop(seen);
             (stage, body)
         });
-        Eye { body, whole: None }
+        Eye { body, whole: None, build: Stage::build_here() }
     }
 
     /// The same body, of a build that panics when it comes to a statement with so many before it.
     pub(super) fn breaking_behind(self, statements: u32) -> Eye {
         Eye { whole: Some(Arc::new(AtomicU32::new(statements))), ..self }
+    }
+
+    /// What this build asks for.
+    pub(super) fn widened(&self, ask: Ask) -> Ask {
+        let more = (self.build == Build::Widened).then_some(1);
+        Ask { more, ..ask }
     }
 
     /// The body comes to a statement.
@@ -536,7 +551,7 @@ impl Drop for Attempting {
         let until = self.stage.now();
         let mut seen = self.stage.seen();
         let process = seen.attempts[self.place].process;
-        let died = seen.processes.get(&process).is_none_or(Process::is_dead);
+        let died = seen.processes.get(&process).is_none_or(|(process, _)| process.is_dead());
         let attempt = &mut seen.attempts[self.place];
         if attempt.ended == Ended::Not {
             (attempt.ended, attempt.until) = (if died { Ended::Died } else { Ended::Dropped }, until);

@@ -115,7 +115,7 @@ fn nobody_waits_for_a_run_that_nobody_starts() {
 /// Which of two branches comes first to its next call decides the child's seq, and with that its id.
 #[test]
 fn a_child_that_comes_later_under_a_slow_disk_has_the_effects_of_one_that_comes_sooner() {
-    let ask = |site, takes_ms, fails| Ask { site, takes_ms, fails, how: How::Error, tries: Tries::Forever, of: 0 };
+    let ask = |site, takes_ms, fails| Ask { site, takes_ms, fails, how: How::Error, tries: Tries::Forever, of: 0, more: None };
     let child = Program { nodes: vec![Node::Call(ask(7, 0, 0))], fails: false };
     let calls = vec![Node::Call(ask(1, 0, 2)), Node::Call(ask(2, 0, 0)), Node::Call(ask(3, 0, 0))];
     let both = vec![Node::Seq(calls), Node::Seq(vec![Node::Call(ask(4, 3_000, 0)), Node::Child(child)])];
