@@ -148,6 +148,7 @@ impl State {
         survive(&mut self.durable, pending.iter().map(|pending| &**pending), keep, habits);
         self.durable.drop_unreachable();
         self.seen = self.durable.clone();
+        self.lies.clear();
         self.locks.clear();
         // Whoever is not known is dead.
         self.processes.clear();

@@ -89,6 +89,10 @@ impl Block {
             Block::Zeros if zeros => {}
             Block::Hole if zeros => *self = Block::Zeros,
             _ if zeros && bytes.len() == BLOCK => *self = Block::Zeros,
+            // Nothing of the old block is left, and nothing of it need be copied.
+            _ if bytes.len() == BLOCK => {
+                *self = Block::Data(Bytes::new(*bytes.first_chunk().expect("as long as that")))
+            }
             Block::Hole | Block::Zeros => {
                 let mut block = [0; BLOCK];
                 block[at..at + bytes.len()].copy_from_slice(bytes);
@@ -108,7 +112,20 @@ impl Block {
 pub(super) struct Content {
     len: u64,
     blocks: Vec<Block>,
+    whole: Known,
 }
+
+/// A hash once somebody has asked for it. It makes no difference between two of whatever it is a part.
+#[derive(Debug, Clone, Default)]
+struct Known(OnceLock<u64>);
+
+impl PartialEq for Known {
+    fn eq(&self, _: &Known) -> bool {
+        true
+    }
+}
+
+impl Eq for Known {}
 
 fn index(number: u64) -> usize {
     usize::try_from(number).expect("because a simulated file is far smaller than the address space")
@@ -144,6 +161,7 @@ impl Content {
 
     /// Writes what lies within the file as long as it is; the rest is dropped.
     pub(super) fn overwrite(&mut self, offset: u64, bytes: &[u8]) {
+        self.whole = Known::default();
         let inside = self.len.saturating_sub(offset).min(bytes.len() as u64);
         let (mut at, mut rest) = (offset, &bytes[..index(inside)]);
         while !rest.is_empty() {
@@ -163,10 +181,12 @@ impl Content {
     }
 
     pub(super) fn grow(&mut self, len: u64) {
+        self.whole = Known::default();
         self.len = self.len.max(len);
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
+        self.whole = Known::default();
         if len < self.len {
             self.blocks.truncate(index(len.div_ceil(BLOCK as u64)));
             let tail = index(len % BLOCK as u64);
@@ -182,6 +202,10 @@ impl Content {
         if offset > 0 || (len as u64) < self.len {
             return Digest::new().bytes(&self.read(offset, len)).finish();
         }
+        *self.whole.0.get_or_init(|| self.digest_of_all())
+    }
+
+    fn digest_of_all(&self) -> u64 {
         // A block that ends with the file holds zeros behind its end.
         let blocks = self.blocks.iter().map(Block::digest);
         let missing = index(self.len.div_ceil(BLOCK as u64)).saturating_sub(self.blocks.len());
@@ -229,6 +253,15 @@ impl Image {
 
     pub(super) fn node(&self, ino: Ino) -> Option<&Node> {
         self.nodes.get(&ino).map(|node| &**node)
+    }
+
+    /// Has of this inode what `other` has, if both have it.
+    pub(super) fn share(&mut self, ino: Ino, other: &Image) {
+        let Some(node) = other.nodes.get(&ino) else { return };
+        let is_known = self.nodes.get(&ino).is_some_and(|own| !Arc::ptr_eq(own, node));
+        if is_known {
+            Arc::make_mut(&mut self.nodes).insert(ino, Arc::clone(node));
+        }
     }
 
     pub(super) fn file(&self, ino: Ino) -> Option<&Content> {

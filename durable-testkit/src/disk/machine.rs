@@ -13,6 +13,7 @@ use durable::store::disk::File;
 
 use super::Snapshot;
 use super::crash::{Keep, survive};
+use super::digest::Digest;
 use super::fault::{AfterFailedSync, Fault, Unfair};
 use super::moment::Moment;
 use super::op::{Answer, Ending, Op, OpKind, Request, TraceLine, Unfinished};
@@ -26,6 +27,8 @@ use crate::rng::Rng;
 pub(super) enum Completion {
     /// As they are submitted.
     Immediate,
+    /// When told to, as they were submitted.
+    InOrder,
     /// When told to, in the order that the stream says.
     Scheduled(Rng),
 }
@@ -118,7 +121,7 @@ impl Machine {
                 Some(answer) => Submission::Done(answer),
                 None => Submission::Never,
             },
-            (Status::Stopped, _) | (Status::Running, Completion::Scheduled(_)) => {
+            (Status::Stopped, _) | (Status::Running, Completion::InOrder | Completion::Scheduled(_)) => {
                 let ticket = Ticket::default();
                 self.in_flight.push(InFlight { process, request, ticket: Arc::clone(&ticket) });
                 Submission::Waiting(ticket)
@@ -174,12 +177,13 @@ impl Machine {
     /// A sync of the file failed: what was pending for it is given up.
     fn give_up(&mut self, id: ProcessId, file: File, leaves: AfterFailedSync, reached: &Keep) -> io::Result<()> {
         let ino = self.state.file(id, file)?.ino;
-        let State { durable, pending, seen, personality, overwrites, .. } = &mut self.state;
+        let State { durable, pending, seen, lies, personality, overwrites, .. } = &mut self.state;
         let of_file = pending.iter().filter(|pending| pending.data_of() == Some(ino)).map(|pending| &**pending);
         survive(durable, of_file, reached, (*personality, *overwrites));
         pending.retain(|pending| pending.data_of() != Some(ino));
-        if let (AfterFailedSync::OldContent, Some(node)) = (leaves, durable.node(ino)) {
-            seen.insert(ino, node.clone());
+        match leaves {
+            AfterFailedSync::OldContent => seen.share(ino, durable),
+            AfterFailedSync::NewContent => drop(lies.insert(ino)),
         }
         Ok(())
     }
@@ -220,8 +224,11 @@ impl Machine {
 
     fn show(&mut self, process: ProcessId, request: &Request) {
         if let Some(Watcher(watcher)) = self.watcher.as_mut().filter(|_| request.op.kind().is_change()) {
-            let before = Snapshot(self.state.clone());
-            watcher(Moment { before, process, request: Arc::new(request.clone()) });
+            let all = self.in_flight.iter();
+            let beside =
+                all.fold(Digest::new(), |digest, other| other.request.digest(&self.state, other.process, digest));
+            let (before, beside) = (Snapshot(self.state.clone()), beside.finish());
+            watcher(Moment { before, process, request: Arc::new(request.clone()), beside });
         }
     }
 
@@ -288,7 +295,7 @@ impl Machine {
             (0..self.in_flight.len()).filter(|number| may_go_on(&self.in_flight[*number], &self.state)).collect();
         let next = match &mut self.completion {
             _ if ready.is_empty() => return false,
-            Completion::Immediate => ready[0],
+            Completion::Immediate | Completion::InOrder => ready[0],
             Completion::Scheduled(rng) => ready[rng.index(ready.len())],
         };
         let InFlight { process, request, ticket } = self.in_flight.remove(next);

@@ -39,7 +39,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use durable::seams::Task;
-use durable::store::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
+use durable::store::disk::{Dir, Disk, File, Identity, Submitted};
 
 pub use crash::{Keep, Mask};
 pub use fault::{AfterFailedSync, Fault, Unfair, When, errno};
@@ -89,9 +89,14 @@ impl Snapshot {
         self.0.fingerprint()
     }
 
-    /// As [`SimDisk::pending_digest`].
+    /// A hash of what is pending.
     pub(crate) fn pending_digest(&self) -> u64 {
         self.0.pending_digest()
+    }
+
+    /// A hash of what a power cut finds: what is on the platter, and what is pending.
+    pub(crate) fn platter_digest(&self) -> u64 {
+        self.0.platter_digest()
     }
 }
 
@@ -106,6 +111,12 @@ impl SimDisk {
     #[must_use]
     pub fn scheduled(seed: u64) -> Self {
         Self { machine: Arc::new(Mutex::new(Machine::new(Completion::Scheduled(Rng::new(seed))))) }
+    }
+
+    /// An empty disk on which operations wait for [`SimDisk::step`], which takes them as they were submitted.
+    #[must_use]
+    pub fn in_order() -> Self {
+        Self { machine: Arc::new(Mutex::new(Machine::new(Completion::InOrder))) }
     }
 
     /// A disk of its own that begins at that moment, with its processes and their open files. Operations are done as they
@@ -246,11 +257,6 @@ impl SimDisk {
     /// Lends `f` somebody who says, as a hash, what the disk would answer.
     pub(crate) fn answers<R>(&self, f: impl FnOnce(&dyn Fn(&Question) -> u64) -> R) -> R {
         self.with(|machine| f(&|question| machine.state.answer(question)))
-    }
-
-    /// A hash of what is pending.
-    pub(crate) fn pending_digest(&self) -> u64 {
-        self.with(|machine| machine.state.pending_digest())
     }
 
     /// Drops the watcher.
@@ -398,7 +404,7 @@ impl Disk for SimDisk {
         self.own().open_dir(path, create)
     }
 
-    fn list(&self, dir: Dir) -> Submitted<Vec<DirEntry>> {
+    fn list(&self, dir: Dir) -> Submitted<Vec<String>> {
         self.own().list(dir)
     }
 

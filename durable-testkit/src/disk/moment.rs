@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use durable::store::disk::File;
+
 use super::digest::Digest;
 use super::op::{Op, Request, Unfinished};
 use super::process::ProcessId;
+use super::state::State;
 use super::{SimDisk, Snapshot};
 
 /// A disk with an operation that is about to be done. Cheap to clone.
@@ -14,11 +17,46 @@ pub struct Moment {
     pub(super) before: Snapshot,
     pub(super) process: ProcessId,
     pub(super) request: Arc<Request>,
+    /// A hash of the operations that are in flight beside it.
+    pub(super) beside: u64,
 }
 
 impl fmt::Debug for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "p{} {:?}", self.process.0, self.request.op)
+    }
+}
+
+impl Request {
+    /// A hash of what is asked for, by names and not by descriptors.
+    pub(super) fn digest(&self, state: &State, process: ProcessId, digest: Digest) -> Digest {
+        let digest = digest.number(u64::from(process.0)).number(self.op.kind() as u64).bytes(&self.bytes);
+        let named = |digest: Digest, file: &File| match state.file(process, *file) {
+            Ok(open) => digest.bytes(open.name.as_bytes()),
+            Err(_) => digest,
+        };
+        match &self.op {
+            Op::OpenDir { path } | Op::MakeDir { path } | Op::IdentityOf { path } => {
+                digest.bytes(path.as_os_str().as_encoded_bytes())
+            }
+            Op::Open { name, .. }
+            | Op::OpenOrCreate { name, .. }
+            | Op::Create { name, .. }
+            | Op::Remove { name, .. } => digest.bytes(name.as_bytes()),
+            Op::Link { from, to, .. } | Op::Rename { from, to, .. } => {
+                digest.bytes(from.as_bytes()).bytes(to.as_bytes())
+            }
+            Op::Read { file, offset, len } | Op::Write { file, offset, len } => {
+                named(digest, file).number(*offset).number(*len as u64)
+            }
+            Op::SetLen { file, len } => named(digest, file).number(*len),
+            Op::Len { file }
+            | Op::SyncData { file }
+            | Op::TryLock { file }
+            | Op::Close { file }
+            | Op::Identity { file } => named(digest, file),
+            Op::List { .. } | Op::SyncDir { .. } | Op::CloseDir { .. } => digest,
+        }
     }
 }
 
@@ -47,14 +85,10 @@ impl Moment {
         &self.request.bytes
     }
 
-    /// A hash of what is about to be done.
+    /// A hash of what is about to be done, and of what is in flight beside it.
     pub(crate) fn op_digest(&self) -> u64 {
-        let digest = Digest::new().number(u64::from(self.process.0));
-        let digest = digest.number(self.op().kind() as u64).bytes(self.bytes());
-        match self.op() {
-            Op::Write { offset, .. } => digest.number(*offset).finish(),
-            _ => digest.finish(),
-        }
+        let digest = Digest::new().number(self.beside);
+        self.request.digest(&self.before.0, self.process, digest).finish()
     }
 
     /// Brings `disk` to the moment at which the operation is done so far, and nobody was told.

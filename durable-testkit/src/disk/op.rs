@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use durable::store::disk::{Dir, DirEntry, File, Identity};
+use durable::store::disk::{Dir, File, Identity};
 
 use super::process::ProcessId;
 
@@ -190,7 +190,7 @@ pub(super) enum Answer {
     Nothing,
     Dir(Dir),
     File(File),
-    Entries(Vec<DirEntry>),
+    Names(Vec<String>),
     Bytes(Vec<u8>),
     Written(usize),
     Len(u64),

@@ -27,8 +27,8 @@ pub(super) enum Bytes {
 }
 
 impl Bytes {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        match is_zero(&bytes) {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        match is_zero(bytes) {
             true => Bytes::Zeros(bytes.len()),
             false => Bytes::Data(bytes.into()),
         }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use durable::store::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
+use durable::store::disk::{Dir, Disk, File, Identity, Submitted};
 
 use super::SimDisk;
 use super::fault::{Fault, When};
@@ -269,8 +269,8 @@ impl Disk for SimProcess {
         self.submit(op, Vec::new(), |answer| if let Answer::Dir(dir) = answer { Some(dir) } else { None })
     }
 
-    fn list(&self, dir: Dir) -> Submitted<Vec<DirEntry>> {
-        let read = |answer| if let Answer::Entries(entries) = answer { Some(entries) } else { None };
+    fn list(&self, dir: Dir) -> Submitted<Vec<String>> {
+        let read = |answer| if let Answer::Names(names) = answer { Some(names) } else { None };
         self.submit(Op::List { dir }, Vec::new(), read)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use durable::store::disk::File;
 
 use super::digest::Digest;
-use super::inode::{Content, Ino};
+use super::inode::{Content, Ino, ROOT};
 use super::op::Op;
 use super::pending::Pending;
 use super::process::ProcessId;
@@ -24,7 +24,7 @@ pub(crate) struct Question {
 enum What {
     /// Whether a path leads somewhere.
     Path(PathBuf),
-    /// The names in a directory, with their lengths.
+    /// The names in a directory.
     Names(Ino),
     /// Whether a name is there.
     Name(Ino, Arc<str>),
@@ -112,16 +112,23 @@ impl State {
     }
 
     fn names_digest(&self, dir: Ino) -> u64 {
-        let entries = self.seen.entries(dir).into_iter().flatten();
-        let all = entries.fold(Digest::new(), |digest, (name, ino)| {
-            let len = self.seen.file(*ino).map_or(u64::MAX, Content::len);
-            digest.bytes(name.as_bytes()).number(len)
-        });
-        all.finish()
+        let names = self.seen.entries(dir).into_iter().flat_map(|entries| entries.keys());
+        names.fold(Digest::new(), |digest, name| digest.bytes(name.as_bytes())).finish()
     }
 
     pub(super) fn pending_digest(&self) -> u64 {
         self.pending.iter().fold(Digest::new(), |digest, pending| pending.digest(digest)).finish()
+    }
+
+    /// A hash of what is on the platter, and of what is pending.
+    pub(super) fn platter_digest(&self) -> u64 {
+        let durable = self.durable.digest_of_tree(ROOT, Digest::new());
+        let pending = |digest: Digest, pending: &Arc<Pending>| {
+            // It may have no name yet that is on the platter.
+            let content = self.durable.file(pending.ino()).map_or(0, |content| content.digest(0, usize::MAX));
+            pending.digest(digest).number(content)
+        };
+        self.pending.iter().fold(durable, pending).finish()
     }
 }
 

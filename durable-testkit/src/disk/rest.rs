@@ -77,6 +77,8 @@ impl State {
 
     pub(super) fn flip_bit(&mut self, path: &Path, offset: u64, bit: u8) -> io::Result<()> {
         let ino = self.file_at(path)?;
+        // What is pending may undo it on the platter and not in the page cache.
+        self.lies.insert(ino);
         self.on_both(|image| {
             let Some(content) = image.file_mut(ino) else { return };
             if let [byte] = content.read(offset, 1)[..] {

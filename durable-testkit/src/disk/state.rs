@@ -7,10 +7,10 @@ use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use durable::store::disk::{Dir, DirEntry, File, Identity};
+use durable::store::disk::{Dir, File, Identity};
 
 use super::fault::errno;
-use super::inode::{BLOCK, Content, Entries, Image, Ino, Node, ROOT, is_zero};
+use super::inode::{BLOCK, Content, Entries, Image, Ino, Node, ROOT};
 use super::op::{Answer, Op, TraceLine};
 use super::pending::{Bytes, Pending, SECTOR};
 use super::personality::{Overwrites, Personality};
@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) durable: Image,
     /// What lies between the two, in order.
     pub(super) pending: Vec<Arc<Pending>>,
+    /// The files of which processes see what is not on the platter and not pending either, behind a sync that failed.
+    pub(super) lies: BTreeSet<Ino>,
     /// Shared with snapshots, one by one.
     pub(super) processes: BTreeMap<ProcessId, Arc<Process>>,
     /// Which open file holds the lock of which inode.
@@ -101,6 +103,7 @@ impl State {
             seen: Image::empty(),
             durable: Image::empty(),
             pending: Vec::new(),
+            lies: BTreeSet::new(),
             processes: BTreeMap::new(),
             locks: BTreeMap::new(),
             capacity: None,
@@ -239,11 +242,7 @@ impl State {
 
     fn list(&self, dir: Ino) -> io::Result<Answer> {
         let entries = self.seen.entries(dir).ok_or_else(|| io::Error::from_raw_os_error(errno::ENOTDIR))?;
-        let entry = |(name, ino): (&Arc<str>, &Ino)| {
-            let content = self.seen.file(*ino);
-            DirEntry { name: name.to_string(), is_file: content.is_some(), len: content.map_or(0, Content::len) }
-        };
-        Ok(Answer::Entries(entries.iter().map(entry).collect()))
+        Ok(Answer::Names(entries.keys().map(|name| String::from(&**name)).collect()))
     }
 
     fn close_dir(&mut self, process: ProcessId, dir: Dir) -> io::Result<Answer> {
@@ -370,10 +369,11 @@ impl State {
         content.write(offset, bytes);
         let first = offset / SECTOR * SECTOR;
         let last = end.next_multiple_of(SECTOR).min(content.len());
-        let whole = if is_zero(bytes) && (first, last) == (offset, end) {
-            Bytes::Zeros(bytes.len())
-        } else {
-            Bytes::new(content.read(first, usize::try_from(last - first).expect("because a write fits in memory")))
+        let whole = match (first, last) == (offset, end) {
+            true => Bytes::new(bytes),
+            false => {
+                Bytes::new(&content.read(first, usize::try_from(last - first).expect("because it fits in memory")))
+            }
         };
         self.pending.push(Arc::new(Pending::Write {
             ino,
@@ -397,7 +397,13 @@ impl State {
 
     fn sync_data(&mut self, process: ProcessId, file: File) -> io::Result<Answer> {
         let ino = self.file(process, file)?.ino;
-        self.settle(|pending| pending.data_of() == Some(ino));
+        if self.lies.contains(&ino) {
+            self.settle(|pending| pending.data_of() == Some(ino));
+        } else {
+            // What is pending for the file is all that is between the two.
+            self.pending.retain(|pending| pending.data_of() != Some(ino));
+            self.durable.share(ino, &self.seen);
+        }
         Ok(Answer::Nothing)
     }
 

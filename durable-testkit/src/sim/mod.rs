@@ -59,7 +59,7 @@ pub struct Setting {
 /// In which order tasks are polled and operations are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As they became ready; an operation of the disk is done when no task is ready.
+    /// As they became ready; an operation of the disk is done when no task is ready, the one first that was submitted first.
     AsTheyCome,
     /// As the seed says.
     Seeded,
@@ -173,7 +173,11 @@ impl Sim {
 
     fn new(setting: Setting) -> Sim {
         let mut rng = Rng::new(setting.seed);
-        let disk = SimDisk::scheduled(rng.next_u64());
+        let seed = rng.next_u64();
+        let disk = match setting.order {
+            Order::AsTheyCome => SimDisk::in_order(),
+            Order::Seeded => SimDisk::scheduled(seed),
+        };
         if let Some(snapshot) = &setting.disk {
             disk.restore(snapshot);
         }

@@ -14,7 +14,7 @@ use durable::codec::segment::{self, SegmentHeader};
 use durable::kernel::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text, Undone};
 use durable::kernel::id::{EventNo, Position, RunNo, Timestamp};
 use durable::seams::{Entropy, Seams};
-use durable::store::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
+use durable::store::disk::{Dir, Disk, File, Identity, Submitted};
 use durable::store::log::{
     Log, OpenError, Options, ReadOnly, Recovered, Report, SegmentSizes, StoreError, open, open_read_only,
 };
@@ -170,6 +170,14 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn open(disk: &SimDisk) -> Node {
         Process::new(disk).open()
+    }
+
+    /// Opens the log so that it keeps so many bytes of what it reads.
+    pub(crate) fn open_keeping(disk: &SimDisk, frame_cache_bytes: usize) -> Node {
+        let reports = Arc::default();
+        let mut options = options(&reports);
+        options.sizes.frame_cache_bytes = frame_cache_bytes;
+        Process::new(disk).open_with(options, reports).unwrap().unwrap()
     }
 
     /// Appends groups, each a batch of its own, and lets the writer run.
@@ -400,7 +408,7 @@ macro_rules! through {
 
 through! {
     open_dir(path: PathBuf, create: bool) -> Dir;
-    list(dir: Dir) -> Vec<DirEntry>;
+    list(dir: Dir) -> Vec<String>;
     open(dir: Dir, name: &str) -> File;
     open_or_create(dir: Dir, name: &str) -> File;
     create(dir: Dir, name: &str) -> File;

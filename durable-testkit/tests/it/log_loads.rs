@@ -1,7 +1,5 @@
 //! Loading the journals of many runs whose sections share frames: how often the disk is read for it.
 
-use std::sync::Arc;
-
 use durable::kernel::id::RunNo;
 use durable_testkit::{Op, SimDisk};
 
@@ -18,13 +16,6 @@ fn shared_frames() -> SimDisk {
     node.write((1..FRAMES).map(|no| group((1..=RUNS).map(|run| signal(run, no, run * 100 + no, 200)))));
     node.die();
     disk
-}
-
-fn open_keeping(disk: &SimDisk, frame_cache_bytes: usize) -> Node {
-    let reports = Arc::default();
-    let mut options = options(&reports);
-    options.sizes.frame_cache_bytes = frame_cache_bytes;
-    Process::new(disk).open_with(options, reports).unwrap().unwrap()
 }
 
 /// How many times, and how many bytes, are read while `act` runs.
@@ -49,7 +40,7 @@ fn load_all(node: &Node) {
 fn a_frame_that_many_runs_share_is_read_once() {
     let disk = shared_frames();
     let log_bytes: usize = segments(&disk).iter().map(|n| disk.read_file(segment_path(*n)).unwrap().len()).sum();
-    let node = open_keeping(&disk, 64 << 20);
+    let node = Node::open_keeping(&disk, 64 << 20);
     let (times, bytes) = reads(&disk, || load_all(&node));
     assert!(times <= 2 * FRAMES as usize, "{times} reads");
     assert!(bytes <= 2 * log_bytes, "{bytes} bytes of {log_bytes}");
@@ -59,7 +50,7 @@ fn a_frame_that_many_runs_share_is_read_once() {
 #[test]
 fn loads_at_the_same_time_read_a_frame_once() {
     let disk = shared_frames();
-    let node = open_keeping(&disk, 64 << 20);
+    let node = Node::open_keeping(&disk, 64 << 20);
     let (times, _) = reads(&disk, || {
         let loads = (1..=RUNS).map(|run| node.log.load(RunNo(run)));
         let loaded = node.process.run(futures::future::join_all(loads)).unwrap();
@@ -71,7 +62,7 @@ fn loads_at_the_same_time_read_a_frame_once() {
 #[test]
 fn without_room_every_load_reads_and_finds_the_same() {
     let disk = shared_frames();
-    let node = open_keeping(&disk, 0);
+    let node = Node::open_keeping(&disk, 0);
     let (times, _) = reads(&disk, || load_all(&node));
     assert!(times >= (RUNS * FRAMES) as usize, "{times} reads");
 }
@@ -79,7 +70,7 @@ fn without_room_every_load_reads_and_finds_the_same() {
 #[test]
 fn a_frame_that_was_spoilt_is_not_kept_and_one_that_was_kept_is_still_whole() {
     let disk = shared_frames();
-    let node = open_keeping(&disk, 64 << 20);
+    let node = Node::open_keeping(&disk, 64 << 20);
     let place = durable::codec::frame::Place { segment: durable::codec::frame::SegmentNo(1), offset: 4096 };
     assert_eq!(disk.flip_bit(segment_path(1), place.offset + 60, 1).ok(), Some(()));
     // The first frame is empty: every store begins with one. The second one is spoilt too.

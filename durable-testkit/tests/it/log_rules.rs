@@ -219,15 +219,19 @@ fn what_another_segment_held_at_this_very_byte_is_noise() {
 }
 
 #[test]
-fn a_file_that_was_copied_under_the_next_number_is_noise() {
+fn a_file_that_was_copied_under_the_next_number_is_damage() {
     let disk = SimDisk::new();
     let node = Node::open(&disk);
     node.write([group([start(1)]), group([signal(1, 1, 2, 0)])]);
     node.die();
     let bytes = disk.read_file(segment_path(1)).unwrap();
     disk.write_file(segment_path(2), &bytes).unwrap();
-    assert_eq!(Node::open(&disk).numbers(1), [2]);
-    assert_eq!(segments(&disk), [1, 2, 3]);
+    let OpenError::Rot { findings, .. } = Process::new(&disk).open_error() else { panic!("it is damage") };
+    assert!(
+        matches!(&findings[..], [Rot { what: RotKind::Elsewhere { segment: SegmentNo(1), .. }, .. }]),
+        "{findings:?}"
+    );
+    assert_eq!(segments(&disk), [1, 2]);
 }
 
 #[test]
@@ -959,9 +963,22 @@ fn events_before_a_checkpoint_are_not_read_again() {
     node.log.checkpoint(&fold_of(&disk)).unwrap();
     node.write([group([signal(1, 60, 60, 0)])]);
     node.die();
-    let node = Node::open(&disk);
+    let node = Node::open_keeping(&disk, 0);
     assert_eq!(times_opened(&node, 1), 1, "once, for the chain");
     assert_eq!(node.numbers(1), (1..=60).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_segment_that_is_kept_is_read_from_the_disk_once() {
+    let disk = SimDisk::new();
+    let node = Node::open(&disk);
+    node.write([group([start(1)]), group([signal(1, 1, 1, 400)])]);
+    node.die();
+    let times = |kept| times_opened(&Node::open_keeping(&disk, kept), 1);
+    // To lock it, for the chain, for the fold, and for the copy of its last frame.
+    assert_eq!(times(0), 4);
+    // The open before this one has begun a segment with that copy, and this one folds the first anew.
+    assert_eq!(times(1 << 20), 1);
 }
 
 /// How often a node has opened a segment's file.
@@ -999,7 +1016,7 @@ fn a_checkpoint_in_parts_counts_when_its_last_part_is_there() {
     let parts = disk.trace().iter().filter(|line| matches!(line.op, Op::Write { len, .. } if len > 500_000)).count();
     assert!(parts >= 2, "in {parts} parts");
     node.die();
-    let whole = Node::open(&disk);
+    let whole = Node::open_keeping(&disk, 0);
     assert_eq!((whole.recovered.tables.clone(), times_opened(&whole, 1)), (tables.clone(), 1));
     assert_eq!(whole.recovered.tables.open.len() as u64, runs);
 
@@ -1018,7 +1035,7 @@ fn a_checkpoint_in_parts_counts_when_its_last_part_is_there() {
         node.log.checkpoint(&tables).unwrap();
         node.run_until_idle();
         let image = cut.lock().unwrap().take().expect("the trap was sprung");
-        let found = Node::open(&image);
+        let found = Node::open_keeping(&image, 0);
         assert_eq!(found.recovered.tables, tables, "before sync {nth}");
         counts.push(times_opened(&found, 1) == 1);
     }

@@ -28,24 +28,13 @@ pub struct Identity {
     pub inode: u64,
 }
 
-/// What a directory entry is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DirEntry {
-    /// Its name.
-    pub name: String,
-    /// Whether it is a regular file (a symbolic link is not).
-    pub is_file: bool,
-    /// Its length in bytes.
-    pub len: u64,
-}
-
 /// The operations. Names are single components, never paths. Symbolic links are not followed, except in the path given
 /// to `open_dir` and `identity_of`. Files are made with mode 0600, directories with 0700.
 pub trait Disk: Send + Sync + Debug + 'static {
     /// Opens a directory; makes it, and what is missing above it, if `create`.
     fn open_dir(&self, path: PathBuf, create: bool) -> Submitted<Dir>;
-    /// What the directory holds, in no particular order.
-    fn list(&self, dir: Dir) -> Submitted<Vec<DirEntry>>;
+    /// The names of what the directory holds, in no particular order.
+    fn list(&self, dir: Dir) -> Submitted<Vec<String>>;
     /// Opens a file that exists, for reading.
     fn open(&self, dir: Dir, name: &str) -> Submitted<File>;
     /// Opens a file for reading and writing; makes an empty one if there is none.

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 
-use super::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
+use super::disk::{Dir, Disk, File, Identity, Submitted};
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIR_MODE: Mode = Mode::RWXU;
@@ -89,26 +89,17 @@ impl RealDisk {
         Ok(Dir(self.keep(again(|| fs::open(&path, flags, Mode::empty()))?)))
     }
 
-    fn do_list(&self, dir: Dir) -> io::Result<Vec<DirEntry>> {
+    fn do_list(&self, dir: Dir) -> io::Result<Vec<String>> {
         let dir = self.fd(dir.0)?;
-        let mut entries = Vec::new();
+        let mut names = Vec::new();
         for entry in fs::Dir::read_from(&dir)? {
             let entry = entry?;
             let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            match fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => entries.push(DirEntry {
-                    name: name.to_string_lossy().into_owned(),
-                    is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
-                    len: stat.st_size.try_into().unwrap_or(0),
-                }),
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
+            if !matches!(name.to_bytes(), b"." | b"..") {
+                names.push(name.to_string_lossy().into_owned());
             }
         }
-        Ok(entries)
+        Ok(names)
     }
 
     fn do_read(&self, file: File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
@@ -156,7 +147,7 @@ impl Disk for RealDisk {
         done(self.do_open_dir(&path, create))
     }
 
-    fn list(&self, dir: Dir) -> Submitted<Vec<DirEntry>> {
+    fn list(&self, dir: Dir) -> Submitted<Vec<String>> {
         done(self.do_list(dir))
     }
 

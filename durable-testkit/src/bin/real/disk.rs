@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use durable::store::disk::{Dir, DirEntry, Disk, File, Identity, Submitted};
+use durable::store::disk::{Dir, Disk, File, Identity, Submitted};
 use durable::store::real::RealDisk;
 use futures::FutureExt;
 use rustix::process::{Signal, getpid, kill_process};
@@ -116,7 +116,7 @@ macro_rules! through {
 
 through! {
     open_dir(path: PathBuf, create: bool) -> Dir;
-    list(dir: Dir) -> Vec<DirEntry>;
+    list(dir: Dir) -> Vec<String>;
     open(dir: Dir, name: &str) -> File;
     open_or_create(dir: Dir, name: &str) -> File;
     create(dir: Dir, name: &str) -> File;

@@ -69,6 +69,8 @@ pub(super) struct Script {
     pub(super) personality: Personality,
     pub(super) sizes: SegmentSizes,
     pub(super) acts: Vec<Act>,
+    /// So many of the acts only lead up to the others: nothing is crashed in them.
+    pub(super) prelude: usize,
 }
 
 /// Segments of one block of frames.
@@ -104,13 +106,30 @@ impl Script {
         let mut acts: Vec<Act> = (0..first).map(|_| append(&mut rng, swarm)).collect();
         let more = if first > 0 { 2 + rng.index(5) } else { 6 + rng.index(7) };
         acts.extend((0..more).map(|_| act(&mut rng, swarm)));
-        Script { seed, personality, sizes, acts }
+        Script { seed, personality, sizes, acts, prelude: 0 }
     }
 
-    /// The same with a few more groups at the end.
+    /// The same with a few more groups at the end, for which there is space.
     pub(super) fn longer(mut self) -> Script {
+        self.acts.push(Act::Free);
         self.acts.extend([Act::Append { groups: 1, bytes: 700 }; 2]);
         self
+    }
+
+    /// The same behind a few groups in a segment of their own.
+    pub(super) fn behind_a_segment(mut self) -> Script {
+        let prelude = [[Act::Append { groups: 1, bytes: 60 }; 8].as_slice(), &[Act::Kill]].concat();
+        self.prelude = prelude.len();
+        self.acts.splice(0..0, prelude);
+        self
+    }
+
+    /// The same without an act.
+    pub(super) fn without(&self, act: usize) -> Script {
+        let mut script = self.clone();
+        script.acts.remove(act);
+        script.prelude -= usize::from(act < script.prelude);
+        script
     }
 }
 

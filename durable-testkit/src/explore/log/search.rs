@@ -60,6 +60,10 @@ pub struct Counts {
     pub by_operation: BTreeMap<String, u64>,
     /// The states by what kind of image it is.
     pub by_image: BTreeMap<String, u64>,
+    /// The states by how many frames their scenario leaves.
+    pub by_frames: BTreeMap<u64, u64>,
+    /// The states by how many segments their scenario leaves.
+    pub by_segments: BTreeMap<u64, u64>,
 }
 
 impl Counts {
@@ -71,13 +75,16 @@ impl Counts {
         self.scenarios += other.scenarios;
         self.schedules += other.schedules;
         self.contended += other.contended;
-        other.by_depth.iter().for_each(|(key, count)| *self.by_depth.entry(*key).or_default() += count);
-        let add = |to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>| {
-            from.iter().for_each(|(key, count)| *to.entry(key.clone()).or_default() += count);
-        };
+        add(&mut self.by_depth, &other.by_depth);
         add(&mut self.by_operation, &other.by_operation);
         add(&mut self.by_image, &other.by_image);
+        add(&mut self.by_frames, &other.by_frames);
+        add(&mut self.by_segments, &other.by_segments);
     }
+}
+
+fn add<K: Ord + Clone>(to: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
+    from.iter().for_each(|(key, count)| *to.entry(key.clone()).or_default() += count);
 }
 
 impl fmt::Display for Counts {
@@ -94,8 +101,16 @@ impl fmt::Display for Counts {
         for (name, count) in self.by_operation.iter().chain(&self.by_image) {
             writeln!(f, "  {name:<24} {count:>12}")?;
         }
-        Ok(())
+        histogram(f, "frames", &self.by_frames)?;
+        histogram(f, "segments", &self.by_segments)
     }
+}
+
+/// One line: how many states are those of scenarios of so many of these.
+fn histogram(f: &mut fmt::Formatter<'_>, of: &str, states: &BTreeMap<u64, u64>) -> fmt::Result {
+    write!(f, "  states by {of}")?;
+    states.iter().try_for_each(|(many, states)| write!(f, "  {many}: {states}"))?;
+    writeln!(f)
 }
 
 /// Why a search ended before its end.
@@ -138,6 +153,8 @@ struct Tally {
     unfolded: u64,
     looked_at_closely: u64,
     by: BTreeMap<(u8, OpKind, ImageKind), u64>,
+    /// How many frames and how many segments the scenario leaves.
+    left: (u64, u64),
 }
 
 /// What became of an image.
@@ -170,7 +187,7 @@ impl<'a> Search<'a> {
 
     /// What was counted so far.
     pub(super) fn counts(&self) -> Counts {
-        let Tally { states, unfolded, looked_at_closely, by } = &self.counts;
+        let Tally { states, unfolded, looked_at_closely, by, left: (frames, segments) } = &self.counts;
         let (states, unfolded, looked_at_closely) = (*states, *unfolded, *looked_at_closely);
         let mut counts = Counts { states, unfolded, looked_at_closely, scenarios: 1, ..Counts::default() };
         for ((depth, operation, image), count) in by {
@@ -178,6 +195,8 @@ impl<'a> Search<'a> {
             *counts.by_operation.entry(format!("in {operation:?}")).or_default() += count;
             *counts.by_image.entry(image.to_string()).or_default() += count;
         }
+        counts.by_frames.insert(*frames, states);
+        counts.by_segments.insert(*segments, states);
         counts
     }
 
@@ -190,14 +209,15 @@ impl<'a> Search<'a> {
         let author = player::author(script.seed, 0);
         let player = Player::new(disk.clone(), self.sizes, History::default(), bounds, author);
         let played = player.play(&script.acts).map_err(|(what, story)| Ended::Wrong(Wrong { what, story }))?;
-        self.explore(&played, 1)?;
+        self.counts.left = left_on(&disk);
+        self.explore(&played, script.prelude, 1)?;
         self.rot(&disk, &played)
     }
 
-    /// Crashes at every moment of a play.
-    fn explore(&mut self, played: &Played, depth: u8) -> Result<(), Ended> {
+    /// Crashes at every moment of a play from an act on.
+    fn explore(&mut self, played: &Played, from: usize, depth: u8) -> Result<(), Ended> {
         let mut before: Option<&Point> = None;
-        for point in &played.points {
+        for point in played.points.iter().filter(|point| point.act >= from) {
             let all = choices(&point.moment, leads_to(before, point), &self.scratch);
             before = Some(point);
             for choice in &all {
@@ -215,22 +235,23 @@ impl<'a> Search<'a> {
         choice.make(&point.moment, &self.scratch);
         // A full disk opens no store: whoever wants that makes space first.
         self.scratch.unlimit_space();
-        let image = self.scratch.snapshot();
-        let looked = self.look(&image, history, point.bounds, depth).map_err(wrong)?;
+        let looked = self.look(history, point.bounds, depth).map_err(wrong)?;
         if looked.is_new {
             let key = (depth, point.moment.op().kind(), choice.kind);
             *self.counts.by.entry(key).or_default() += 1;
         }
-        if depth < self.exploration.depth && self.is_worth_more(&image, &looked) {
-            self.deepen(&image, history, point.bounds, depth)?;
+        if depth < self.exploration.depth {
+            let image = self.scratch.snapshot();
+            if self.is_worth_more(&image, &looked) {
+                self.deepen(&image, history, point.bounds, depth)?;
+            }
         }
         Ok(())
     }
 
     /// Whether the recovery from an image is crashed in turn: once for what it reads and what is pending behind it.
     fn is_worth_more(&mut self, image: &Snapshot, looked: &Looked) -> bool {
-        self.scratch.restore(image);
-        let key = crate::disk::digest::Digest::new().number(looked.leaf as u64).number(self.scratch.pending_digest());
+        let key = crate::disk::digest::Digest::new().number(looked.leaf as u64).number(image.pending_digest());
         self.deepened.insert(key.finish()) && self.rng.percent(self.exploration.deepened_percent.into())
     }
 
@@ -241,7 +262,7 @@ impl<'a> Search<'a> {
         let acts = self.afterwards();
         let player = Player::new(disk, self.sizes, history.clone(), bounds, author);
         let played = player.play(&acts).map_err(|(what, story)| Ended::Wrong(Wrong { what, story }))?;
-        self.explore(&played, depth + 1)
+        self.explore(&played, 0, depth + 1)
     }
 
     /// What is done after a recovery.
@@ -255,14 +276,15 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Recovers an image, or knows what comes of it.
-    fn look(&mut self, image: &Snapshot, history: &History, bounds: Bounds, depth: u8) -> Result<Looked, String> {
+    /// Recovers the image that the scratch disk is, or knows what comes of it. The disk is that image again then.
+    fn look(&mut self, history: &History, bounds: Bounds, depth: u8) -> Result<Looked, String> {
         self.counts.unfolded += 1;
         if let Some(leaf) = self.folds.find(&self.scratch) {
             oracle::judge(&self.leaves[leaf], history, bounds)?;
             return Ok(Looked { leaf, is_new: false });
         }
         self.counts.states += 1;
+        let image = self.scratch.snapshot();
         self.scratch.note_questions();
         let opened = now(open(Arc::clone(&self.disk), self.seams(), player::options(self.sizes, Arc::new(|_| {}))));
         let questions = self.scratch.take_questions();
@@ -275,7 +297,7 @@ impl<'a> Search<'a> {
         let own = self.scratch.process_by_id(ProcessId(0));
         own.crash(crate::disk::Unfinished::NotDone);
         drop(open);
-        self.scratch.restore(image);
+        self.scratch.restore(&image);
         let leaf = self.leaves.len();
         self.leaves.push(outcome);
         self.folds.insert(&self.scratch, questions, leaf);
@@ -348,16 +370,21 @@ impl<'a> Search<'a> {
 }
 
 /// Plays a scenario and nothing else. Gives how many frames and how many segments are left, if nothing is wrong.
-pub(super) fn size_of(script: &Script) -> Option<(usize, usize)> {
+pub(super) fn size_of(script: &Script) -> Option<(u64, u64)> {
     let disk = SimDisk::new();
     disk.stop_tracing();
     disk.set_personality(script.personality);
     let author = player::author(script.seed, 0);
     let player = Player::new(disk.clone(), script.sizes, History::default(), Bounds { lower: 0, upper: 0 }, author);
     player.play(&script.acts).ok()?;
-    let frames = frames_of(&disk);
+    Some(left_on(&disk))
+}
+
+/// How many frames and how many segments are on a disk.
+fn left_on(disk: &SimDisk) -> (u64, u64) {
+    let frames = frames_of(disk);
     let segments: BTreeSet<_> = frames.iter().map(|(place, _)| place.segment).collect();
-    Some((frames.len(), segments.len()))
+    (frames.len() as u64, segments.len() as u64)
 }
 
 /// Whether all that happened between two moments is the operation of the first. A sync may have failed.

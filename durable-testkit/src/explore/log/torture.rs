@@ -16,9 +16,12 @@ use crate::panics::text_of;
 const SHRINK_IMAGES_MAX: u32 = 400_000;
 
 /// The frames and the segments that every random scenario leaves, at least.
-const FRAMES_MIN: usize = 8;
-const SEGMENTS_MIN: usize = 2;
+const FRAMES_MIN: u64 = 8;
+const SEGMENTS_MIN: u64 = 2;
 const TRIES_TO_GROW: usize = 6;
+
+/// The first scenarios of the catalogue, which are explored as a whole.
+const SMALLEST: u64 = 2;
 
 /// A scenario that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -186,7 +189,7 @@ fn large_enough(mut script: Script) -> Script {
 
 fn failure(script: &Script, wrong: Wrong, exploration: Exploration) -> Failure {
     let (script, wrong) = shrink(script.clone(), wrong, exploration);
-    let Script { seed, personality, sizes, acts } = &script;
+    let Script { seed, personality, sizes, acts, .. } = &script;
     let mut timeline =
         vec![format!("a {personality:?} disk, segments of {} to {} bytes", sizes.bytes_min, sizes.bytes_max)];
     timeline.extend(wrong.story);
@@ -230,8 +233,7 @@ fn shrink(mut script: Script, mut wrong: Wrong, exploration: Exploration) -> (Sc
     let mut at = script.acts.len();
     while at > 0 {
         at -= 1;
-        let mut smaller = script.clone();
-        smaller.acts.remove(at);
+        let smaller = script.without(at);
         if let Some(still) = fails(&smaller, exploration) {
             (script, wrong) = (smaller, still);
         }
@@ -277,19 +279,25 @@ impl Catalogue {
     }
 }
 
-/// Small scenarios, each about one thing that the log does. Every image of every moment is looked at; of the smallest two,
-/// every image of every moment of every recovery as well, of the others those of a few recoveries.
+/// Small scenarios, each about one thing that the log does. Every image of every moment is looked at; of the smallest two, which begin
+/// with nothing, every image of every moment of every recovery as well. The others begin behind a segment of eight frames, and of them
+/// a few recoveries are crashed.
 #[must_use]
 pub fn catalogue() -> Vec<Catalogue> {
     let scenarios = scenarios().into_iter().zip(1..);
-    let exploration = |seed| Exploration { depth: 2, deepened_percent: if seed <= 2 { 100 } else { 1 } };
+    let exploration = |seed| Exploration { depth: 2, deepened_percent: if seed <= SMALLEST { 100 } else { 1 } };
     scenarios
         .map(|((name, personality, acts), seed)| Catalogue {
             name,
-            script: Script { seed, personality, sizes: SMALL, acts },
+            script: script(seed, personality, acts),
             exploration: exploration(seed),
         })
         .collect()
+}
+
+fn script(seed: u64, personality: Personality, acts: Vec<Act>) -> Script {
+    let alone = Script { seed, personality, sizes: SMALL, acts, prelude: 0 };
+    if seed <= SMALLEST { alone } else { alone.behind_a_segment() }
 }
 
 fn scenarios() -> Vec<(&'static str, Personality, Vec<Act>)> {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::Scenario;
 use super::world::{Ledger, World};
 use crate::disk::digest::Digest;
-use crate::disk::{Moment, Op, Snapshot};
+use crate::disk::{Moment, Op, OpKind, Snapshot};
 use crate::explore::images::{Before, Choice};
 use crate::sim::{BEGIN, ONE_SEGMENT, Order, Setting, Sim};
 
@@ -70,7 +70,8 @@ pub(super) struct Played {
 }
 
 /// The moments of the lives behind equally many crashes that have been lived. A life that comes to one of them is ended: from the same
-/// files, with the same pending, in the same world at the same time and about to do the same, it would go on as that one, which is judged.
+/// files, with the same on the platter and pending, in the same world at the same time, about to do the same with the same in flight, it
+/// would go on as that one, which is judged.
 /// A life's own moments are in it when it is over and not before, so that no two lives end where each became the other.
 #[derive(Debug, Default)]
 pub(super) struct Met(Mutex<BTreeSet<u64>>);
@@ -88,7 +89,7 @@ impl Met {
 /// What comes behind a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behind {
-    /// It is crashed wherever it can be: its moments are kept, and what is pending makes a difference.
+    /// It is crashed wherever it can be: its moments are kept, and what is on the platter and pending makes a difference.
     Crashes,
     /// Nothing: of the disk only what processes see makes a difference.
     Nothing,
@@ -99,7 +100,7 @@ impl Behind {
     pub(super) fn digest(self, disk: &Snapshot, ledger: &Ledger, wall: Timestamp) -> Digest {
         let digest = Digest::new().number(disk.fingerprint());
         let digest = match self {
-            Behind::Crashes => digest.number(disk.pending_digest()),
+            Behind::Crashes => digest.number(disk.platter_digest()),
             Behind::Nothing => digest,
         };
         ledger.digest(digest.number(wall.0.cast_unsigned()))
@@ -226,7 +227,10 @@ impl Watched {
 impl Seen {
     fn keep(&mut self, moment: Moment, now: Ledger, wall: Timestamp) {
         let last = self.points.last().filter(|last| *last.ledger == now);
-        let before = if last.is_some_and(|last| last.wall == wall) { Before::Known } else { Before::New };
+        // Of what a sync was about, each subset may have been too many to be tried.
+        let leads =
+            |last: &&Point| last.wall == wall && !matches!(last.moment.op().kind(), OpKind::SyncData | OpKind::SyncDir);
+        let before = if last.filter(leads).is_some() { Before::Known } else { Before::New };
         let ledger = last.map_or_else(|| Arc::new(now), |last| Arc::clone(&last.ledger));
         self.points.push(Point { moment, ledger, wall, before });
     }

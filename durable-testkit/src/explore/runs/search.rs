@@ -264,7 +264,8 @@ impl<'s> Search<'s> {
     /// `later`.
     fn live(&self, start: &Start, disk: &SimDisk, later: &mut Vec<Start>) -> Result<(), Broken> {
         let points = self.judged(start)?;
-        let is_last = self.levels.get(start.crashes()).is_none_or(|next| next.behind == Behind::Nothing);
+        let Some(next) = self.levels.get(start.crashes()) else { return Ok(()) };
+        let is_last = next.behind == Behind::Nothing;
         self.crash(&points, Some(start), disk, &mut |start| {
             match is_last {
                 true => self.judged(&start).map(|_| ())?,

@@ -11,6 +11,8 @@ use crate::kernel::id::RunNo;
 
 /// What a segment holds where nothing was written, so much of it as is looked at in one go.
 const ZEROS: [u8; 4096] = [0; 4096];
+/// The same where there are few.
+const FEW_ZEROS: usize = 64;
 
 /// One thing found in a segment.
 #[derive(Debug, Clone, Copy)]
@@ -54,12 +56,17 @@ impl<'a> Frames<'a> {
 
     fn readable_behind(&self, place: Place) -> Option<u64> {
         // None begins among the zeros that a segment ends with, which are most of it.
-        let zeros = self.bytes.rchunks(ZEROS.len()).take_while(|chunk| **chunk == ZEROS[..chunk.len()]);
-        let end = (self.bytes.len() - zeros.map(<[u8]>::len).sum::<usize>()) as u64;
+        let end = without_zeros(without_zeros(self.bytes, ZEROS.len()), FEW_ZEROS).len() as u64;
         let mut offsets = (place.offset..end).step_by(ALIGN as usize).skip(1);
         let found = offsets.find(|offset| self.at(Place { offset: *offset, ..place }).is_some());
         found.or_else(|| (planted!(10) && end > place.offset).then_some(end))
     }
+}
+
+/// The bytes without the zeros at their end, so many at a time.
+fn without_zeros(bytes: &[u8], at_once: usize) -> &[u8] {
+    let zeros = bytes.rchunks(at_once).take_while(|chunk| **chunk == ZEROS[..chunk.len()]);
+    &bytes[..bytes.len() - zeros.map(<[u8]>::len).sum::<usize>()]
 }
 
 impl<'a> Iterator for Frames<'a> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::chain::Read;
 use super::closed::ClosedPlace;
 use super::error::DiskFault;
-use super::files::Folder;
+use super::files::{Folder, Segments};
 use super::recover;
 use super::runs::{self, IdHash};
 use crate::codec::DecodeError;
@@ -27,7 +27,7 @@ pub(super) async fn read_log(folder: &Folder, store: StoreId) -> Result<Read, Di
     let mut reading = 1;
     loop {
         let segments = folder.segments().await?;
-        let read = recover::chain(folder, store, &segments).await?.finish();
+        let read = recover::chain(&mut Segments::keeping(folder, 0), store, &segments).await?.finish();
         if read.rot.is_empty() || reading == READINGS {
             return Ok(read);
         }

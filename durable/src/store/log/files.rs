@@ -1,6 +1,7 @@
 //! Files of a store, opened and read. A handle closes its file when it is dropped, so that a future that is dropped half
 //! way leaks nothing. Nothing here knows what the bytes mean, and no sync is tried twice.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use super::error::DiskFault;
 use crate::codec::frame::SegmentNo;
 use crate::codec::segment;
-use crate::store::disk::{Dir, DirEntry, Disk, File, Identity};
+use crate::store::disk::{Dir, Disk, File, Identity};
 
 /// How much is read or zeroed at once.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
@@ -164,11 +165,12 @@ impl Folder {
         Handle { disk: Arc::clone(&self.disk), file, name: name.to_owned(), is_open: true }
     }
 
-    pub(super) async fn list(&self) -> Result<Vec<DirEntry>, DiskFault> {
+    /// The names of what is in it, sorted.
+    pub(super) async fn list(&self) -> Result<Vec<String>, DiskFault> {
         let listed = self.disk.list(self.dir).await;
-        let mut entries = listed.map_err(|error| self.own_fault("listing", error))?;
-        entries.sort();
-        Ok(entries)
+        let mut names = listed.map_err(|error| self.own_fault("listing", error))?;
+        names.sort_unstable();
+        Ok(names)
     }
 
     pub(super) async fn open_file(&self, name: &str) -> Result<Handle, DiskFault> {
@@ -205,8 +207,8 @@ impl Folder {
 
     /// The segments that are there, by number.
     pub(super) async fn segments(&self) -> Result<Vec<SegmentNo>, DiskFault> {
-        let entries = self.list().await?;
-        let mut segments: Vec<_> = entries.iter().filter_map(|entry| segment::number(&entry.name)).collect();
+        let names = self.list().await?;
+        let mut segments: Vec<_> = names.iter().filter_map(|name| segment::number(name)).collect();
         segments.sort_unstable();
         Ok(segments)
     }
@@ -225,6 +227,38 @@ impl Folder {
 
     fn own_fault(&self, doing: &'static str, error: io::Error) -> DiskFault {
         DiskFault::new(doing, self.path.display().to_string(), error)
+    }
+}
+
+/// The segments of a folder for who goes over them more than once: the newest of those that were read are kept, as far as there is room,
+/// so that most are read from the disk once.
+#[derive(Debug)]
+pub(super) struct Segments<'f> {
+    folder: &'f Folder,
+    bytes_max: usize,
+    kept: BTreeMap<SegmentNo, Arc<Vec<u8>>>,
+    bytes: usize,
+}
+
+impl<'f> Segments<'f> {
+    /// Of these so many bytes are kept at most.
+    pub(super) fn keeping(folder: &'f Folder, bytes_max: usize) -> Segments<'f> {
+        Segments { folder, bytes_max, kept: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// The whole segment, as it is or was when it was read first.
+    pub(super) async fn read(&mut self, segment: SegmentNo) -> Result<Arc<Vec<u8>>, DiskFault> {
+        if let Some(bytes) = self.kept.get(&segment) {
+            return Ok(Arc::clone(bytes));
+        }
+        let bytes = Arc::new(self.folder.read_segment(segment).await?);
+        self.bytes += bytes.len();
+        self.kept.insert(segment, Arc::clone(&bytes));
+        while self.bytes > self.bytes_max {
+            let Some((_, oldest)) = self.kept.pop_first() else { break };
+            self.bytes -= oldest.len();
+        }
+        Ok(bytes)
     }
 }
 

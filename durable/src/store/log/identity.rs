@@ -10,7 +10,6 @@ use super::spare;
 use crate::codec::format_file::{self, FormatError};
 use crate::codec::frame::StoreId;
 use crate::seams::Seams;
-use crate::store::disk::DirEntry;
 
 /// What the file is called while it is being made.
 const NEW: &str = "FORMAT.new-";
@@ -21,20 +20,17 @@ const TRIES: usize = 3;
 /// Which store the directory is; makes one of an empty directory.
 pub(super) async fn find_or_make(folder: &Folder, seams: &Seams) -> Result<StoreId, OpenError> {
     for _ in 0..TRIES {
-        let entries = folder.list().await?;
-        if has(&entries, format_file::NAME) {
-            if !has(&entries, lock::NAME) {
+        let names = folder.list().await?;
+        if has(&names, format_file::NAME) {
+            if !has(&names, lock::NAME) {
                 // It was made a moment ago, by us or by someone else: nothing may become durable before it.
                 folder.sync().await?;
                 folder.sync_above().await?;
             }
             return read(folder).await;
         }
-        if let Some(other) = entries.iter().find(|entry| !entry.name.starts_with(NEW)) {
-            return Err(not_a_store(
-                folder,
-                &format!("it holds {:?} and has no {} file", other.name, format_file::NAME),
-            ));
+        if let Some(other) = names.iter().find(|name| !is_left(name)) {
+            return Err(not_a_store(folder, &format!("it holds {other:?} and has no {} file", format_file::NAME)));
         }
         make(folder, seams).await?;
     }
@@ -49,16 +45,13 @@ pub(super) async fn find(folder: &Folder) -> Result<StoreId, OpenError> {
     read(folder).await
 }
 
-/// Removes what is left of files that someone began to make.
-pub(super) async fn remove_left(folder: &Folder) -> Result<(), DiskFault> {
-    for entry in folder.list().await?.iter().filter(|entry| entry.name.starts_with(NEW)) {
-        folder.remove(&entry.name).await?;
-    }
-    Ok(())
+/// Whether a name is what is left of a file that someone began to make.
+pub(super) fn is_left(name: &str) -> bool {
+    name.starts_with(NEW)
 }
 
-fn has(entries: &[DirEntry], name: &str) -> bool {
-    entries.iter().any(|entry| entry.name == name)
+fn has(names: &[String], name: &str) -> bool {
+    names.iter().any(|other| other == name)
 }
 
 fn not_a_store(folder: &Folder, found: &str) -> OpenError {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::cache::FrameCache;
 use super::chain::{LastFrame, Read};
 use super::damage;
-use super::error::{OpenError, StoreError};
-use super::files::Folder;
+use super::error::{DiskFault, OpenError, StoreError};
+use super::files::{Folder, Segments};
 use super::fold::Gaps;
 use super::identity;
 use super::lock::{self, Lock, Newest};
@@ -49,7 +49,7 @@ pub struct Sizes {
     pub reserve_bytes: u64,
     /// How much log there is at least between two checkpoints.
     pub checkpoint_bytes_min: u64,
-    /// How many bytes of frames that were read are kept for the next journal.
+    /// How many bytes of frames that were read are kept for the next journal; and of whole segments, while the store is opened.
     pub frame_cache_bytes: usize,
 }
 
@@ -141,13 +141,13 @@ impl Opening {
     }
 
     async fn take_over_from(&self, lock: &Lock, newest: &Newest) -> Result<Taken, OpenError> {
-        let (mut folded, read) = self.read(&newest.segments).await?;
+        let mut files = Segments::keeping(&self.folder, self.options.sizes.frame_cache_bytes);
+        let (mut folded, read) = self.read(&mut files, &newest.segments).await?;
         self.check(lock).await?;
-        identity::remove_left(&self.folder).await?;
-        spare::remove_found(&self.folder).await?;
+        self.tidy().await?;
         let number = newest.segments.last().copied().unwrap_or_default().next();
         let place = Place { segment: number, offset: FIRST_FRAME };
-        let (bytes, last) = self.copy_of_last(&read, place).await?;
+        let (bytes, last) = self.copy_of_last(&mut files, &read, place).await?;
         let author = Author::new(self.store, &self.seams);
         let segment = self.begin_segment(&author, number, &bytes, lock).await?;
         if !planted!(7) {
@@ -156,14 +156,25 @@ impl Opening {
         Ok(Taken { folded, author, segment, last })
     }
 
-    async fn read(&self, segments: &[SegmentNo]) -> Result<(Folded, Read), OpenError> {
-        let read = recover::chain(&self.folder, self.store, segments).await?.finish();
+    async fn read(&self, files: &mut Segments<'_>, segments: &[SegmentNo]) -> Result<(Folded, Read), OpenError> {
+        let read = recover::chain(files, self.store, segments).await?.finish();
         if !read.rot.is_empty() {
             let runs = damage::runs_concerned(&self.folder, self.store, segments, &read.rot).await?;
             return Err(OpenError::Rot { findings: read.rot, runs });
         }
-        let folded = recover::fold(&self.folder, self.store, &read, Gaps::Refuse).await?;
+        let folded = recover::fold(files, self.store, &read, Gaps::Refuse).await?;
         Ok((folded, read))
+    }
+
+    /// Removes what earlier opens have left of files that they began to make, and their spares: nobody may give those a number any more
+    /// (rule 12).
+    async fn tidy(&self) -> Result<(), DiskFault> {
+        for name in self.folder.list().await? {
+            if identity::is_left(&name) || segment::is_spare(&name) {
+                self.folder.remove(&name).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn check(&self, lock: &Lock) -> Result<(), OpenError> {
@@ -175,7 +186,12 @@ impl Opening {
     }
 
     /// The last frame as it will stand at `place`; the first frame of a log, if there is none.
-    async fn copy_of_last(&self, read: &Read, place: Place) -> Result<(Vec<u8>, LastFrame), OpenError> {
+    async fn copy_of_last(
+        &self,
+        files: &mut Segments<'_>,
+        read: &Read,
+        place: Place,
+    ) -> Result<(Vec<u8>, LastFrame), OpenError> {
         let Some(last) = read.last else {
             let first = Header { lsn: Lsn::FIRST, base: Lsn::FIRST, at: self.seams.clock.wall(), chain: 0 };
             return Ok(self.empty_frame(first, place));
@@ -186,12 +202,12 @@ impl Opening {
             return Ok((bytes, LastFrame { place: last.place, ..empty }));
         }
         let file = segment::name(last.place.segment);
-        let bytes = self.folder.read_segment(last.place.segment).await?;
+        let bytes = files.read(last.place.segment).await?;
         let offset = usize::try_from(last.place.offset).unwrap_or(usize::MAX);
         let original = bytes.get(offset..).and_then(|rest| frame::decode(rest, self.store, last.place).ok());
         let copy = original.and_then(|frame| frame::copy_to(&frame, self.store, place));
         let gone = || std::io::Error::other("it was readable a moment ago and is not any more");
-        let copy = copy.ok_or_else(|| super::error::DiskFault::new("reading", file, gone()))?;
+        let copy = copy.ok_or_else(|| DiskFault::new("reading", file, gone()))?;
         Ok((copy, LastFrame { place, ..last }))
     }
 

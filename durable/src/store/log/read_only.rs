@@ -9,7 +9,7 @@ use super::cache::FrameCache;
 use super::closed::Known;
 use super::damage;
 use super::error::{LoadError, OpenError, Rot};
-use super::files::Folder;
+use super::files::{Folder, Segments};
 use super::find::{ClosedRun, Search};
 use super::fold::{Fold, Gaps};
 use super::identity;
@@ -72,13 +72,14 @@ struct Seen {
 /// Reads once; none if a segment went away meanwhile.
 async fn read(folder: &Folder, store: StoreId) -> Result<Option<Seen>, OpenError> {
     let segments = folder.segments().await?;
-    let chain = match recover::chain(folder, store, &segments).await {
+    let mut files = Segments::keeping(folder, FRAME_CACHE_BYTES);
+    let chain = match recover::chain(&mut files, store, &segments).await {
         Ok(chain) => chain,
         Err(fault) if fault.error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(fault) => return Err(fault.into()),
     };
     let read = chain.finish_for_reader();
-    match recover::fold(folder, store, &read, Gaps::PutAside).await {
+    match recover::fold(&mut files, store, &read, Gaps::PutAside).await {
         Ok(folded) => Ok(Some(Seen { fold: folded.fold, rot: read.rot, segments })),
         Err(OpenError::Disk(fault)) if fault.error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -160,10 +161,11 @@ impl ReadOnly {
     /// As [`ReadOnly::load`].
     pub async fn ended(&self) -> Result<Vec<ListedRun>, LoadError> {
         let segments = self.folder.segments().await?;
-        let read = recover::chain(&self.folder, self.store, &segments).await?.finish_for_reader();
+        let mut files = Segments::keeping(&self.folder, FRAME_CACHE_BYTES);
+        let read = recover::chain(&mut files, self.store, &segments).await?.finish_for_reader();
         let mut listing = Listing::default();
         for extent in &read.extents {
-            let bytes = self.folder.read_segment(extent.place.segment).await?;
+            let bytes = files.read(extent.place.segment).await?;
             for (place, frame) in recover::frames(&bytes, self.store, *extent) {
                 let taken = listing.frame(place, &frame);
                 taken.map_err(|error| LoadError::undecodable(RunNo(0), place, error))?;

@@ -4,7 +4,7 @@
 use super::chain::{Chain, Extent, Found, Frames, Read};
 use super::checkpoint::{self, Content};
 use super::error::{DiskFault, OpenError};
-use super::files::Folder;
+use super::files::Segments;
 use super::fold::{Fold, Gaps, Refused};
 use crate::codec::event;
 use crate::codec::frame::{Frame, Lsn, Place, SegmentNo, StoreId};
@@ -15,11 +15,15 @@ use crate::kernel::event::{Event, Payload};
 use crate::kernel::tables::Gap;
 
 /// Reads every segment.
-pub(super) async fn chain(folder: &Folder, store: StoreId, segments: &[SegmentNo]) -> Result<Chain, DiskFault> {
+pub(super) async fn chain(
+    segments: &mut Segments<'_>,
+    store: StoreId,
+    numbers: &[SegmentNo],
+) -> Result<Chain, DiskFault> {
     let mut chain = Chain::default();
-    for segment in segments {
-        let bytes = folder.read_segment(*segment).await?;
-        chain.segment(Frames::of(&bytes, store, *segment));
+    for number in numbers {
+        let bytes = segments.read(*number).await?;
+        chain.segment(Frames::of(&bytes, store, *number));
     }
     Ok(chain)
 }
@@ -36,18 +40,23 @@ pub(super) struct Folded {
 
 /// Folds the frames that count, from the newest complete checkpoint on; if it cannot be read, from the begin of the log,
 /// which says the same.
-pub(super) async fn fold(folder: &Folder, store: StoreId, read: &Read, gaps: Gaps) -> Result<Folded, OpenError> {
+pub(super) async fn fold(
+    segments: &mut Segments<'_>,
+    store: StoreId,
+    read: &Read,
+    gaps: Gaps,
+) -> Result<Folded, OpenError> {
     let mut folding = Folding::new(store, gaps);
     folding.from = read.last.map_or(Lsn::FIRST, |last| last.base);
     if let Some((first, last)) = read.checkpoint {
-        let bytes = parts(folder, store, read, first, last).await?.unwrap_or_default();
+        let bytes = parts(segments, store, read, first, last).await?.unwrap_or_default();
         if let Ok(content) = checkpoint::decode(&bytes, store) {
             folding.begin_at(content, bytes.len() as u64, last);
         }
     }
     let from = folding.from;
     for extent in read.extents.iter().filter(|extent| extent.last >= from) {
-        let bytes = folder.read_segment(extent.place.segment).await?;
+        let bytes = segments.read(extent.place.segment).await?;
         for (place, frame) in frames(&bytes, store, *extent) {
             folding.frame(place, &frame).map_err(|refused| refusal(place, refused))?;
         }
@@ -61,8 +70,12 @@ pub(super) fn frames(bytes: &[u8], store: StoreId, extent: Extent) -> impl Itera
         Found::Frame(place, frame) => Some((place, frame)),
         Found::Hole { .. } => None,
     });
-    all.skip_while(move |(place, _)| place.offset < extent.place.offset)
-        .take_while(move |(_, frame)| frame.header.lsn <= extent.last)
+    let mut was_last = false;
+    all.skip_while(move |(place, _)| place.offset < extent.place.offset).take_while(move |(_, frame)| {
+        let counts = !was_last && frame.header.lsn <= extent.last;
+        was_last |= frame.header.lsn == extent.last;
+        counts
+    })
 }
 
 struct Folding {
@@ -109,7 +122,7 @@ fn refusal(place: Place, refused: Refused) -> OpenError {
 
 /// The parts of the checkpoint in the frames from `first` to `last`, put together; none if they do not fit together.
 async fn parts(
-    folder: &Folder,
+    segments: &mut Segments<'_>,
     store: StoreId,
     read: &Read,
     first: Lsn,
@@ -118,7 +131,7 @@ async fn parts(
     let mut content = Some(Vec::new());
     let touches = |extent: &&Extent| extent.last >= first && extent.first <= last;
     for extent in read.extents.iter().filter(touches) {
-        let bytes = folder.read_segment(extent.place.segment).await?;
+        let bytes = segments.read(extent.place.segment).await?;
         let in_range = |frame: &Frame<'_>| (first..=last).contains(&frame.header.lsn);
         for (_, frame) in frames(&bytes, store, *extent).filter(|(_, frame)| in_range(frame)) {
             let part = part_of(&frame, frame.header.lsn == last);

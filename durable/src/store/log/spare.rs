@@ -10,7 +10,7 @@ use super::error::DiskFault;
 use super::files::{CHUNK_BYTES, Folder, Handle};
 use super::reserve;
 use crate::codec::frame::{SegmentNo, StoreId};
-use crate::codec::segment::{self, FIRST_FRAME, SegmentHeader};
+use crate::codec::segment::{FIRST_FRAME, SegmentHeader};
 use crate::codec::{format_file, segment as names};
 use crate::kernel::event::Text;
 use crate::kernel::id::Timestamp;
@@ -119,14 +119,6 @@ pub(super) async fn discard(folder: &Folder, spare: Spare) {
     let name = spare.handle.name().to_owned();
     spare.handle.close().await;
     let _unimportant = folder.remove(&name).await;
-}
-
-/// Removes the spares of earlier opens: nobody may give them a number any more (rule 12).
-pub(super) async fn remove_found(folder: &Folder) -> Result<(), DiskFault> {
-    for entry in folder.list().await?.iter().filter(|entry| segment::is_spare(&entry.name)) {
-        folder.remove(&entry.name).await?;
-    }
-    Ok(())
 }
 
 /// The spare that is made beside the writer.
