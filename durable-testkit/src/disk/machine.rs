@@ -14,7 +14,7 @@ use durable::store::disk::File;
 use super::Snapshot;
 use super::crash::{Keep, survive};
 use super::digest::Digest;
-use super::fault::{AfterFailedSync, Fault, Unfair};
+use super::fault::{AfterFailedSync, Fault, Unfair, errno};
 use super::moment::Moment;
 use super::op::{Answer, Ending, Op, OpKind, Request, TraceLine, Unfinished};
 use super::process::{Process, ProcessId, Status};
@@ -76,12 +76,18 @@ pub(super) struct Machine {
     mourners: BTreeMap<ProcessId, Vec<Waker>>,
     pub(super) to_wake: Vec<Waker>,
     pub(super) slow: Option<Slow>,
+    pub(super) strikes: Option<Strikes>,
     pub(super) watcher: Option<Watcher>,
     pub(super) questions: Option<Questions>,
+    /// What all operations were, their bytes with them, since somebody wanted to know.
+    pub(super) told: Option<Digest>,
 }
 
 /// How a delay passes.
 pub(super) type Slow = Arc<dyn Fn(Duration) -> Task + Send + Sync>;
+
+/// Who is told that a planned fault, or the want of space, hit an operation.
+pub(super) type Strikes = Arc<dyn Fn() + Send + Sync>;
 
 /// Who is shown every operation that is about to be done.
 pub(super) struct Watcher(pub(super) Box<dyn FnMut(Moment) + Send>);
@@ -97,7 +103,18 @@ impl Machine {
         let mut state = State::new();
         state.processes.insert(ProcessId::OWN, Arc::new(Process::new()));
         let (mourners, to_wake) = (BTreeMap::new(), Vec::new());
-        Self { state, completion, in_flight: Vec::new(), mourners, to_wake, slow: None, watcher: None, questions: None }
+        Self {
+            state,
+            completion,
+            in_flight: Vec::new(),
+            mourners,
+            to_wake,
+            slow: None,
+            strikes: None,
+            watcher: None,
+            questions: None,
+            told: None,
+        }
     }
 
     pub(super) fn process(&mut self, process: ProcessId) -> &mut Process {
@@ -140,12 +157,18 @@ impl Machine {
             return None;
         }
         let fault = process.fault(request.op.kind(), number, of_kind);
+        self.told = self.told.map(|told| request.digest(&self.state, id, told));
         self.show(id, request);
         if let Some(questions) = &mut self.questions {
             questions.note(&self.state, id, &request.op);
         }
         let name = self.name_of(id, &request.op);
+        let is_hit = fault.as_ref().is_some_and(|fault| is_felt(fault, request));
         let answer = self.perform(id, request, fault);
+        let is_full = |error: &io::Error| error.raw_os_error() == Some(errno::ENOSPC);
+        if is_hit || answer.as_ref().is_err_and(is_full) {
+            self.strikes.iter().for_each(|strikes| strikes());
+        }
         self.note(id, &request.op, name, || {
             answer.as_ref().map_or_else(|e| Ending::Failed(e.kind()), |_| Ending::Done)
         });
@@ -312,6 +335,11 @@ impl Machine {
         !self.in_flight.is_empty() || !self.mourners.is_empty()
     }
 
+    /// How many operations of a process were submitted and are not done.
+    pub(super) fn in_flight_of(&self, process: ProcessId) -> usize {
+        self.in_flight.iter().filter(|operation| operation.process == process).count()
+    }
+
     /// How many operations were submitted and are not done.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
@@ -341,5 +369,15 @@ fn drawn(mut rng: Rng) -> Unfinished {
         0 => Unfinished::NotDone,
         1 => Unfinished::Done,
         _ => Unfinished::Half(rng.next_u64()),
+    }
+}
+
+/// Whether a planned fault changes what becomes of the operation that it hits.
+fn is_felt(fault: &Fault, request: &Request) -> bool {
+    match fault {
+        Fault::Errno(_) | Fault::Kind(_) | Fault::Unfair(_) => true,
+        Fault::ShortWrite(most) => matches!(request.op, Op::Write { .. }) && *most < request.bytes.len(),
+        Fault::SyncFails { .. } => matches!(request.op, Op::SyncData { .. }),
+        Fault::Slow(_) => false,
     }
 }

@@ -42,6 +42,7 @@ use durable::seams::Task;
 use durable::store::disk::{Dir, Disk, File, Identity, Submitted};
 
 pub use crash::{Keep, Mask};
+use digest::Digest;
 pub use fault::{AfterFailedSync, Fault, Unfair, When, errno};
 use machine::{Completion, Machine, Watcher};
 pub use moment::Moment;
@@ -219,6 +220,11 @@ impl SimDisk {
         self.with(|machine| machine.state.fingerprint())
     }
 
+    /// A hash of every operation since the first time that this was asked: what it was, where, and the bytes of writes.
+    pub(crate) fn told(&self) -> u64 {
+        self.with(|machine| machine.told.get_or_insert_with(Digest::new).finish())
+    }
+
     /// How many operations were done on this disk, failed ones included.
     #[must_use]
     pub fn performed(&self) -> u64 {
@@ -294,6 +300,11 @@ impl SimDisk {
     /// whose process dies meanwhile never begins.
     pub fn on_slow(&self, wait: impl Fn(Duration) -> Task + Send + Sync + 'static) {
         self.with(|machine| machine.slow = Some(Arc::new(wait)));
+    }
+
+    /// Who is told, in the midst of it, that a planned fault hit an operation, or that it found no space; `told` must not use the disk.
+    pub fn on_strike(&self, told: impl Fn() + Send + Sync + 'static) {
+        self.with(|machine| machine.strikes = Some(Arc::new(told)));
     }
 
     /// The newest operation.

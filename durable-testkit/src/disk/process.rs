@@ -208,6 +208,12 @@ impl SimProcess {
         poll_fn(move |context| this.disk.with(|machine| machine.poll_death(this.id, context)))
     }
 
+    /// How many of its operations were submitted and are not done.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.disk.with(|machine| machine.in_flight_of(self.id))
+    }
+
     /// How many operations it has done, failed ones included.
     #[must_use]
     pub fn performed(&self) -> u64 {

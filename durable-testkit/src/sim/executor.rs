@@ -529,7 +529,7 @@ impl<'a> Round<'a> {
         self.executor.bury_the_dead();
         tell(&self.executor.queue, Step::Operation);
         let mut queue = lock(&self.executor.queue);
-        queue.trace.add([2, disk.performed(), 0]);
+        queue.trace.add([2, disk.performed(), disk.told()]);
         queue.trace.say(|| match disk.newest() {
             Some(line) => format!("{} disk: {line}", Shown(self.at)),
             None => format!("{} disk", Shown(self.at)),

@@ -181,6 +181,8 @@ impl Sim {
         if let Some(snapshot) = &setting.disk {
             disk.restore(snapshot);
         }
+        // From here on the disk keeps a hash of what it is asked to do, for the trace.
+        disk.told();
         let executor = Arc::new(Executor::new(&setting, rng.split()));
         let clock = SimClock::new(setting.begin);
         let rng = Arc::new(Mutex::new(rng));

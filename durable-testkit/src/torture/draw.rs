@@ -75,7 +75,8 @@ impl Case {
         let classes = Classes::draw(&mut rng);
         let mut programs = Vec::new();
         for _ in 0..[1, 1, 2, 3][rng.index(4)] {
-            programs.push(Author { rng: rng.split(), classes, site: 0, names: 0 }.root());
+            let rare = Rng::new(seed ^ 0x0DD5_0000_7014_7012 ^ programs.len() as u64);
+            programs.push(Author { rng: rng.split(), rare, classes, site: 0, names: 0 }.root());
         }
         let horizon_ms = [2_000, 10_000, 60_000, 300_000][rng.index(4)];
         let clients = clients(&mut rng.split(), &classes, programs.len(), horizon_ms);
@@ -215,6 +216,8 @@ impl Case {
 /// Writes a program.
 struct Author {
     rng: Rng,
+    /// For what few statements have.
+    rare: Rng,
     classes: Classes,
     site: u16,
     /// How many names of signals are used already, where none may be used twice.
@@ -250,7 +253,8 @@ impl Author {
         if self.classes.tame {
             let how = [How::Error, How::Panic, How::Hang][rng.index(3)];
             let takes_ms = takes_ms.min(3_000);
-            return Ask { site: self.site, takes_ms, fails, how, tries: Tries::Forever, of: 0, more: None };
+            let tries = Tries::Forever;
+            return Ask { site: self.site, takes_ms, fails, how, tries, within_ms: None, of: 0, more: None };
         }
         let how = [How::Error, How::Error, How::Panic, How::Hang, How::Final][rng.index(5)];
         let tries = if rng.percent(50) { Tries::Forever } else { Tries::AtMost(1 + rng.below(4) as u8) };
@@ -258,7 +262,12 @@ impl Author {
         let takes_ms = if how == How::Hang { takes_ms.min(3_000) } else { takes_ms };
         // Of two equal calls one that is taken away is not missed.
         let site = if rng.percent(20) && !self.classes.changes && !self.classes.widens { 1 } else { self.site };
-        Ask { site, takes_ms, fails, how, tries, of: 0, more: None }
+        Ask { site, takes_ms, fails, how, tries, within_ms: self.within(), of: 0, more: None }
+    }
+
+    /// How long a whole call may take; most may take for ever.
+    fn within(&mut self) -> Option<u32> {
+        self.rare.percent(12).then(|| [300, 3_000, 30_000, 120_000][self.rare.index(4)])
     }
 
     fn sleep(&mut self) -> u32 {
@@ -518,7 +527,7 @@ impl Program {
 
 impl Node {
     fn is_tame(&self) -> bool {
-        let ask_is_tame = |ask: &Ask| ask.tries == Tries::Forever && ask.how != How::Final;
+        let ask_is_tame = |ask: &Ask| ask.tries == Tries::Forever && ask.how != How::Final && ask.within_ms.is_none();
         match self {
             Node::Call(ask) | Node::Block(ask) | Node::Step(ask) => ask_is_tame(ask),
             Node::Sleep(_) | Node::Receive(_) => true,

@@ -5,27 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use durable::kernel::event::{
-    ActivityScheduled, AttemptCause, CallFailure, ChildScheduled, ClosePolicy, End, Entry, Event, RunEnded,
+    ActivityScheduled, AttemptCause, CallFailure, ChildScheduled, ClosePolicy, End, Entry, Event, RunEnded, Text,
 };
 use durable::kernel::id::{Attempt, Timestamp};
-use durable::runtime::replay::{EndCheck, Replay};
+use durable::runtime::replay::EndCheck;
 
-use super::case::{Case, Hit};
+use super::case::Case;
+use super::facts::LATE_MAX;
 use super::look::{Look, Past};
 use super::program::Build;
+use super::retold::Retold;
 use super::stage::{AttemptSeen, Seen};
 
-/// How much later than it is due something may happen where nothing holds it up.
-const LATE_MAX: Duration = Duration::from_secs(2);
-
 /// What is wrong with the journals.
-pub(super) fn judge(case: &Case, seen: &Seen, look: &Look) -> Vec<String> {
+pub(super) fn judge(case: &Case, seen: &Seen, look: &Look, retold: &BTreeMap<&Text, Retold>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (id, past) in &look.runs {
         let attempts: Vec<&AttemptSeen> =
             seen.attempts.iter().filter(|attempt| attempt.run == past.started.run).collect();
         let history = History { case, seen, look, past, attempts };
-        wrong.extend(history.judge().into_iter().map(|what| format!("`{id}`: {what}")));
+        let mut its = history.judge();
+        its.extend(retold.get(id).map(|retold| history.replayed(retold)).unwrap_or_default());
+        wrong.extend(its.into_iter().map(|what| format!("`{id}`: {what}")));
     }
     wrong
 }
@@ -43,21 +44,15 @@ impl History<'_> {
     fn judge(&self) -> Vec<String> {
         let mut wrong = self.calls();
         wrong.extend(self.parked());
-        wrong.extend(self.replayed());
         wrong.extend(self.children());
-        if self.has_one_clock() {
+        if self.case.has_one_clock() {
             wrong.extend(self.back_off());
             wrong.extend(self.blocked());
         }
-        if self.has_one_clock() && is_prompt(self.case) {
+        if self.case.has_one_clock() && self.case.is_prompt() {
             wrong.extend(self.late());
         }
         wrong
-    }
-
-    /// Whether the wall clock was never set, so that what is recorded can be told from what was seen.
-    fn has_one_clock(&self) -> bool {
-        !self.case.blows.iter().any(|blow| matches!(blow.what, Hit::Clock(_)))
     }
 
     // Calls.
@@ -90,10 +85,10 @@ impl History<'_> {
         for attempt in &self.attempts {
             let before = last.insert(attempt.seq, attempt);
             let again = before.filter(|before| {
-                before.attempt == attempt.attempt && before.process != attempt.process && !self.is_outdated(before)
+                before.attempt == attempt.attempt && before.process != attempt.process && !self.seen.is_outdated(before)
             });
             if again.is_some()
-                && !self.is_outdated(attempt)
+                && !self.seen.is_outdated(attempt)
                 && !parked.contains(&(attempt.seq, Attempt(attempt.attempt)))
             {
                 let AttemptSeen { seq, attempt: number, .. } = attempt;
@@ -103,19 +98,13 @@ impl History<'_> {
         wrong
     }
 
-    /// Whether another process had opened the store when this attempt began.
-    fn is_outdated(&self, attempt: &AttemptSeen) -> bool {
-        let newest = self.seen.opened.iter().rev().find(|opened| opened.at <= attempt.began);
-        newest.is_none_or(|newest| newest.process != attempt.process)
-    }
-
     /// The next attempt of a call does not begin before it is due.
     fn back_off(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for (_, _, event) in &self.past.journal {
             let Event::AttemptFailed { seq, attempt, due, .. } = event else { continue };
             let next = self.attempts.iter().find(|next| next.seq == seq.0 && next.attempt == attempt.0 + 1);
-            let early = next.filter(|next| next.wall < *due && !self.is_outdated(next));
+            let early = next.filter(|next| next.wall < *due && !self.seen.is_outdated(next));
             wrong
                 .extend(early.map(|next| {
                     format!("attempt {} of seq {seq}, due {}, began {}", next.attempt, due.0, next.wall.0)
@@ -139,7 +128,7 @@ impl History<'_> {
             self.attempts.iter().find(|attempt| {
                 // Code that differs from its beginning is blocked before anything of the run begins in its process.
                 let from = if self.begins_otherwise(attempt) { *from } else { from.after(Duration::from_millis(1)) };
-                attempt.wall >= from && attempt.wall < *to && !self.is_outdated(attempt)
+                attempt.wall >= from && attempt.wall < *to && !self.seen.is_outdated(attempt)
             })
         };
         let early = spans.iter().filter_map(begins);
@@ -152,23 +141,18 @@ impl History<'_> {
 
     /// Whether it began under code whose first turn is not the recorded one.
     fn begins_otherwise(&self, attempt: &AttemptSeen) -> bool {
-        let opened = self.seen.opened.iter().find(|opened| opened.process == attempt.process);
-        opened.is_some_and(|opened| opened.build.differs() && opened.build != Build::Broken)
+        self.seen.build_of(attempt.process).is_some_and(|build| build.differs() && build != Build::Broken)
     }
 
     // Replays.
 
     /// The code that recorded the journal gives it again, and the keys by which the world knows its calls.
-    fn replayed(&self) -> Vec<String> {
-        let replay = Replay::of(Build::First.registry());
-        let replayed = match replay.journal(&self.past.journal) {
+    fn replayed(&self, retold: &Retold) -> Vec<String> {
+        let replayed = match &retold.replayed {
             Ok(replayed) => replayed,
             Err(why) => return vec![format!("its journal is not replayed: {why}")],
         };
         let mut wrong = Vec::new();
-        if replayed.matched != replayed.events {
-            wrong.push(format!("of {} events the replay matches {}", replayed.events, replayed.matched));
-        }
         if self.past.ended.is_some() && replayed.end == EndCheck::Open {
             wrong.push("the replay has no end".to_owned());
         }
@@ -213,7 +197,7 @@ impl History<'_> {
     }
 
     fn goes_on(&self, child: &ChildScheduled, since: Timestamp) -> Option<String> {
-        if child.close == ClosePolicy::Abandon || !self.has_one_clock() {
+        if child.close == ClosePolicy::Abandon || !self.case.has_one_clock() {
             return None;
         }
         let past = self.look.runs.get(&child.id)?;
@@ -241,11 +225,11 @@ impl History<'_> {
                     _ => None,
                 })),
                 Event::TimerFired { seq, .. } => {
-                    let late = due.get(&seq.0).filter(|due| *at > self.latest(**due, *at));
+                    let late = due.get(&seq.0).filter(|due| *at > self.seen.latest(**due, *at));
                     wrong.extend(late.map(|due| format!("timer {seq}, due {}, fires {}", due.0, at.0)));
                 }
                 Event::RunTimedOut { .. } | Event::RunEnded(_) => {
-                    let late = self.past.started.deadline.filter(|due| *at > self.latest(*due, *at));
+                    let late = self.past.started.deadline.filter(|due| *at > self.seen.latest(*due, *at));
                     let late = late.filter(|_| !self.was_cut() || matches!(event, Event::RunTimedOut { .. }));
                     wrong.extend(late.map(|due| format!("its time was over at {}, and at {} it goes on", due.0, at.0)));
                 }
@@ -265,20 +249,6 @@ impl History<'_> {
         };
         self.past.journal.iter().any(|(_, _, event)| cuts(event))
     }
-
-    /// When something due then has happened at the latest, if it happened in the process that had the store open at `at`.
-    fn latest(&self, due: Timestamp, at: Timestamp) -> Timestamp {
-        let opened = self.seen.opened.iter().rev().map(|opened| opened.wall).find(|opened| *opened <= at);
-        opened.map_or(due, |opened| due.max(opened)).after(LATE_MAX)
-    }
-}
-
-/// Whether nothing in the case holds a process up while it is alive.
-fn is_prompt(case: &Case) -> bool {
-    let lives = || case.slots.iter().flatten();
-    let is_full = case.blows.iter().any(|blow| matches!(blow.what, Hit::Full(..)));
-    let is_still = lives().any(|life| !life.stops.is_empty() || !life.faults.is_empty() || life.build.differs());
-    case.slots.len() == 1 && case.conduct.lag.0 == 0 && !is_full && !is_still
 }
 
 /// A call, as far as its journal goes.
@@ -290,6 +260,8 @@ struct CallPast<'a> {
     may_stand: bool,
     /// Whether it failed for good.
     has_failed: bool,
+    /// Whether it has an outcome.
+    is_settled: bool,
     /// Which call undoes it.
     undone_by: Option<u32>,
 }
@@ -298,6 +270,10 @@ impl CallPast<'_> {
     /// Takes in an event of it, and says what is wrong with it.
     fn note(&mut self, event: &Event) -> Option<String> {
         let seq = self.call.seq;
+        if self.is_settled {
+            return Some(format!("behind the outcome of seq {seq} there is {event:?}"));
+        }
+        self.is_settled = matches!(event, Event::ActivityCompleted { .. } | Event::ActivityFailed { .. });
         match event {
             Event::AttemptStarted { attempt, .. } if self.is_dropped => {
                 Some(format!("attempt {attempt} of seq {seq} begins behind the drop of the call"))
@@ -338,7 +314,14 @@ fn note_entries<'a>(calls: &mut BTreeMap<u32, CallPast<'a>>, entries: &'a [Entry
                 if let Some(undone) = call.undoes.and_then(|of| calls.get_mut(&of.0)) {
                     undone.undone_by = Some(call.seq.0);
                 }
-                let past = CallPast { call, is_dropped: false, may_stand: false, has_failed: false, undone_by: None };
+                let past = CallPast {
+                    call,
+                    is_dropped: false,
+                    may_stand: false,
+                    has_failed: false,
+                    is_settled: false,
+                    undone_by: None,
+                };
                 calls.insert(call.seq.0, past);
             }
             Entry::CommandDropped { seq } => {
@@ -382,6 +365,7 @@ fn seq_of(event: &Event) -> Option<u32> {
     match event {
         Event::AttemptStarted { seq, .. }
         | Event::AttemptFailed { seq, .. }
+        | Event::AttemptParked { seq, .. }
         | Event::ActivityCompleted { seq, .. }
         | Event::ActivityFailed { seq, .. } => Some(seq.0),
         _ => None,

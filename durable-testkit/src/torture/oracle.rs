@@ -4,16 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use durable::kernel::event::{ActivityScheduled, End, Entry, Event, RunEnded, Text};
-use durable::kernel::id::{EventNo, Seq, Timestamp};
-use durable::kernel::tables::RunEntry;
+use durable::kernel::id::{Attempt, EventNo, RunNo, Seq};
+use durable::kernel::tables::Tables;
 use durable::{Failure, RunError, RunId, payload};
 
-use super::case::Case;
+use super::case::{Case, Deed};
 use super::look::{Look, Past};
 use super::play::Played;
-use super::program::{Given, Tries, Word};
-use super::stage::{Acked, AttemptSeen, Ended, Seen, number_of};
-use super::{history, sight};
+use super::program::{Given, Word};
+use super::retold::Retold;
+use super::stage::{Acked, Once, Seen, number_of};
+use super::{calls, history, sight, timing};
 
 /// What is wrong with a play; empty if nothing is.
 #[must_use]
@@ -23,12 +24,21 @@ pub fn judge(case: &Case, played: &Played) -> Vec<String> {
         (Ok(first), Ok(second)) => {
             let judge = Judge { case, seen: &played.seen, look: first, wrong: &mut wrong };
             judge.judge();
-            wrong.extend(history::judge(case, &played.seen, first));
-            wrong.extend(sight::judge(case, &played.seen));
+            let retold: BTreeMap<&Text, Retold> = first.runs.iter().map(|(id, past)| (id, Retold::of(past))).collect();
+            wrong.extend(history::judge(case, &played.seen, first, &retold));
+            wrong.extend(timing::judge(case, &played.seen, first));
+            wrong.extend(sight::judge(case, &played.seen, retold.values()));
             compare(first, second, &mut wrong);
         }
         (Err(error), _) | (_, Err(error)) => wrong.push(format!("the store cannot be read: {error}")),
     }
+    wrong
+}
+
+/// What was acknowledged by now is in the store as it is.
+pub(super) fn acknowledged(case: &Case, seen: &Seen, look: &Look) -> Vec<String> {
+    let mut wrong = Vec::new();
+    Judge { case, seen, look, wrong: &mut wrong }.acks();
     wrong
 }
 
@@ -37,26 +47,25 @@ fn compare(first: &Look, second: &Look, wrong: &mut Vec<String>) {
     if first.tables != second.tables {
         wrong.push(format!("another open changed the tables: {:?} and then {:?}", first.tables, second.tables));
     }
-    for (id, past) in &first.runs {
-        let later = second.runs.get(id).map(|later| later.journal.len());
-        if later != Some(past.journal.len()) {
-            wrong.push(format!("`{id}` had {} events, and after another open {later:?}", past.journal.len()));
-        }
+    if !first.is_like(second) {
+        wrong.push("another open changed what is recorded".to_owned());
     }
 }
 
 /// The recorded end of a call.
-struct Settled {
-    no: EventNo,
-    given: Option<Given>,
+pub(super) struct Settled {
+    pub(super) no: EventNo,
+    /// With which attempt.
+    pub(super) attempt: Attempt,
+    pub(super) given: Option<Given>,
 }
 
 /// A run with what the oracle asks of its journal.
-struct Record<'a> {
-    id: &'a Text,
-    past: &'a Past,
-    calls: BTreeMap<u32, (&'a ActivityScheduled, EventNo)>,
-    settled: BTreeMap<u32, Settled>,
+pub(super) struct Record<'a> {
+    pub(super) id: &'a Text,
+    pub(super) past: &'a Past,
+    pub(super) calls: BTreeMap<u32, (&'a ActivityScheduled, EventNo)>,
+    pub(super) settled: BTreeMap<u32, Settled>,
 }
 
 impl Record<'_> {
@@ -90,7 +99,7 @@ impl<'a> Judge<'a> {
         }
         self.acks();
         self.signals();
-        self.attempts(&records);
+        self.wrong.extend(calls::judge(self.case, self.seen, &records));
         self.bodies(&records);
         records.values().for_each(|record| self.run(record));
         self.tables();
@@ -111,15 +120,15 @@ impl<'a> Judge<'a> {
                         }
                     }
                 }
-                Event::ActivityCompleted { seq, result, .. } => {
+                Event::ActivityCompleted { seq, attempt, result, .. } => {
                     let given = payload::decode::<Given>(result);
                     if let Err(error) = &given {
                         self.wrong.push(format!("`{id}`, seq {seq}: the result does not decode: {error}"));
                     }
-                    self.settle(&mut record, *seq, Settled { no: *no, given: given.ok() });
+                    self.settle(&mut record, *seq, Settled { no: *no, attempt: *attempt, given: given.ok() });
                 }
-                Event::ActivityFailed { seq, .. } => {
-                    self.settle(&mut record, *seq, Settled { no: *no, given: None });
+                Event::ActivityFailed { seq, attempt, .. } => {
+                    self.settle(&mut record, *seq, Settled { no: *no, attempt: *attempt, given: None });
                 }
                 _ => {}
             }
@@ -213,6 +222,9 @@ impl<'a> Judge<'a> {
                 if usize::from(word.program) != program {
                     self.wrong.push(format!("run {program} has a signal for another: {word:?}"));
                 }
+                if self.sent(word).is_none() {
+                    self.wrong.push(format!("run {program} has a signal that nobody sent: {word:?}"));
+                }
                 if !known.insert(*word) {
                     if self.is_anonymous(word) {
                         self.wrong.push(format!("run {program} has signal {word:?} twice"));
@@ -230,114 +242,18 @@ impl<'a> Judge<'a> {
     }
 
     fn is_anonymous(&self, word: &Word) -> bool {
-        use super::case::Deed;
-        let deed = self.case.clients.get(usize::from(word.sender)).and_then(|deeds| deeds.get(word.number as usize));
-        deed.is_some_and(|planned| matches!(planned.deed, Deed::Signal(_, _, false)))
+        self.sent(word) == Some(Once::No)
     }
 
-    // What attempts did.
-
-    fn attempts(&mut self, records: &BTreeMap<RunId, Record<'a>>) {
-        let mut calls: BTreeMap<(RunId, u32), Vec<&AttemptSeen>> = BTreeMap::new();
-        for attempt in &self.seen.attempts {
-            calls.entry((attempt.run, attempt.seq)).or_default().push(attempt);
-        }
-        let mut keys: BTreeMap<&str, (RunId, u32)> = BTreeMap::new();
-        for ((run, seq), attempts) in &calls {
-            let Some(record) = records.get(run) else {
-                self.wrong.push(format!("an attempt began of a run that is not recorded: {}", shown(attempts[0])));
-                continue;
-            };
-            for attempt in attempts {
-                if keys.insert(&attempt.key, (*run, *seq)).is_some_and(|before| before != (*run, *seq)) {
-                    self.wrong.push(format!("another call has this one's key: {}", shown(attempt)));
-                }
+    /// How a client sent it; none if none did.
+    fn sent(&self, word: &Word) -> Option<Once> {
+        let deeds = self.case.clients.get(usize::from(word.sender))?;
+        match deeds.get(word.number as usize)?.deed {
+            Deed::Signal(program, name, once) if (program, name) == (word.program, word.name) => {
+                Some(if once { Once::Yes } else { Once::No })
             }
-            let wrong: Vec<String> = self.call(record, *seq, attempts).into_iter().collect();
-            self.wrong.extend(wrong);
+            _ => None,
         }
-    }
-
-    fn call(&self, record: &Record<'a>, seq: u32, attempts: &[&AttemptSeen]) -> Vec<String> {
-        let mut wrong = Vec::new();
-        let Some((call, _)) = record.calls.get(&seq) else {
-            return vec![format!("an attempt began of a call that is not recorded: {}", shown(attempts[0]))];
-        };
-        for attempt in attempts {
-            if attempt.name != call.name || attempt.key != attempts[0].key {
-                wrong.push(format!("an attempt of another call, or of another key: {}", shown(attempt)));
-            }
-            let most = match attempt.ask.tries {
-                Tries::Forever => u32::MAX,
-                Tries::AtMost(most) => most.into(),
-            };
-            if attempt.attempt > most {
-                wrong.push(format!("more attempts than {most}: {}", shown(attempt)));
-            }
-        }
-        wrong.extend(attempts.windows(2).filter_map(|pair| self.pair(pair[0], pair[1])));
-        if call.binding.at_most_once {
-            let before = &attempts[..attempts.len() - 1];
-            let unknown = |attempt: &&&AttemptSeen| matches!(attempt.ended, Ended::Not | Ended::Died);
-            let unknown = before.iter().find(unknown).map(|attempt| shown(attempt));
-            wrong.extend(unknown.map(|shown| format!("an at-most-once call began again after {shown}")));
-        }
-        wrong.extend(self.result(record, seq, attempts));
-        wrong
-    }
-
-    /// Two attempts of one call, one after the other.
-    fn pair(&self, before: &AttemptSeen, after: &AttemptSeen) -> Option<String> {
-        let (told, again) = (shown(before), shown(after));
-        // A process that lost the store while it was stopped may begin what the new owner has done: stated, not solved.
-        if self.is_outdated(after) || self.is_outdated(before) {
-            return None;
-        }
-        // A process that was stopped may hear of the result when the time limit has passed as well.
-        let in_time = before.until - before.began < before.ask.limit();
-        if before.ended == Ended::Gave && before.process == after.process && in_time {
-            return Some(format!("an attempt after the call had its result: {told}, then {again}"));
-        }
-        if before.process == after.process && before.until > after.began {
-            return Some(format!("an attempt while another one ran on until {:?}: {told}, then {again}", before.until));
-        }
-        if before.ended == Ended::Not {
-            return Some(format!("an attempt while another one ran: {told}, then {again}"));
-        }
-        let same = before.attempt == after.attempt;
-        // A shutdown puts an attempt aside, also one whose end it has not heard of yet.
-        let was_parked = before.process != after.process && self.seen.shut_down.contains(&before.process);
-        if after.attempt < before.attempt || (same && before.ended != Ended::Dropped && !was_parked) {
-            return Some(format!("an attempt's number came again: {told}, then {again}"));
-        }
-        None
-    }
-
-    /// Whether another process had opened the store when this attempt began.
-    fn is_outdated(&self, attempt: &AttemptSeen) -> bool {
-        let newest = self.seen.opened.iter().rev().find(|opened| opened.at <= attempt.began);
-        newest.is_none_or(|newest| newest.process != attempt.process)
-    }
-
-    /// What is recorded of a call is what one of its attempts gave, and none began in a later process.
-    fn result(&self, record: &Record<'a>, seq: u32, attempts: &[&AttemptSeen]) -> Option<String> {
-        let given = record.settled.get(&seq)?.given?;
-        let Some(source) = attempts.iter().find(|attempt| attempt.nonce == given.nonce) else {
-            return Some(format!(
-                "`{}`, seq {seq}: the recorded result is that of no attempt of it: {given:?}",
-                record.id
-            ));
-        };
-        if source.ended != Ended::Gave || source.attempt != given.attempt || number_of(source.run) != given.run {
-            return Some(format!("the recorded result is not what the attempt gave: {given:?}, {}", shown(source)));
-        }
-        let later = attempts.iter().find(|attempt| attempt.process > source.process && !self.is_outdated(attempt));
-        let later = later.filter(|attempt| self.opened_at(attempt.process) > self.opened_at(source.process));
-        later.map(|later| format!("an attempt began although {} had been recorded: {}", shown(source), shown(later)))
-    }
-
-    fn opened_at(&self, process: u32) -> Option<usize> {
-        self.seen.opened.iter().position(|opened| opened.process == process)
     }
 
     // What workflow code saw.
@@ -348,14 +264,14 @@ impl<'a> Judge<'a> {
             self.seen.attempts.iter().map(|attempt| (attempt.nonce, attempt.process)).collect();
         for body in &self.seen.bodies {
             let mut seqs: BTreeMap<u32, u64> = BTreeMap::new();
-            for given in &body.given {
+            for given in body.given() {
                 if seqs.insert(given.seq, given.nonce).is_some() {
                     self.wrong.push(format!("a body saw seq {} twice: {given:?}", given.seq));
                 }
                 let settled = runs.get(&given.run).and_then(|record| record.settled.get(&given.seq));
                 let Some(recorded) = settled.and_then(|settled| settled.given) else { continue };
-                let (was, is) =
-                    (self.opened_at(body.process), self.opened_at(sources.get(&recorded.nonce).copied().unwrap_or(0)));
+                let source = sources.get(&recorded.nonce).copied().unwrap_or(0);
+                let (was, is) = (self.seen.opened_at(body.process), self.seen.opened_at(source));
                 if recorded.nonce != given.nonce && is <= was {
                     self.wrong.push(format!(
                         "process {} showed its code {given:?}, and {recorded:?} is recorded, which was there",
@@ -364,9 +280,10 @@ impl<'a> Judge<'a> {
                 }
             }
             let mut heard: BTreeMap<(u8, u8), u32> = BTreeMap::new();
-            for word in body.words.iter().filter(|word| word.program != 255) {
+            for word in body.words().filter(|word| word.program != 255) {
                 if heard.insert((word.name, word.sender), word.number).is_some_and(|before| before >= word.number) {
-                    self.wrong.push(format!("a body heard {word:?} again, or out of order: {:?}", body.words));
+                    self.wrong
+                        .push(format!("a body in process {} heard {word:?} again, or out of order", body.process));
                 }
             }
         }
@@ -394,22 +311,9 @@ impl<'a> Judge<'a> {
             }
         }
         for (of, by) in &undos {
-            if by.len() > 1 {
-                self.wrong.push(format!("`{}`: seq {of} is undone more than once, by {by:?}", record.id));
-            }
-            let effect = record.settled.get(of).and_then(|settled| settled.given).map(|given| given.nonce);
-            let asked = by.iter().filter_map(|seq| self.asked_to_undo(record, *seq)).find(|nonce| *nonce != 0);
-            if asked.is_some_and(|asked| effect != Some(asked)) {
-                self.wrong.push(format!(
-                    "`{}`: the undo of seq {of} undoes {asked:?}, and the effect is {effect:?}",
-                    record.id
-                ));
-            }
+            self.undone_once(record, *of, by);
         }
-        if !matches!(
-            ended.how,
-            End::Failed | End::Cancelled | End::TimedOut | End::CompensationFailed | End::Terminated
-        ) {
+        if matches!(ended.how, End::Completed | End::NotStarted) {
             return;
         }
         let named = ended.undone.undone.iter().chain(&ended.undone.not_undone).chain(&ended.undone.unknown);
@@ -423,6 +327,19 @@ impl<'a> Judge<'a> {
             }
         }
         self.newest_first(record);
+    }
+
+    /// One call undoes another, and is told of its effect.
+    fn undone_once(&mut self, record: &Record<'a>, of: u32, by: &[u32]) {
+        if by.len() > 1 {
+            self.wrong.push(format!("`{}`: seq {of} is undone more than once, by {by:?}", record.id));
+        }
+        let effect = record.settled.get(&of).and_then(|settled| settled.given).map(|given| given.nonce);
+        let asked = by.iter().filter_map(|seq| self.asked_to_undo(record, *seq)).find(|nonce| *nonce != 0);
+        if asked.is_some_and(|asked| effect != Some(asked)) {
+            let id = record.id;
+            self.wrong.push(format!("`{id}`: the undo of seq {of} undoes {asked:?}, and the effect is {effect:?}"));
+        }
     }
 
     fn asked_to_undo(&self, record: &Record<'a>, seq: u32) -> Option<u64> {
@@ -456,14 +373,7 @@ impl<'a> Judge<'a> {
 
     /// What the log says of the open runs is what their journals say.
     fn tables(&mut self) {
-        for past in self.look.runs.values() {
-            let open = self.look.tables.open.get(&past.no).map(|entry| &**entry);
-            let folded = fold(past);
-            if folded.as_ref() != open {
-                self.wrong
-                    .push(format!("`{}` is {open:?} in the tables, and {folded:?} by its journal", past.started.id));
-            }
-        }
+        self.wrong.extend(tables(self.look));
     }
 }
 
@@ -506,22 +416,18 @@ fn numbers(record: &Record<'_>) -> Option<String> {
     (!numbers.eq(0..record.past.journal.len() as u64)).then(|| format!("the journal of `{}` has a gap", record.id))
 }
 
-/// Timers fire once, and are recorded to fire not before they are due.
+/// Timers fire once.
 fn timers(record: &Record<'_>) -> Option<String> {
-    let mut due: BTreeMap<Seq, Timestamp> = BTreeMap::new();
+    let mut open: BTreeSet<Seq> = BTreeSet::new();
     for (_, _, event) in &record.past.journal {
         match event {
-            Event::Turn { entries, .. } => due.extend(entries.iter().filter_map(|entry| match entry {
-                Entry::TimerStarted { seq, due } => Some((*seq, *due)),
+            Event::Turn { entries, .. } => open.extend(entries.iter().filter_map(|entry| match entry {
+                Entry::TimerStarted { seq, .. } => Some(*seq),
                 _ => None,
             })),
-            Event::TimerFired { seq, at } => match due.remove(seq) {
-                None => return Some(format!("`{}`: timer {seq} fires twice, or was not started", record.id)),
-                Some(due) if *at < due => {
-                    return Some(format!("`{}`: timer {seq}, due {due:?}, fires {at:?}", record.id));
-                }
-                Some(_) => {}
-            },
+            Event::TimerFired { seq, .. } if !open.remove(seq) => {
+                return Some(format!("`{}`: timer {seq} fires twice, or was not started", record.id));
+            }
             _ => {}
         }
     }
@@ -533,20 +439,41 @@ fn nothing_after_end(record: &Record<'_>) -> Option<String> {
     (end + 1 != record.past.journal.len()).then(|| format!("`{}` has events after its end", record.id))
 }
 
-/// What a journal says that its run waits for; none if it has ended.
-fn fold(past: &Past) -> Option<RunEntry> {
-    let mut tables = durable::kernel::tables::Tables::default();
-    for (no, at, event) in &past.journal {
-        if tables.apply(past.no, *no, *at, event).is_err() {
-            return None;
+/// What the log says of the open runs is what their journals say, and all that ended is found again.
+pub(super) fn tables(look: &Look) -> Vec<String> {
+    let folded = fold(look);
+    let mut wrong = Vec::new();
+    if folded.ids != look.tables.ids {
+        wrong.push(format!(
+            "the open runs are {:?} in the tables, and {:?} by their journals",
+            look.tables.ids, folded.ids
+        ));
+    }
+    let runs: BTreeSet<RunNo> = folded.open.keys().chain(look.tables.open.keys()).copied().collect();
+    for run in runs {
+        let (told, is) = (look.tables.open.get(&run), folded.open.get(&run));
+        if told != is {
+            wrong.push(format!("run {run} is {told:?} in the tables, and {is:?} by its journal"));
         }
     }
-    tables.open.remove(&past.no).map(|entry| *entry)
+    let found: BTreeSet<RunNo> = look.runs.values().filter(|past| past.ended.is_some()).map(|past| past.no).collect();
+    if found != look.ended {
+        wrong.push(format!("the runs {:?} have ended, and the index finds {found:?}", look.ended));
+    }
+    wrong
 }
 
-fn shown(attempt: &AttemptSeen) -> String {
-    let AttemptSeen { id, seq, attempt: number, name, process, nonce, ended, began, .. } = attempt;
-    format!(
-        "attempt {number} of {name}, `{id}` seq {seq}, in process {process} at {began:?} (nonce {nonce}, {ended:?})"
-    )
+/// What the journals say that their runs wait for. A child's end comes behind all that its parent has of it.
+fn fold(look: &Look) -> Tables {
+    let mut tables = Tables::default();
+    let mut pasts: Vec<&Past> = look.runs.values().collect();
+    pasts.sort_unstable_by_key(|past| past.no);
+    for past in pasts {
+        let gap = past.journal.iter().find_map(|(no, at, event)| tables.apply(past.no, *no, *at, event).err());
+        // Then the run is missed in the tables that are compared.
+        if gap.is_some() {
+            tables.open.remove(&past.no);
+        }
+    }
+    tables
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::future::IntoFuture;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use durable::runtime::What;
@@ -16,7 +16,8 @@ use futures::future::{join_all, select, try_join, try_join_all};
 use super::case::{Blow, Case, Death, Deed, DiskFault, Hit, Life, Moment, Planned, Room};
 use super::look::Look;
 use super::program::{Build, SIGNALS, Word, torture};
-use super::stage::{Acked, Counted, Once, Opened, Seen, Stage};
+use super::stage::{Acked, Counted, Once, Opened, Seen, Stage, Struck};
+use super::wreck::Wrecks;
 use crate::disk::{Fault, Keep, OpKind, SimDisk, Unfinished, When, errno};
 use crate::rng::Rng;
 use crate::sim::{Process, SMALL, STORE, Setting, Sim, Trace, Words};
@@ -49,7 +50,7 @@ const FLIPS: u32 = 6;
 const LAST_BYTES: u64 = 32;
 
 /// What came of a case.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Played {
     /// What the world saw.
     pub seen: Seen,
@@ -74,6 +75,8 @@ pub struct Counts {
     pub faults: u64,
     /// Simulated minutes in which at least one fault hit something in flight while a run was open.
     pub minutes: u64,
+    /// How many of the deaths left a store that was looked into at once.
+    pub wrecks: u64,
     /// Polls of tasks: how long the play was for the machine that played it.
     pub polls: u64,
 }
@@ -85,6 +88,7 @@ struct Director {
     stage: Arc<Stage>,
     case: Arc<Case>,
     calm: Arc<AtomicBool>,
+    wrecks: Arc<Mutex<Wrecks>>,
 }
 
 /// The process has no use any more: its store failed, or it was shut down.
@@ -99,7 +103,7 @@ impl Case {
         let played = Sim::play(setting, async |sim| {
             let stage = Arc::new(Stage::new(sim.clock().clone(), case.clients.len()));
             let _entered = stage.enter();
-            let director = Director { sim, stage, case, calm: Arc::default() };
+            let director = Director { sim, stage, case, calm: Arc::default(), wrecks: Arc::default() };
             director.direct().await
         });
         played.expect("because the play never waits without a limit")
@@ -144,6 +148,8 @@ impl Director {
         if self.case.conduct.sole_lock {
             self.sim.disk().lock_only("LOCK");
         }
+        let stage = Arc::clone(&self.stage);
+        self.sim.disk().on_strike(move || stage.fault(Struck::Operation));
         self.plan_blows();
         let slots = self.case.slots.iter().map(|lives| self.slot(lives));
         join_all(slots).await;
@@ -152,6 +158,10 @@ impl Director {
         self.stage.say("calm");
         self.calm_life(true).await;
         let first = self.look();
+        if let Ok(first) = &first {
+            let lost = self.wrecks().holds_on_to(&self.case, &self.stage.seen(), first);
+            self.stage.seen().wrong.extend(lost);
+        }
         self.rot(first.as_ref());
         self.calm_life(false).await;
         let second = self.look();
@@ -159,6 +169,16 @@ impl Director {
         let trace = self.sim.trace();
         let seen = self.stage.seen().clone();
         Played { seen, first, second, trace, counts }
+    }
+
+    fn wrecks(&self) -> MutexGuard<'_, Wrecks> {
+        self.wrecks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A process has died: looks into what it leaves.
+    fn look_into_wreck(&self) {
+        let wrong = self.wrecks().look_into(&self.case, &self.stage.seen(), self.sim.disk(), self.sim.setting());
+        self.stage.seen().wrong.extend(wrong);
     }
 
     fn look(&self) -> Result<Look, String> {
@@ -199,6 +219,7 @@ impl Director {
             power_cuts: seen.power_cuts,
             faults: seen.faults.len() as u64,
             minutes: minutes.len() as u64,
+            wrecks: self.wrecks().looked_into,
             polls: self.sim.polls(),
         }
     }
@@ -225,14 +246,21 @@ impl Director {
                 let _ = self.sim.disk().remove_file(format!("{STORE}/LOCK"));
                 self.stage.seen().unlocked = Some(self.stage.now());
             }
-            Hit::Clock(seconds) => self.sim.clock().set_wall_by(i64::from(seconds) * 1_000_000),
+            Hit::Clock(seconds) => self.set_clock(i64::from(seconds) * 1_000_000),
             Hit::Full(left, span_ms) => self.fill(left, span_ms).await,
         }
+    }
+
+    fn set_clock(&self, by_us: i64) {
+        let at = self.stage.now();
+        self.stage.seen().clock_set.push((at, by_us));
+        self.sim.clock().set_wall_by(by_us);
     }
 
     fn cut_power(&self, seed: u64) {
         self.stage.power_goes(self.sim.disk().in_flight() > 0);
         self.sim.power_cut(&Keep::Seed(seed));
+        self.look_into_wreck();
     }
 
     async fn fill(&self, left: u32, span_ms: u32) {
@@ -260,8 +288,9 @@ impl Director {
             let living = process.run(self.live(&process, life));
             select(pin!(living), pin!(lasts)).await;
             if !process.is_dead() {
-                self.stage.dies(process.number(), process.disk().disk().in_flight() > 0);
+                self.stage.dies(process.number(), process.disk().in_flight() > 0);
                 process.kill(Unfinished::NotDone);
+                self.look_into_wreck();
             }
         }
     }
@@ -282,10 +311,13 @@ impl Director {
         let (this, dying) = (self.clone(), process.clone());
         let die = move || {
             let number = dying.number();
-            this.stage.dies(number, this.sim.disk().in_flight() > 0);
+            this.stage.dies(number, dying.disk().in_flight() > 0);
             match power {
                 Some(seed) => this.cut_power(seed),
-                None => dying.kill(leaves.into()),
+                None => {
+                    dying.kill(leaves.into());
+                    this.look_into_wreck();
+                }
             }
         };
         match at {
@@ -299,10 +331,9 @@ impl Director {
                 self.sim.spawn(async move {
                     death.await;
                     this.stage.dies(number, true);
-                    if let Some(seed) = power
-                        && !this.calm.load(Ordering::Relaxed)
-                    {
-                        this.cut_power(seed);
+                    match power.filter(|_| !this.calm.load(Ordering::Relaxed)) {
+                        Some(seed) => this.cut_power(seed),
+                        None => this.look_into_wreck(),
                     }
                 });
             }
@@ -319,7 +350,9 @@ impl Director {
                     return;
                 }
                 this.stage.say(&format!("process {} is stopped", process.number()));
-                this.stage.fault(this.sim.disk().in_flight() > 0);
+                if process.disk().in_flight() > 0 {
+                    this.stage.fault(Struck::Operation);
+                }
                 process.stop();
                 this.sim.sleep(Duration::from_millis(span_ms.into())).await;
                 process.resume();
@@ -424,8 +457,9 @@ impl Director {
         } else {
             self.sim.sleep(Duration::from_secs(86_400)).await;
         }
-        if let Err(error) = rt.shutdown().into_future().await {
-            self.stage.wrong(format!("a calm shutdown fails: {error}"));
+        match rt.shutdown().into_future().await {
+            Ok(_) => drop(self.stage.seen().left_clean.insert(process.number())),
+            Err(error) => self.stage.wrong(format!("a calm shutdown fails: {error}")),
         }
     }
 

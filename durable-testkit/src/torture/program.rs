@@ -4,19 +4,21 @@
 
 use std::fmt;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::time::Duration;
 
+use durable::__private::Activity;
 use durable::prelude::*;
 use durable::retry::{self, RetryPolicy};
-use durable::{CallError, Registry, Retryable, Signal};
+use durable::{Call, CallError, Registry, Retryable, Signal};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
-use super::stage::{Attempting, Eye};
+use super::stage::{Attempting, Eye, Sight};
 
 /// A workflow: its statements, one after the other, and whether it fails at its end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Program {
     /// Its statements.
     pub nodes: Vec<Node>,
@@ -25,6 +27,13 @@ pub struct Program {
 }
 
 impl Program {
+    /// Tells it from the others of a case.
+    fn number(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// How many statements a build that breaks comes to before it does: some, and always as many in one program.
     fn breaks_behind(&self) -> u32 {
         let all: u32 = self.nodes.iter().map(Node::statements).sum();
@@ -34,7 +43,7 @@ impl Program {
 }
 
 /// What an attempt of a call does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ask {
     /// Tells calls apart; two calls of one site are equal to the runtime.
     pub site: u16,
@@ -46,6 +55,9 @@ pub struct Ask {
     pub how: How,
     /// How often it is tried.
     pub tries: Tries,
+    /// How long the whole call may take.
+    #[serde(default)]
+    pub within_ms: Option<u32>,
     /// Which effect it undoes, by its nonce; 0 is none.
     pub of: u64,
     /// What a build says that has a field more.
@@ -54,7 +66,7 @@ pub struct Ask {
 }
 
 /// How an attempt fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum How {
     /// It returns an error that may be tried again.
     Error,
@@ -66,8 +78,19 @@ pub enum How {
     Final,
 }
 
+/// How the waits between the attempts of a call are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// All alike.
+    Even,
+    /// Each twice as long as the one before, up to a limit.
+    Doubling,
+    /// Each longer by the same.
+    Growing,
+}
+
 /// How often a call is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Tries {
     /// Until it succeeds.
     Forever,
@@ -76,7 +99,7 @@ pub enum Tries {
 }
 
 /// A statement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Node {
     /// A call of an async activity.
     Call(Ask),
@@ -135,10 +158,14 @@ pub enum Node {
 }
 
 impl Node {
-    /// How many statements it is, with those in it.
+    /// How many statements it is, with those in it. A child comes to its statements in a body of its own.
     fn statements(&self) -> u32 {
-        let all = |nodes: &[Node]| nodes.iter().map(Node::statements).sum::<u32>();
-        let inner = match self {
+        1 + self.inner().map(Node::statements).sum::<u32>()
+    }
+
+    /// The statements right in it that its own body comes to.
+    fn inner(&self) -> impl Iterator<Item = &Node> {
+        let (nodes, pair): (&[Node], [Option<&Node>; 2]) = match self {
             Node::Call(_)
             | Node::Block(_)
             | Node::Once(_)
@@ -150,21 +177,30 @@ impl Node {
             | Node::Undo(..)
             | Node::UndoBoth(..)
             | Node::Compensate(_)
-            // A child comes to its statements in a body of its own.
-            | Node::Child(_) => 0,
+            | Node::Child(_) => (&[], [None, None]),
             Node::Seq(nodes)
             | Node::All(nodes)
             | Node::Unordered(nodes, _)
             | Node::Select(nodes)
             | Node::Set(nodes, _)
             | Node::Scope(nodes, _)
-            | Node::Catch(nodes) => all(nodes),
+            | Node::Catch(nodes) => (nodes, [None, None]),
             Node::Join(x, y) | Node::TryJoin(x, y) | Node::Spawn(x, y) | Node::Drop(x, y) | Node::CutScope(x, y) => {
-                x.statements() + y.statements()
+                (&[], [Some(x), Some(y)])
             }
-            Node::Timeout(_, node) | Node::Detach(node) | Node::Shield(node) => node.statements(),
+            Node::Timeout(_, node) | Node::Detach(node) | Node::Shield(node) => (&[], [Some(node), None]),
         };
-        1 + inner
+        nodes.iter().chain(pair.into_iter().flatten())
+    }
+
+    /// Whether all that is in it, children's statements too, is polled whenever it can go on: a branch of these others is not, and
+    /// sees late what has come.
+    pub(super) fn is_always_polled(&self) -> bool {
+        match self {
+            Node::Unordered(..) | Node::Drop(..) | Node::Set(..) => false,
+            Node::Child(program) => program.nodes.iter().all(Node::is_always_polled),
+            node => node.inner().all(Node::is_always_polled),
+        }
     }
 }
 
@@ -223,7 +259,7 @@ pub(super) const SIGNALS: [Signal<Word>; 4] =
     [Signal::new("north"), Signal::new("east"), Signal::new("south"), Signal::new("west")];
 
 /// How long an attempt of a call that may hang may take.
-pub(super) const HANG_LIMIT: Duration = Duration::from_secs(20);
+const HANG_LIMIT: Duration = Duration::from_secs(20);
 
 /// What a statement gives.
 type Folded = Result<u64, u64>;
@@ -255,20 +291,57 @@ async fn attempt(ask: Ask) -> Result<Given, Refusal> {
         tokio::time::sleep(Duration::from_millis(ask.takes_ms.into())).await;
     }
     if attempting.hangs(&ask) {
-        tokio::time::sleep(2 * HANG_LIMIT).await;
+        // Its time limit ends it, or nothing does.
+        std::future::pending::<()>().await;
     }
     attempting.end(&ask)
 }
 
 impl Ask {
     fn policy(&self) -> RetryPolicy {
-        let policy = retry::fixed("500ms");
+        let policy = match self.pace() {
+            Pace::Even => retry::fixed("500ms"),
+            Pace::Doubling => retry::exponential("200ms", 2.0).max_interval("2s"),
+            Pace::Growing => retry::linear("100ms", "400ms"),
+        };
         match self.tries {
             Tries::Forever => policy,
             Tries::AtMost(most) => policy.maximum_attempts(most.into()),
         }
     }
 
+    fn pace(&self) -> Pace {
+        match self.site % 4 {
+            0 => Pace::Doubling,
+            2 => Pace::Growing,
+            _ => Pace::Even,
+        }
+    }
+
+    /// How long the wait after this failed attempt is at most; it is four fifths of that at least.
+    pub(super) fn wait_max(&self, failed: u32) -> Duration {
+        let before = failed.saturating_sub(1);
+        Duration::from_millis(match self.pace() {
+            Pace::Even => 500,
+            Pace::Doubling => (200 << before.min(4)).min(2_000),
+            Pace::Growing => (100 + 400 * u64::from(before)).min(60_000),
+        })
+    }
+
+    /// How long the whole call may take.
+    pub(super) fn within(&self) -> Option<Duration> {
+        self.within_ms.map(|within_ms| Duration::from_millis(within_ms.into()))
+    }
+
+    /// How often it is tried at most.
+    pub(super) fn most(&self) -> u32 {
+        match self.tries {
+            Tries::Forever => u32::MAX,
+            Tries::AtMost(most) => most.into(),
+        }
+    }
+
+    /// How long an attempt may take, of an activity that has a limit.
     pub(super) fn limit(&self) -> Duration {
         if self.how == How::Hang { HANG_LIMIT } else { Duration::from_secs(300) }
     }
@@ -283,7 +356,8 @@ pub async fn torture(program: Program) -> Result<u64, String> {
 /// As another build has it: with a statement more at its beginning.
 #[workflow(name = "torture")]
 async fn inserted(program: Program) -> Result<u64, String> {
-    let ask = Ask { site: u16::MAX, takes_ms: 0, fails: 0, how: How::Error, tries: Tries::Forever, of: 0, more: None };
+    let (how, tries) = (How::Error, Tries::Forever);
+    let ask = Ask { site: u16::MAX, takes_ms: 0, fails: 0, how, tries, within_ms: None, of: 0, more: None };
     let nodes = std::iter::once(Node::Step(ask)).chain(program.nodes).collect();
     interpret(Program { nodes, ..program }).await
 }
@@ -309,7 +383,7 @@ async fn renamed(program: Program) -> Result<u64, String> {
 /// As another build has it: it panics in the middle.
 #[workflow(name = "torture")]
 async fn broken(program: Program) -> Result<u64, String> {
-    let eye = Eye::open().breaking_behind(program.breaks_behind());
+    let eye = Eye::open(program.number()).breaking_behind(program.breaks_behind());
     fold(program, eye).await
 }
 
@@ -369,7 +443,8 @@ impl Build {
 }
 
 async fn interpret(program: Program) -> Result<u64, String> {
-    fold(program, Eye::open()).await
+    let eye = Eye::open(program.number());
+    fold(program, eye).await
 }
 
 async fn fold(program: Program, eye: Eye) -> Result<u64, String> {
@@ -390,7 +465,7 @@ async fn all(nodes: Vec<Node>, eye: &Eye) -> u64 {
     let mut folded = 0;
     for node in nodes {
         folded = mix(folded, run(node, eye.clone()).await);
-        eye.timed(now_us());
+        eye.saw(Sight::Time(now_us()));
     }
     folded
 }
@@ -404,10 +479,23 @@ fn now_us() -> u64 {
 fn told(eye: &Eye, result: Result<Given, CallError<Refusal>>) -> Folded {
     match result {
         Ok(given) => {
-            eye.saw(given);
+            eye.saw(Sight::Given(given));
             Ok(given.value)
         }
-        Err(error) => Err(kind_of(&error)),
+        Err(error) => {
+            let kind = kind_of(&error);
+            eye.saw(Sight::Refused(kind, said(&error)));
+            Err(kind)
+        }
+    }
+}
+
+/// What the last attempt of a call said.
+fn said(error: &CallError<Refusal>) -> Option<Given> {
+    match error {
+        CallError::App(Refusal::Again(given) | Refusal::Final(given)) => Some(*given),
+        CallError::Exhausted { last, .. } => said(last),
+        _ => None,
     }
 }
 
@@ -424,25 +512,44 @@ fn kind_of(error: &CallError<Refusal>) -> u64 {
     }
 }
 
+/// A call under the limits that are asked for.
+fn limited<D: Activity>(call: Call<D>, ask: &Ask) -> Call<D> {
+    let call = call.retry(ask.policy()).start_to_close(ask.limit());
+    match ask.within() {
+        Some(within) => call.schedule_to_close(within),
+        None => call,
+    }
+}
+
 async fn step(eye: &Eye, ask: Ask) -> Folded {
     let step = durable::step_with("step", eye.widened(ask), attempt).retry(ask.policy()).start_to_close(ask.limit());
+    let step = match ask.within() {
+        Some(within) => step.schedule_to_close(within),
+        None => step,
+    };
     told(eye, step.await)
 }
 
 fn undoing(ask: Ask, of: u64) -> impl durable::Compensation {
-    undo(Ask { of, ..ask }).retry(ask.policy()).start_to_close(ask.limit())
+    limited(undo(Ask { of, ..ask }), &ask)
+}
+
+async fn undoable(ask: Ask, back: Ask) -> Result<Given, CallError<Refusal>> {
+    limited(work(ask), &ask).undo(move |given| undoing(back, given.nonce)).await
+}
+
+async fn undoable_both(ask: Ask, back: Ask) -> Result<Given, CallError<Refusal>> {
+    let call = limited(work(ask), &ask).undo(move |given| undoing(back, given.nonce));
+    call.undo_unknown(undoing(back, 0)).await
 }
 
 fn run(node: Node, eye: Eye) -> Branch {
     Box::pin(async move {
         eye.comes_to_a_statement();
         match node {
-            Node::Call(ask) => told(&eye, work(eye.widened(ask)).retry(ask.policy()).start_to_close(ask.limit()).await),
-            Node::Block(ask) => told(&eye, block(eye.widened(ask)).retry(ask.policy()).await),
-            Node::Once(ask) => {
-                let call = once(eye.widened(ask)).at_most_once().retry(ask.policy()).start_to_close(ask.limit());
-                told(&eye, call.await)
-            }
+            Node::Call(ask) => told(&eye, limited(work(eye.widened(ask)), &ask).await),
+            Node::Block(ask) => told(&eye, limited(block(eye.widened(ask)), &ask).await),
+            Node::Once(ask) => told(&eye, limited(once(eye.widened(ask)), &ask).at_most_once().await),
             Node::Step(ask) => step(&eye, ask).await,
             Node::Sleep(ms) => {
                 let (began, span) = (eye.now(), Duration::from_millis(ms.into()));
@@ -456,16 +563,9 @@ fn run(node: Node, eye: Eye) -> Branch {
                 Ok(words.into_iter().fold(1, |folded, word| mix(folded, Ok(word))))
             }
             Node::Look => Ok(look(&eye)),
-            Node::Child(program) => child(program).await,
-            Node::Undo(ask, back) => {
-                let call = work(eye.widened(ask)).retry(ask.policy()).start_to_close(ask.limit());
-                told(&eye, call.undo(move |given| undoing(back, given.nonce)).await)
-            }
-            Node::UndoBoth(ask, back) => {
-                let call = work(eye.widened(ask)).retry(ask.policy()).start_to_close(ask.limit());
-                let call = call.undo(move |given| undoing(back, given.nonce)).undo_unknown(undoing(back, 0));
-                told(&eye, call.await)
-            }
+            Node::Child(program) => child(program, &eye).await,
+            Node::Undo(ask, back) => told(&eye, undoable(eye.widened(ask), back).await),
+            Node::UndoBoth(ask, back) => told(&eye, undoable_both(eye.widened(ask), back).await),
             Node::Compensate(ask) => {
                 durable::compensate(undoing(ask, 0));
                 Ok(8)
@@ -475,10 +575,10 @@ fn run(node: Node, eye: Eye) -> Branch {
     })
 }
 
+/// Several at once.
 async fn combined(node: Node, eye: Eye) -> Folded {
     let run = |node: Node| run(node, eye.clone());
     match node {
-        Node::Seq(nodes) => Ok(all(nodes, &eye).await),
         Node::Join(x, y) => {
             let (x, y) = join!(run(*x), run(*y));
             Ok(mix(mix(1, x), y))
@@ -490,10 +590,6 @@ async fn combined(node: Node, eye: Eye) -> Folded {
         }
         Node::Unordered(nodes, ask) => unordered(nodes, ask, &eye).await,
         Node::Select(nodes) => select(nodes.into_iter().map(run).collect()).await,
-        Node::Timeout(ms, node) => {
-            let timed = durable::timeout(Duration::from_millis(ms.into()), run(*node)).await;
-            timed.unwrap_or(Err(u64::from(ms)))
-        }
         Node::Spawn(x, y) => {
             let branch = durable::spawn(run(*x));
             let y = run(*y).await;
@@ -504,50 +600,63 @@ async fn combined(node: Node, eye: Eye) -> Folded {
             Ok(10)
         }
         Node::Set(nodes, joined) => set(nodes.into_iter().map(run).collect(), joined).await,
-        Node::Drop(x, y) => {
-            let mut dropped = run(*x);
-            let done = std::future::poll_fn(|cx| std::task::Poll::Ready(dropped.as_mut().poll(cx).is_ready())).await;
-            let y = run(*y).await;
-            drop(dropped);
-            Ok(mix(u64::from(done), y))
+        Node::Drop(x, y) => dropping(run(*x), run(*y)).await,
+        other => enclosed(other, eye).await,
+    }
+}
+
+/// What stands in something.
+async fn enclosed(node: Node, eye: Eye) -> Folded {
+    let run = |node: Node| run(node, eye.clone());
+    let inner = eye.clone();
+    match node {
+        Node::Seq(nodes) => Ok(all(nodes, &eye).await),
+        Node::Timeout(ms, node) => {
+            let timed = durable::timeout(Duration::from_millis(ms.into()), run(*node)).await;
+            timed.unwrap_or(Err(u64::from(ms)))
         }
         Node::Scope(nodes, fails) => {
-            let inner = eye.clone();
             durable::scope(async move {
                 let folded = all(nodes, &inner).await;
                 if fails { Err(folded) } else { Ok(folded) }
             })
             .await
         }
-        Node::Catch(nodes) => {
-            let inner = eye.clone();
-            Ok(durable::catch_cancel(async move { all(nodes, &inner).await }).await.unwrap_or(21))
-        }
+        Node::Catch(nodes) => Ok(durable::catch_cancel(async move { all(nodes, &inner).await }).await.unwrap_or(21)),
         Node::Shield(node) => durable::shield(run(*node)).await,
         Node::CutScope(x, y) => cut_scope(run(*x), run(*y)).await,
         simple => run(simple).await,
     }
 }
 
+async fn dropping(mut dropped: Branch, kept: Branch) -> Folded {
+    let done = std::future::poll_fn(|cx| std::task::Poll::Ready(dropped.as_mut().poll(cx).is_ready())).await;
+    let kept = kept.await;
+    drop(dropped);
+    Ok(mix(u64::from(done), kept))
+}
+
 async fn receive(name: u8, eye: &Eye) -> u64 {
     let word = SIGNALS[usize::from(name) % SIGNALS.len()].recv().await;
-    eye.heard(word);
+    eye.saw(Sight::Word(word));
     u64::from(word.name)
 }
 
 fn look(eye: &Eye) -> u64 {
     let (now, random) = (now_us(), durable::random::<u64>());
-    eye.looked(now, random);
+    eye.saw(Sight::Look(now, random));
     random ^ now
 }
 
-async fn child(program: Program) -> Folded {
-    torture(program).await.map_err(|error| match error {
+async fn child(program: Program, eye: &Eye) -> Folded {
+    let folded = torture(program).await.map_err(|error| match error {
         CallError::Child(ended) if ended.app().is_some() => 30,
         CallError::Child(_) => 31,
         CallError::Cancelled => 32,
         _ => 33,
-    })
+    });
+    eye.saw(Sight::Child(folded));
+    folded
 }
 
 async fn unordered(nodes: Vec<Node>, ask: Ask, eye: &Eye) -> Folded {

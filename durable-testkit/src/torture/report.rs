@@ -19,6 +19,8 @@ pub struct Report {
     pub crashes: u64,
     /// Those of them with or behind which the power went, before the store was opened again.
     pub power_cuts: u64,
+    /// Deaths after which the store was looked into at once, on a copy.
+    pub wrecks: u64,
     /// Faults that hit something in flight.
     pub faults: u64,
     /// Simulated hours of whose minutes each had such a fault.
@@ -98,6 +100,7 @@ impl Report {
         self.played += 1;
         self.crashes += counts.crashes;
         self.power_cuts += counts.power_cuts;
+        self.wrecks += counts.wrecks;
         self.faults += counts.faults;
         self.polls_max = self.polls_max.max(counts.polls);
         self.hours += counts.minutes as f64 / 60.0;
@@ -116,6 +119,7 @@ impl fmt::Display for Report {
             Some(log) => write!(f, "log crash states     {log}")?,
         }
         writeln!(f, "runtime crashes      {}, {} of them with a power cut", self.crashes, self.power_cuts)?;
+        writeln!(f, "wrecks looked into   {}", self.wrecks)?;
         writeln!(f, "faults in flight     {}", self.faults)?;
         writeln!(f, "simulated hours      {:.1}, each minute with a fault", self.hours)?;
         writeln!(f, "longest play         {} polls", self.polls_max)?;

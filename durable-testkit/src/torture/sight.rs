@@ -1,21 +1,25 @@
-//! What workflow code saw of time and chance. It looks at bodies alone, and never at what is recorded.
+//! What workflow code saw: of time and chance by itself, and all of it beside what the recorded journal gives to the same code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::case::{Case, Hit};
-use super::stage::{Body, Seen};
-
-/// How much longer than it is a sleep may last where nothing holds it up.
-const LATE_MAX: Duration = Duration::from_secs(2);
+use super::case::Case;
+use super::facts::LATE_MAX;
+use super::program::Node;
+use super::retold::Retold;
+use super::stage::{Body, Saw, Seen, Slept};
 
 /// What is wrong with what bodies saw.
-pub(super) fn judge(case: &Case, seen: &Seen) -> Vec<String> {
+pub(super) fn judge<'a>(case: &Case, seen: &Seen, retold: impl IntoIterator<Item = &'a Retold>) -> Vec<String> {
     let mut wrong: Vec<String> = seen.bodies.iter().flat_map(alone).collect();
     wrong.extend(together(seen));
-    if is_awake(case) {
-        let set_at = set_at(case);
-        wrong.extend(seen.bodies.iter().filter_map(|body| slow(body, set_at)));
+    wrong.extend(recorded(case, seen, retold));
+    if case.holds_nothing_up() {
+        let is_polled = case.programs.iter().all(|root| root.program.nodes.iter().all(Node::is_always_polled));
+        for (body, slept) in live_sleeps(seen) {
+            wrong.extend(short(seen, body, slept));
+            wrong.extend(slow(body, slept).filter(|_| is_polled));
+        }
     }
     wrong
 }
@@ -23,15 +27,17 @@ pub(super) fn judge(case: &Case, seen: &Seen) -> Vec<String> {
 /// Time does not go back, and no random number comes twice.
 fn alone(body: &Body) -> Vec<String> {
     let mut wrong = Vec::new();
-    if body.looks.windows(2).any(|pair| pair[1].0 < pair[0].0) {
-        wrong.push(format!("a body in process {} saw time go back: {:?}", body.process, body.looks));
+    let looks: Vec<(u64, u64)> = body.looks().collect();
+    let times: Vec<u64> = body.times().collect();
+    if looks.windows(2).any(|pair| pair[1].0 < pair[0].0) {
+        wrong.push(format!("a body in process {} saw time go back: {looks:?}", body.process));
     }
-    if let Some(pair) = body.times.windows(2).find(|pair| pair[1] < pair[0]) {
+    if let Some(pair) = times.windows(2).find(|pair| pair[1] < pair[0]) {
         wrong.push(format!("a body in process {} saw time go back: {pair:?}", body.process));
     }
-    let drawn: BTreeSet<u64> = body.looks.iter().map(|(_, random)| *random).collect();
-    if drawn.len() != body.looks.len() {
-        wrong.push(format!("a body in process {} drew a number twice: {:?}", body.process, body.looks));
+    let drawn: BTreeSet<u64> = looks.iter().map(|(_, random)| *random).collect();
+    if drawn.len() != looks.len() {
+        wrong.push(format!("a body in process {} drew a number twice: {looks:?}", body.process));
     }
     wrong
 }
@@ -40,13 +46,13 @@ fn alone(body: &Body) -> Vec<String> {
 fn together(seen: &Seen) -> Vec<String> {
     let mut last: BTreeMap<u64, &Body> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for body in seen.bodies.iter().filter(|body| !differs(seen, body)) {
-        let Some(run) = body.given.first().map(|given| given.run) else { continue };
+    for body in seen.bodies.iter().filter(|body| !seen.is_of_other_code(body)) {
+        let Some(run) = body.given().next().map(|given| given.run) else { continue };
         let Some(before) = last.insert(run, body) else { continue };
         let is_kept = before.process == body.process || seen.left_clean.contains(&before.process);
-        let differs = before.looks.iter().zip(&body.looks).any(|(before, now)| before != now);
+        let differs = before.looks().zip(body.looks()).any(|(before, now)| before != now);
         if is_kept && differs {
-            let (was, is) = (&before.looks, &body.looks);
+            let (was, is): (Vec<_>, Vec<_>) = (before.looks().collect(), body.looks().collect());
             wrong.push(format!(
                 "two bodies of one run saw {was:?} and {is:?}, in processes {} and {}",
                 before.process, body.process
@@ -56,29 +62,56 @@ fn together(seen: &Seen) -> Vec<String> {
     wrong
 }
 
-fn differs(seen: &Seen, body: &Body) -> bool {
-    seen.opened.iter().any(|opened| opened.process == body.process && opened.build.differs())
+// Beside what is recorded.
+
+/// What a body saw is what the recorded journal gives to the same code, as far as it cannot have been lost.
+fn recorded<'a>(case: &Case, seen: &Seen, retold: impl IntoIterator<Item = &'a Retold>) -> Vec<String> {
+    let mut by_program: BTreeMap<u64, Vec<&Body>> = BTreeMap::new();
+    for body in retold.into_iter().filter_map(|retold| retold.body.as_ref()) {
+        by_program.entry(body.program).or_default().push(body);
+    }
+    let mut wrong = Vec::new();
+    for body in seen.bodies.iter().filter(|body| !seen.is_of_other_code(body)) {
+        let Some(until) = seen.kept_until(case, body.process) else { continue };
+        let told = by_program.get(&body.program).map(Vec::as_slice).unwrap_or_default();
+        // Two equal programs are told apart by nothing else.
+        let differences: Vec<String> = told.iter().map_while(|told| difference(body, told, until)).collect();
+        if !told.is_empty() && differences.len() == told.len() {
+            wrong.push(format!("a body in process {} saw {}", body.process, differences.join(", or ")));
+        }
+    }
+    wrong
+}
+
+/// The first thing that a body saw before that moment and that is not recorded.
+fn difference(body: &Body, told: &Body, until: Duration) -> Option<String> {
+    let kept = body.saw.iter().take_while(|saw| saw.at < until);
+    let mut recorded = told.saw.iter();
+    let differs = |saw: &Saw| (Some(saw.what), recorded.next().map(|saw| saw.what));
+    let (saw, recorded) = kept.map(differs).find(|(saw, recorded)| saw != recorded)?;
+    Some(format!("{saw:?}, where {recorded:?} is recorded"))
+}
+
+// Sleeps.
+
+/// The sleeps that a body came to in its life, and not in a replay: a replay takes no time.
+fn live_sleeps(seen: &Seen) -> impl Iterator<Item = (&Body, &Slept)> {
+    let mut known = BTreeSet::new();
+    let bodies = seen.bodies.iter().map(move |body| (body, known.insert(body.program)));
+    bodies.flat_map(|(body, is_first)| {
+        let live = body.sleeps.iter().filter(move |slept| is_first || slept.began > body.at);
+        live.map(move |slept| (body, slept))
+    })
+}
+
+/// A sleep lasts as long as it is to, unless the wall clock is set forward.
+fn short(seen: &Seen, body: &Body, slept: &Slept) -> Option<String> {
+    let is_short = slept.ended < slept.began + slept.span && !seen.was_set_forward(slept.began, slept.ended);
+    is_short.then(|| format!("a body in process {} slept too little: {slept:?}", body.process))
 }
 
 /// A sleep ends when its span is over, whatever the wall clock shows.
-fn slow(body: &Body, set_at: Duration) -> Option<String> {
-    let mut sleeps = body.sleeps.iter().filter(|slept| slept.began < set_at);
-    let slow = sleeps.find(|slept| slept.ended > slept.began + slept.span + LATE_MAX)?;
-    Some(format!("a body in process {} slept too long: {slow:?}", body.process))
-}
-
-/// Whether nothing holds up a process that is alive.
-fn is_awake(case: &Case) -> bool {
-    let is_full = case.blows.iter().any(|blow| matches!(blow.what, Hit::Full(..)));
-    let is_held = case.slots.iter().flatten().any(|life| !life.stops.is_empty() || !life.faults.is_empty());
-    // Such a branch is not polled all the time, and sees late that it has slept.
-    let programs = format!("{:?}", case.programs);
-    let is_polled = !["Unordered(", "Drop(", "Set("].iter().any(|node| programs.contains(node));
-    case.conduct.lag.0 == 0 && is_polled && !is_full && !is_held && case.slots.len() == 1
-}
-
-/// When the clock is set first. A sleep that begins later begins at the run's time, which does not go back, and ends by it.
-fn set_at(case: &Case) -> Duration {
-    let set = case.blows.iter().filter(|blow| matches!(blow.what, Hit::Clock(_)));
-    set.map(|blow| Duration::from_millis(blow.at_ms.into())).min().unwrap_or(Duration::MAX)
+fn slow(body: &Body, slept: &Slept) -> Option<String> {
+    let is_slow = slept.ended > slept.began + slept.span + LATE_MAX;
+    is_slow.then(|| format!("a body in process {} slept too long: {slept:?}", body.process))
 }

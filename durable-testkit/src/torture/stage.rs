@@ -13,7 +13,7 @@ use durable::kernel::event::Text;
 use durable::kernel::id::Timestamp;
 use durable::seams::Clock;
 
-use super::program::{Ask, Build, Given, HANG_LIMIT, How, Refusal, Word};
+use super::program::{Ask, Build, Given, How, Refusal, Word};
 use crate::sim::{Process, SimClock, current_process};
 
 thread_local! {
@@ -25,7 +25,8 @@ type Deed = Box<dyn FnOnce() + Send>;
 
 /// The world outside. One thread plays on one stage at a time.
 pub(super) struct Stage {
-    clock: SimClock,
+    /// None where a journal is replayed for the oracle: no time passes there.
+    clock: Option<SimClock>,
     inner: Mutex<Seen>,
     reapers: Mutex<Vec<Reaper>>,
 }
@@ -84,10 +85,40 @@ pub struct Seen {
     pub shut_down: BTreeSet<u32>,
     /// Those of them that closed the store.
     pub left_clean: BTreeSet<u32>,
+    /// When each process died that went wrong or was past its time.
+    pub died: BTreeMap<u32, Duration>,
+    /// When the wall clock was set, and by how many microseconds.
+    pub clock_set: Vec<(Duration, i64)>,
     /// What became of the process that had the store open, until the next one opens it.
     pub crash: Option<Crash>,
     processes: BTreeMap<u32, (Process, Build)>,
     nonces: u64,
+}
+
+impl Seen {
+    /// Whether a run is open, as far as clients were told.
+    fn has_work(&self) -> bool {
+        let mut open = BTreeSet::new();
+        for ack in &self.acks {
+            match &ack.what {
+                Acked::Started(program, _) => open.insert(*program),
+                Acked::Ended(program, _) | Acked::Closed(program) | Acked::Terminated(program) => open.remove(program),
+                Acked::Signalled(..) | Acked::Cancelled(_) => continue,
+            };
+        }
+        !open.is_empty()
+    }
+}
+
+/// What a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Struck {
+    /// An operation of the disk in flight.
+    Operation,
+    /// A process with nothing in flight there: perhaps its attempts.
+    Process(u32),
+    /// All processes, with nothing in flight there.
+    Machine,
 }
 
 /// How a process died that had the store open.
@@ -143,6 +174,17 @@ pub struct AttemptSeen {
     pub until: Duration,
 }
 
+impl AttemptSeen {
+    /// That it began, for a person.
+    fn in_a_line(&self) -> String {
+        let AttemptSeen { id, seq, attempt, name, ask, nonce, process, began, .. } = self;
+        let (began, site) = (Shown(*began), ask.site);
+        format!(
+            "{began} process {process} begins {name} of {id}, seq {seq}, attempt {attempt} (site {site}, nonce {nonce})"
+        )
+    }
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -195,23 +237,69 @@ pub enum Once {
     No,
 }
 
-/// One time that a body ran: what it saw, in order.
+/// One time that a body ran.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
     /// In which process.
     pub process: u32,
+    /// Tells the programs of a case apart.
+    pub program: u64,
     /// When it began.
     pub at: Duration,
-    /// Results.
-    pub given: Vec<Given>,
-    /// Signals.
-    pub words: Vec<Word>,
-    /// Times and random numbers.
-    pub looks: Vec<(u64, u64)>,
-    /// The time behind each statement, in the order in which they were done.
-    pub times: Vec<u64>,
+    /// What it saw, in order.
+    pub saw: Vec<Saw>,
     /// Sleeps that are over.
     pub sleeps: Vec<Slept>,
+}
+
+/// What a body saw, and when.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Saw {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub what: Sight,
+}
+
+/// What workflow code sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// A result.
+    Given(Given),
+    /// A call's error: its kind, and what its last attempt said.
+    Refused(u64, Option<Given>),
+    /// A child's result, or the kind of its error.
+    Child(Result<u64, u64>),
+    /// A signal.
+    Word(Word),
+    /// The time and a random number.
+    Look(u64, u64),
+    /// The time behind a statement.
+    Time(u64),
+}
+
+impl Body {
+    /// The results that it saw.
+    pub fn given(&self) -> impl Iterator<Item = &Given> {
+        self.saw.iter().filter_map(|saw| if let Sight::Given(given) = &saw.what { Some(given) } else { None })
+    }
+
+    /// The signals that it heard.
+    pub fn words(&self) -> impl Iterator<Item = &Word> {
+        self.saw.iter().filter_map(|saw| if let Sight::Word(word) = &saw.what { Some(word) } else { None })
+    }
+
+    /// The times and random numbers at which it looked.
+    pub fn looks(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.saw
+            .iter()
+            .filter_map(|saw| if let Sight::Look(now, random) = saw.what { Some((now, random)) } else { None })
+    }
+
+    /// The time behind each statement.
+    pub fn times(&self) -> impl Iterator<Item = u64> {
+        self.saw.iter().filter_map(|saw| if let Sight::Time(now) = saw.what { Some(now) } else { None })
+    }
 }
 
 /// A sleep, as long as its body was awake.
@@ -245,7 +333,12 @@ impl Stage {
     /// A stage for a play that begins now.
     pub(super) fn new(clock: SimClock, clients: usize) -> Stage {
         let seen = Seen { clients: vec![(0, false); clients], ..Seen::default() };
-        Stage { clock, inner: Mutex::new(seen), reapers: Mutex::default() }
+        Stage { clock: Some(clock), inner: Mutex::new(seen), reapers: Mutex::default() }
+    }
+
+    /// A stage on which nothing plays: what bodies see is written down.
+    pub(super) fn aside() -> Stage {
+        Stage { clock: None, inner: Mutex::default(), reapers: Mutex::default() }
     }
 
     /// When so many have been counted in this process, `deed` is done.
@@ -274,7 +367,7 @@ impl Stage {
         Entered
     }
 
-    /// The stage on which this thread plays; none where a journal is replayed for the oracle.
+    /// The stage of this thread.
     fn current() -> Option<Arc<Stage>> {
         STAGE.with_borrow(Clone::clone)
     }
@@ -293,12 +386,12 @@ impl Stage {
 
     /// How long the play has lasted.
     pub(super) fn now(&self) -> Duration {
-        self.clock.elapsed()
+        self.clock.as_ref().map_or(Duration::ZERO, SimClock::elapsed)
     }
 
     /// What the wall clock shows.
     pub(super) fn wall(&self) -> Timestamp {
-        self.clock.wall()
+        self.clock.as_ref().map_or(Timestamp(0), Clock::wall)
     }
 
     /// A process begins.
@@ -324,30 +417,47 @@ impl Stage {
     /// A process dies by a fault, and had something in flight or not.
     pub(super) fn dies(&self, process: u32, in_flight: bool) {
         self.say(&format!("process {process} dies"));
+        let at = self.now();
         let mut seen = self.seen();
         if seen.owner() == Some(process) {
             seen.crash = seen.crash.or(Some(Crash::Killed));
         }
+        seen.died.entry(process).or_insert(at);
         drop(seen);
-        self.fault(in_flight);
+        self.fault(if in_flight { Struck::Operation } else { Struck::Process(process) });
     }
 
     /// The power goes.
     pub(super) fn power_goes(&self, in_flight: bool) {
         self.say("the power goes");
+        let at = self.now();
         let mut seen = self.seen();
+        let alive = seen.processes.iter().filter(|(_, (process, _))| !process.is_dead());
+        let alive: Vec<u32> = alive.map(|(number, _)| *number).collect();
+        for process in alive {
+            seen.died.entry(process).or_insert(at);
+        }
         if seen.owner().is_some() {
             seen.crash = Some(Crash::PowerCut);
         }
         drop(seen);
-        self.fault(in_flight);
+        self.fault(if in_flight { Struck::Operation } else { Struck::Machine });
     }
 
-    /// A fault; it counts when it hit something in flight, on the disk or an attempt.
-    pub(super) fn fault(&self, in_flight: bool) {
+    /// A fault; it counts when it hit an operation of the disk in flight, or cut an attempt short, while a run was open.
+    pub(super) fn fault(&self, struck: Struck) {
         let now = self.now();
         let mut seen = self.seen();
-        if in_flight || seen.attempts.iter().any(|attempt| attempt.ended == Ended::Not) {
+        let cuts = |process: Option<u32>| {
+            let mut running = seen.attempts.iter().filter(|attempt| attempt.ended == Ended::Not);
+            running.any(|attempt| process.is_none_or(|process| attempt.process == process))
+        };
+        let counts = match struck {
+            Struck::Operation => seen.has_work(),
+            Struck::Process(process) => cuts(Some(process)),
+            Struck::Machine => cuts(None),
+        };
+        if counts {
             seen.faults.push(now);
         }
     }
@@ -383,7 +493,7 @@ impl Drop for Entered {
     }
 }
 
-/// Where a body writes what it sees; nowhere where it is replayed for the oracle.
+/// Where a body writes what it sees; nowhere without a stage.
 #[derive(Debug, Clone)]
 pub(super) struct Eye {
     body: Option<(Arc<Stage>, usize)>,
@@ -395,11 +505,11 @@ pub(super) struct Eye {
 
 impl Eye {
     /// A body begins.
-    pub(super) fn open() -> Eye {
+    pub(super) fn open(program: u64) -> Eye {
         let body = Stage::current().map(|stage| {
             let mut seen = stage.seen();
             let process = current_process().unwrap_or_default();
-            seen.bodies.push(Body { process, at: stage.now(), ..Body::default() });
+            seen.bodies.push(Body { process, program, at: stage.now(), ..Body::default() });
             let body = seen.bodies.len() - 1;
             drop(seen);
             (stage, body)
@@ -429,22 +539,8 @@ impl Eye {
         whole.store(left - 1, Ordering::Relaxed);
     }
 
-    pub(super) fn saw(&self, given: Given) {
-        self.write(|body, _| body.given.push(given));
-    }
-
-    pub(super) fn heard(&self, word: Word) {
-        self.write(|body, _| body.words.push(word));
-    }
-
-    /// The time and a random number.
-    pub(super) fn looked(&self, now: u64, random: u64) {
-        self.write(|body, _| body.looks.push((now, random)));
-    }
-
-    /// The time behind a statement.
-    pub(super) fn timed(&self, now: u64) {
-        self.write(|body, _| body.times.push(now));
+    pub(super) fn saw(&self, what: Sight) {
+        self.write(|body, at| body.saw.push(Saw { at, what }));
     }
 
     /// How long the play has lasted.
@@ -478,23 +574,13 @@ impl Attempting {
     pub(super) fn begin(ask: &Ask) -> Attempting {
         let stage = Stage::current().expect("because attempts begin in a play alone");
         let info = activity::info();
-        let (began, process) = (stage.now(), current_process().unwrap_or_default());
+        let process = current_process().unwrap_or_default();
+        let (began, wall) = (stage.now(), stage.wall());
         let mut seen = stage.seen();
         seen.nonces += 1;
         let nonce = seen.nonces;
         let given = given(&info, ask, nonce);
-        let line = format!(
-            "{} process {process} begins {} of {}, seq {}, attempt {} (site {}, nonce {nonce})",
-            Shown(began),
-            info.activity,
-            info.workflow_id,
-            info.seq.0,
-            info.attempt.0,
-            ask.site
-        );
-        seen.lines.push(line);
-        let place = seen.attempts.len();
-        seen.attempts.push(AttemptSeen {
+        let attempt = AttemptSeen {
             run: info.run,
             key: info.idempotency_key(),
             id: info.workflow_id,
@@ -505,10 +591,13 @@ impl Attempting {
             nonce,
             process,
             began,
-            wall: stage.wall(),
+            wall,
             ended: Ended::Not,
             until: began,
-        });
+        };
+        let place = seen.attempts.len();
+        seen.lines.push(attempt.in_a_line());
+        seen.attempts.push(attempt);
         drop(seen);
         let attempting = Attempting { stage, place, given };
         attempting.stage.count(process, Counted::Attempts);
@@ -521,7 +610,7 @@ impl Attempting {
 
     /// Whether it runs into its time limit.
     pub(super) fn hangs(&self, ask: &Ask) -> bool {
-        self.fails(ask) && ask.how == How::Hang && HANG_LIMIT > Duration::ZERO
+        self.fails(ask) && ask.how == How::Hang
     }
 
     /// It ends as was asked.

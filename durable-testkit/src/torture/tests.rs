@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 #[test]
@@ -10,20 +13,26 @@ fn a_sample_of_seeds_holds_and_gives_the_same_traces_with_logging() {
         verdict.trace
     };
     let quiet: Vec<u64> = (1..=200).map(trace).collect();
-    let loud: Vec<u64> = tracing::subscriber::with_default(Loud, || (1..=200).map(trace).collect());
+    let said = Arc::new(AtomicUsize::new(0));
+    let loud = Loud { said: Arc::clone(&said) };
+    let loud: Vec<u64> = tracing::subscriber::with_default(loud, || (1..=200).map(trace).collect());
     assert_eq!(quiet, loud);
+    assert!(said.load(Ordering::Relaxed) > 10_000, "the log is loud");
     assert!(quiet.windows(2).all(|pair| pair[0] != pair[1]));
 }
 
-/// A subscriber that takes everything.
-struct Loud;
+/// A subscriber that takes everything, and writes it out; how much that is.
+struct Loud {
+    said: Arc<AtomicUsize>,
+}
 
 impl tracing::Subscriber for Loud {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
 
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        self.said.fetch_add(format!("{span:?}").len(), Ordering::Relaxed);
         tracing::span::Id::from_u64(1)
     }
 
@@ -31,7 +40,9 @@ impl tracing::Subscriber for Loud {
 
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
-    fn event(&self, _: &tracing::Event<'_>) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.said.fetch_add(format!("{event:?}").len(), Ordering::Relaxed);
+    }
 
     fn enter(&self, _: &tracing::span::Id) {}
 
@@ -115,7 +126,8 @@ fn nobody_waits_for_a_run_that_nobody_starts() {
 /// Which of two branches comes first to its next call decides the child's seq, and with that its id.
 #[test]
 fn a_child_that_comes_later_under_a_slow_disk_has_the_effects_of_one_that_comes_sooner() {
-    let ask = |site, takes_ms, fails| Ask { site, takes_ms, fails, how: How::Error, tries: Tries::Forever, of: 0, more: None };
+    let (how, tries) = (How::Error, Tries::Forever);
+    let ask = |site, takes_ms, fails| Ask { site, takes_ms, fails, how, tries, within_ms: None, of: 0, more: None };
     let child = Program { nodes: vec![Node::Call(ask(7, 0, 0))], fails: false };
     let calls = vec![Node::Call(ask(1, 0, 2)), Node::Call(ask(2, 0, 0)), Node::Call(ask(3, 0, 0))];
     let both = vec![Node::Seq(calls), Node::Seq(vec![Node::Call(ask(4, 3_000, 0)), Node::Child(child)])];
