@@ -352,12 +352,15 @@ impl<'a> Judge<'a> {
         let begins =
             record.past.journal.iter().find(|(_, _, event)| matches!(event, Event::CompensationStarted { .. }));
         let Some((begins, ..)) = begins else { return };
+        // A scope that undoes already goes on before the body begins to, however old what it undoes is.
+        let inner = record.past.journal.iter().filter(|(_, _, event)| closes_scope(event)).map(|(no, ..)| no).max();
         let mut undoing: Vec<(EventNo, u32)> = Vec::new();
         for (call, no) in record.calls.values() {
             // One that was registered by hand names itself, and stands where it was registered.
             if let Some(of) = call.undoes
                 && of != call.seq
                 && no > begins
+                && Some(no) >= inner
             {
                 undoing.push((*no, of.0));
             }
@@ -375,6 +378,11 @@ impl<'a> Judge<'a> {
     fn tables(&mut self) {
         self.wrong.extend(tables(self.look));
     }
+}
+
+fn closes_scope(event: &Event) -> bool {
+    let Event::Turn { entries, .. } = event else { return false };
+    entries.iter().any(|entry| matches!(entry, Entry::ScopeClosed { .. }))
 }
 
 fn recorded_end(ended: &RunEnded) -> String {
