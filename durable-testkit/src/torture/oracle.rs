@@ -72,8 +72,9 @@ impl Record<'_> {
     /// The event that the turn of this number saw.
     fn seen_in(&self, turn: EventNo) -> EventNo {
         let turns = self.past.journal.iter().filter(|(no, ..)| *no == turn);
-        let of = turns.filter_map(|(_, _, event)| if let Event::Turn { of, .. } = event { Some(*of) } else { None });
-        of.last().unwrap_or(turn)
+        let mut of =
+            turns.filter_map(|(_, _, event)| if let Event::Turn { of, .. } = event { Some(*of) } else { None });
+        of.next_back().unwrap_or(turn)
     }
 }
 

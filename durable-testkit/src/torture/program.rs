@@ -14,6 +14,8 @@ use durable::retry::{self, RetryPolicy};
 use durable::{Call, CallError, Registry, Retryable, Signal};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use serde::Serializer;
+use serde::ser::SerializeStruct;
 
 use super::stage::{Attempting, Eye, Sight};
 
@@ -43,7 +45,7 @@ impl Program {
 }
 
 /// What an attempt of a call does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 pub struct Ask {
     /// Tells calls apart; two calls of one site are equal to the runtime.
     pub site: u16,
@@ -61,8 +63,27 @@ pub struct Ask {
     /// Which effect it undoes, by its nonce; 0 is none.
     pub of: u64,
     /// What a build says that has a field more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub more: Option<u8>,
+}
+
+/// As the builds before the one with a field more have it: without the field, and not with one that is empty.
+impl Serialize for Ask {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Ask { site, takes_ms, fails, how, tries, within_ms, of, more } = self;
+        let mut fields = serializer.serialize_struct("Ask", 7 + usize::from(more.is_some()))?;
+        fields.serialize_field("site", site)?;
+        fields.serialize_field("takes_ms", takes_ms)?;
+        fields.serialize_field("fails", fails)?;
+        fields.serialize_field("how", how)?;
+        fields.serialize_field("tries", tries)?;
+        fields.serialize_field("within_ms", within_ms)?;
+        fields.serialize_field("of", of)?;
+        if let Some(more) = more {
+            fields.serialize_field("more", more)?;
+        }
+        fields.end()
+    }
 }
 
 /// How an attempt fails.
