@@ -260,6 +260,7 @@ impl Director {
     fn cut_power(&self, seed: u64) {
         self.stage.power_goes(self.sim.disk().in_flight() > 0);
         self.sim.power_cut(&Keep::Seed(seed));
+        self.wrecks().power_goes(&self.stage.seen());
         self.look_into_wreck();
     }
 

@@ -52,6 +52,11 @@ impl Wrecks {
         wrong.into_iter().map(|what| format!("behind death {} of the play: {what}", self.deaths)).collect()
     }
 
+    /// The power goes: what nobody has opened since may be lost.
+    pub(super) fn power_goes(&mut self, seen: &Seen) {
+        self.newest.take_if(|(opened, _)| *opened == seen.opened.len());
+    }
+
     /// What a wreck held is there for ever, once a process has opened the store: that made it durable.
     pub(super) fn holds_on_to(&mut self, case: &Case, seen: &Seen, look: &Look) -> Vec<String> {
         let lost = |(id, journal): (&Text, &Journal)| {
