@@ -974,7 +974,12 @@ fn a_segment_that_is_kept_is_read_from_the_disk_once() {
     let node = Node::open(&disk);
     node.write([group([start(1)]), group([signal(1, 1, 1, 400)])]);
     node.die();
-    let times = |kept| times_opened(&Node::open_keeping(&disk, kept), 1);
+    let times = |kept| {
+        let node = Node::open_keeping(&disk, kept);
+        let times = times_opened(&node, 1);
+        node.die();
+        times
+    };
     // To lock it, for the chain, for the fold, and for the copy of its last frame.
     assert_eq!(times(0), 4);
     // The open before this one has begun a segment with that copy, and this one folds the first anew.
