@@ -152,3 +152,22 @@ fn more_polls_than_there_may_be_are_a_play_without_an_end() {
         }
     });
 }
+
+#[test]
+fn a_failed_store_leaves_runs_that_are_put_away_alone() {
+    let setting = Setting { polls_max: 100_000, ..setting(1) };
+    Sim::play(setting, async |sim| {
+        let (process, log) = (sim.process(), Log::default());
+        let builder = process.runtime(registry()).state(log).put_away_at_every_await();
+        let rt = process.run(builder.open()).await.unwrap().unwrap();
+        // What the runtime knows of this run goes on with its timer, which nobody can record any more.
+        process.run(rt.start(month()).id("asleep").into_future()).await.unwrap().unwrap();
+        sim.sleep(DAY).await;
+        let fails = crate::Fault::Errno(crate::errno::EIO);
+        process.disk().fail(crate::When::KindFrom(crate::OpKind::SyncData, 1), fails);
+        process.run(rt.start(month()).id("late").into_future()).await.unwrap().unwrap_err();
+        sim.sleep(60 * DAY).await;
+        process.run(rt.shutdown().into_future()).await.unwrap().unwrap_err();
+    })
+    .unwrap();
+}

@@ -241,9 +241,11 @@ impl Driver {
         }
     }
 
-    /// Journals are asked for as they can be replayed, so that not all of them are in memory after an open.
+    /// Journals are asked for as they can be replayed, so that not all of them are in memory after an open. Once the store has failed none is:
+    /// what the kernel knows is newer than what will ever be recorded, and it would load them again and again.
     fn feed_reads(&mut self) {
-        while self.loading < LOADS_AT_ONCE
+        while self.failed.is_none()
+            && self.loading < LOADS_AT_ONCE
             && let Some(run) = self.kernel.poll_load()
         {
             self.loading += 1;
