@@ -141,8 +141,8 @@ pub enum UndoFrom {
 #[derive(Debug, Default)]
 struct Recorded {
     build: Text,
-    /// The first and the last command that asked for a call of this name, values and shape.
-    calls: BTreeMap<(Text, Digest, Digest), (Seq, Seq)>,
+    /// The first and the last command by which a build asked for a call of this name, values and shape.
+    calls: BTreeMap<(Text, Text, Digest, Digest), (Seq, Seq)>,
     entries: BTreeMap<Seq, Entry>,
     /// How many calls of this name and values stand in the journal so far.
     equals: BTreeMap<(Text, Digest), u32>,
@@ -238,10 +238,21 @@ impl Machine {
     // What the shell calls, once a turn.
 
     /// Tells what the whole journal holds, before its replay begins.
-    pub fn remember<'a>(&mut self, turns: impl Iterator<Item = &'a [Entry]>) {
-        for entry in turns.flatten() {
+    pub fn remember<'a>(&mut self, journal: impl Iterator<Item = &'a Event>) {
+        let mut build = self.recorded.build.clone();
+        for event in journal {
+            match event {
+                Event::Turn { entries, .. } => self.remember_turn(entries, &build),
+                Event::BuildChanged { build: next } => build = next.clone(),
+                _ => {}
+            }
+        }
+    }
+
+    fn remember_turn(&mut self, entries: &[Entry], build: &Text) {
+        for entry in entries {
             if let Entry::ActivityScheduled(call) = entry {
-                self.recorded.add(call);
+                self.recorded.add(call, build);
             }
             if let Some(seq) = entry.seq()
                 && !matches!(entry, Entry::CommandDropped { .. } | Entry::SignalTaken { .. })
@@ -930,8 +941,8 @@ impl Undo {
 }
 
 impl Recorded {
-    fn add(&mut self, call: &ActivityScheduled) {
-        let key = (call.name.clone(), call.value, call.shape);
+    fn add(&mut self, call: &ActivityScheduled, build: &Text) {
+        let key = (build.clone(), call.name.clone(), call.value, call.shape);
         self.calls.entry(key).and_modify(|(_, last)| *last = call.seq).or_insert((call.seq, call.seq));
     }
 
@@ -942,9 +953,10 @@ impl Recorded {
         *before - 1
     }
 
-    /// Whether another recorded call of this name holds exactly what this one asks for: then the two were swapped.
+    /// Whether another call of this name, recorded by the build that recorded the one at this place, holds exactly what is asked for
+    /// here: then the two were swapped. One that another build recorded, with the shapes that this one knows, is no sign of that.
     fn is_swap(&self, asked: &ActivityScheduled) -> bool {
-        let key = (asked.name.clone(), asked.value, asked.shape);
+        let key = (self.build.clone(), asked.name.clone(), asked.value, asked.shape);
         self.calls.get(&key).is_some_and(|(first, last)| *first != asked.seq || *last != asked.seq)
     }
 }

@@ -186,11 +186,7 @@ impl Hot {
             return Err(LoadFailure::Outside("its journal does not begin with its start; report this [E0209]".into()));
         };
         self.make(run, started)?;
-        let turns = journal.iter().filter_map(|(_, _, event)| match event {
-            Event::Turn { entries, .. } => Some(entries.as_slice()),
-            _ => None,
-        });
-        self.machine(run, |machine| machine.remember(turns));
+        self.machine(run, |machine| machine.remember(journal.iter().map(|(_, _, event)| event)));
         Ok(())
     }
 

@@ -40,6 +40,13 @@ mod b1 {
     }
 
     #[workflow]
+    pub(super) async fn pair() -> Result<u32, String> {
+        let card = || Card { number: "4711".to_owned() };
+        let first = charge(card()).await.map_err(|e| e.to_string())?;
+        Ok(first + charge(card()).await.map_err(|e| e.to_string())?)
+    }
+
+    #[workflow]
     pub(super) async fn known(card: Card) -> Result<u32, String> {
         let digits = u32::try_from(card.number.len()).unwrap();
         a(digits).await.map_err(|e| e.to_string())
@@ -136,6 +143,12 @@ mod field {
     pub(super) async fn order() -> Result<u32, String> {
         let charged = charge(card()).await.map_err(|e| e.to_string())?;
         b(charged).await.map_err(|e| e.to_string())
+    }
+
+    #[workflow]
+    pub(super) async fn pair() -> Result<u32, String> {
+        let first = charge(card()).await.map_err(|e| e.to_string())?;
+        Ok(first + charge(card()).await.map_err(|e| e.to_string())?)
     }
 }
 
@@ -375,9 +388,10 @@ fn builds() -> [Build; 14] {
             "b1",
             Registry::of((
                 Registry::of((b1::charge, b1::pay, b1::order, b1::known, b1::twice, b1::both, b1::steps, b1::nap)),
-                Registry::of((a, b, child, b1::raced, b1::joined, b1::spawned, b1::receives, b1::parent)),
+                Registry::of((a, b, child, b1::raced, b1::joined, b1::spawned, b1::receives, b1::parent, b1::pair)),
             )),
         )
+        .start("pair", || b1::pair().into_start())
         .start("raced", || b1::raced().into_start())
         .start("joined", || b1::joined().into_start())
         .start("spawned", || b1::spawned().into_start())
@@ -389,7 +403,7 @@ fn builds() -> [Build; 14] {
         .start("both", || b1::both().into_start())
         .start("steps", || b1::steps().into_start())
         .start("nap", || b1::nap().into_start()),
-        Build::new("field", Registry::of((a, b, field::charge, field::order, field::known)))
+        Build::new("field", Registry::of((a, b, field::charge, field::order, field::known, field::pair)))
             .start("known", || field::known(field::card()).into_start()),
         Build::new("filled", filled::registry()),
         Build::new("strict", Registry::of((a, b, field::charge, strict::order))),
@@ -474,6 +488,43 @@ fn a_service_sees_the_same_key_when_a_field_that_an_input_gets_has_a_value() {
             > advance 1s
               order.3 AttemptStarted 1, attempt 2
             < begin charge{"card":{"holder":"A. Nyone","number":"4711"}} of order, seq 1, attempt 2, key 1
+        "#]],
+    );
+}
+
+#[test]
+fn equal_calls_recorded_by_two_builds_of_which_one_has_a_field_more_are_no_swap() {
+    check(
+        &builds(),
+        "start pair | kill | open field | ok charge 5 | kill | open field | ok charge 6",
+        &expect![[r#"
+            > start pair
+              pair.0 RunStarted pair{}
+              pair.1 Turn of 0: call 1 charge
+            < start pair: started
+            < begin charge{"card":{"number":"4711"}} of pair, seq 1, attempt 1, key 1
+            > kill
+            > open field
+              pair is loaded
+              ! the input of `charge` (seq 1) has another shape in this build; what was recorded stands [E0211]
+              pair.2 AttemptFailed 1, attempt 1: interrupted, next at 0ms, may stand
+              pair.3 AttemptStarted 1, attempt 2
+            < begin charge{"card":{"holder":null,"number":"4711"}} of pair, seq 1, attempt 2, key 1
+            > ok charge 5
+              pair.4 ActivityCompleted 1: 5
+              pair.5 BuildChanged field
+              pair.6 Turn of 4: call 2 charge
+            < begin charge{"card":{"holder":null,"number":"4711"}} of pair, seq 2, attempt 1, key 2
+            > kill
+            > open field
+              pair is loaded
+              pair.7 AttemptFailed 2, attempt 1: interrupted, next at 0ms, may stand
+              pair.8 AttemptStarted 2, attempt 2
+            < begin charge{"card":{"holder":null,"number":"4711"}} of pair, seq 2, attempt 2, key 2
+            > ok charge 6
+              pair.9 ActivityCompleted 2: 6
+              pair.10 Turn of 9: nothing
+              pair.11 RunEnded: Completed 11
         "#]],
     );
 }
