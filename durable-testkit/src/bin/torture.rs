@@ -199,17 +199,17 @@ fn explore_log(seed: u64, wanted: Duration) -> Log {
     Log { report, seconds: begun.elapsed().as_secs_f64() }
 }
 
-/// Whole runs, each crashed at every operation and in its recovery again, for so long. Each has an equal share of the time that is
-/// left: what one does not need goes to those behind it.
+/// Whole runs, each crashed at every operation and in its recovery again, for so long. Each has its share of the time that is left: what
+/// one does not need goes to those behind it.
 fn explore_runs(wanted: Duration) -> Runs {
     let begun = Instant::now();
     let scenarios = explore::runs::catalogue();
     let all = scenarios.len();
-    let crashes_a_second = crashes_a_second(&scenarios[0], wanted / 20);
-    let numbered = scenarios.iter().zip((1..=all as u32).rev());
-    let explored = numbered.map(|(scenario, left)| {
-        let (begin, share) = (Instant::now(), wanted.saturating_sub(begun.elapsed()) / left);
-        scenario.explore_while(THREADS, || begin.elapsed() < share)
+    let crashes_a_second = crashes_a_second(&explore::runs::ten_steps(), wanted / 20);
+    let explored = scenarios.iter().enumerate().map(|(number, scenario)| {
+        let shares: u32 = scenarios[number..].iter().map(|scenario| scenario.share).sum();
+        let (begin, left) = (Instant::now(), wanted.saturating_sub(begun.elapsed()));
+        scenario.explore_while(THREADS, || begin.elapsed() < left * scenario.share / shares)
     });
     Runs { explored: explored.collect(), all, crashes_a_second, seconds: begun.elapsed().as_secs_f64() }
 }

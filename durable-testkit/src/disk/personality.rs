@@ -2,12 +2,14 @@
 //! sync leaves in the page cache, what an overwrite needs. A personality never adds a crash; it only takes crashes away
 //! that this file system cannot have, and each rule says why it is believed. The hostile one takes none away.
 
+use serde::{Deserialize, Serialize};
+
 use super::fault::AfterFailedSync;
 use super::inode::BLOCK;
 use super::pending::{Pending, SECTOR};
 
 /// A file system's habits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Personality {
     /// Does anything that POSIX allows: any subset, in any order, of sectors, sizes and names.
     #[default]

@@ -27,8 +27,6 @@ pub enum ImageKind {
     Cut,
     /// The power went in a write of which the first bytes were done.
     CutInWrite,
-    /// A bit flipped at rest.
-    Rot,
 }
 
 impl fmt::Display for ImageKind {
@@ -38,7 +36,6 @@ impl fmt::Display for ImageKind {
             ImageKind::DiedInWrite => "process died in a write",
             ImageKind::Cut => "power cut",
             ImageKind::CutInWrite => "power cut in a write",
-            ImageKind::Rot => "bit flipped at rest",
         })
     }
 }
@@ -80,19 +77,31 @@ pub(crate) enum Before {
     New,
 }
 
-/// All ways to crash at a moment that are not those of the moment before. `disk` is used to try them.
-pub(crate) fn choices(moment: &Moment, known: Before, disk: &SimDisk) -> Vec<Choice> {
+/// The ways to crash at a moment.
+#[derive(Debug)]
+pub(crate) struct Choices {
+    pub(crate) choices: Vec<Choice>,
+    /// Whether more units were pending than all subsets of are tried.
+    pub(crate) are_a_sample: bool,
+}
+
+/// All ways to crash at a moment that are not those of the moment before, or the stated sample of them. `disk` is used to try them.
+pub(crate) fn choices(moment: &Moment, known: Before, disk: &SimDisk) -> Choices {
     let before = moment.before().pending_units();
+    let is_sampled = |units: &[usize]| units.iter().sum::<usize>() > UNITS_FOR_ALL_SUBSETS;
+    let mut are_a_sample = false;
     let cut = |unfinished| move |mask| Choice::cut(ImageKind::Cut, unfinished, Keep::Units(mask));
     let mut choices = Vec::new();
     if known == Before::New {
         choices.push(Choice::died(ImageKind::Died, Unfinished::NotDone));
+        are_a_sample |= is_sampled(&before);
         choices.extend(subsets(&before, 0).into_iter().map(cut(Unfinished::NotDone)));
     }
     moment.interrupt(disk, Unfinished::Done);
     let after = disk.pending_units();
     if after.len() > before.len() {
         choices.push(Choice::died(ImageKind::Died, Unfinished::Done));
+        are_a_sample |= is_sampled(&after);
         choices.extend(subsets(&after, before.len()).into_iter().map(cut(Unfinished::Done)));
     }
     for part in tears(moment) {
@@ -106,7 +115,7 @@ pub(crate) fn choices(moment: &Moment, known: Before, disk: &SimDisk) -> Vec<Cho
         let this_one: Mask = (before.len()..=before.len()).collect();
         choices.push(Choice::cut(ImageKind::CutInWrite, part, Keep::Operations(this_one)));
     }
-    choices
+    Choices { choices, are_a_sample }
 }
 
 /// Where the write that is about to be done is torn: how many of its bytes are done. At the edges of sectors, and behind

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::program::{Build, Program};
-use crate::disk::{AfterFailedSync, OpKind, Unfinished};
+use crate::disk::{AfterFailedSync, OpKind, Personality, Unfinished};
 
 /// Everything that one play is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,9 @@ pub struct Conduct {
     /// Whether the disk's locks hold for a file of the lock's name alone.
     #[serde(default)]
     pub sole_lock: bool,
+    /// Which file system the disk is like.
+    #[serde(default)]
+    pub file_system: Personality,
 }
 
 /// How large the parts of the log are.
@@ -158,6 +161,10 @@ pub enum DiskFault {
     Sync(u32, After, u64),
     /// The n-th operation of a kind fails with this error number.
     Fails(Kind, u32, i32),
+    /// So do all of that kind that follow.
+    FailsFrom(Kind, u32, i32),
+    /// The n-th operation begins so many milliseconds later.
+    Slow(u32, u32),
     /// The n-th write writes at most so many bytes.
     Short(u32, u32),
 }
@@ -191,10 +198,24 @@ pub enum Kind {
     Write,
     /// A read.
     Read,
+    /// A sync of a file's data, which gives up nothing of it: it never began.
+    SyncData,
     /// A sync of a directory.
     SyncDir,
     /// A name taken away.
     Remove,
+    /// A second name.
+    Link,
+    /// Another name.
+    Rename,
+    /// The names in a directory.
+    List,
+    /// A lock.
+    Lock,
+    /// Another length.
+    SetLen,
+    /// The length of a file.
+    Len,
 }
 
 impl From<Kind> for OpKind {
@@ -206,6 +227,13 @@ impl From<Kind> for OpKind {
             Kind::Read => OpKind::Read,
             Kind::SyncDir => OpKind::SyncDir,
             Kind::Remove => OpKind::Remove,
+            Kind::SyncData => OpKind::SyncData,
+            Kind::Link => OpKind::Link,
+            Kind::Rename => OpKind::Rename,
+            Kind::List => OpKind::List,
+            Kind::Lock => OpKind::TryLock,
+            Kind::SetLen => OpKind::SetLen,
+            Kind::Len => OpKind::Len,
         }
     }
 }

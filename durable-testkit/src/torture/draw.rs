@@ -5,7 +5,7 @@ use super::case::{
     After, Blow, Case, Conduct, Death, Deed, DiskFault, Hit, Kind, Leaves, Life, Moment, Planned, Room, Root,
 };
 use super::program::{Ask, Build, How, Node, Program, Tries};
-use crate::disk::errno;
+use crate::disk::{Personality, errno};
 use crate::rng::Rng;
 
 /// How deep statements stand in one another.
@@ -88,9 +88,11 @@ impl Case {
             attempts: if rng.percent(20) { 1 + rng.below(3) as u16 } else { 1000 },
             lag: if classes.lag { (5 + rng.below(60) as u8, [50, 2_000, 60_000][rng.index(3)]) } else { (0, 0) },
             sole_lock: false,
+            file_system: Personality::Hostile,
         };
         let mut case = Case { seed, conduct, programs, clients, slots, blows };
         case.add_rare(horizon_ms);
+        case.add_disks();
         case
     }
 }
@@ -108,6 +110,22 @@ impl Case {
             8 | 9 => self.set_back(&mut rng, horizon_ms),
             10..=12 => self.take_back(&mut rng, horizon_ms),
             _ => {}
+        }
+    }
+
+    /// What the disk is like, and faults of it that few have: for those that the classes gave faults, and some of the others.
+    fn add_disks(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0xD15C_0000_7014_7012);
+        if rng.percent(25) {
+            self.conduct.file_system = Personality::ALL[rng.index(Personality::ALL.len())];
+        }
+        if !rng.percent(7) {
+            return;
+        }
+        for life in self.slots.iter_mut().flatten() {
+            if rng.percent(50) {
+                life.faults.push(rare_fault(&mut rng));
+            }
         }
     }
 
@@ -261,7 +279,7 @@ impl Author {
         // What always runs into its limit would never end.
         let takes_ms = if how == How::Hang { takes_ms.min(3_000) } else { takes_ms };
         // Of two equal calls one that is taken away is not missed.
-        let site = if rng.percent(20) && !self.classes.changes && !self.classes.widens { 1 } else { self.site };
+        let site = if rng.percent(20) && !self.classes.changes { 1 } else { self.site };
         Ask { site, takes_ms, fails, how, tries, within_ms: self.within(), of: 0, more: None }
     }
 
@@ -485,6 +503,32 @@ fn disk_fault(rng: &mut Rng) -> DiskFault {
             DiskFault::Fails(kind, 1 + rng.below(8) as u32, why)
         }
         _ => DiskFault::Short(number, rng.below(600) as u32),
+    }
+}
+
+/// One that few disks have: an operation that takes minutes, a kind of operation that fails once, or from then on.
+fn rare_fault(rng: &mut Rng) -> DiskFault {
+    let kinds = [
+        Kind::Open,
+        Kind::Create,
+        Kind::Write,
+        Kind::Read,
+        Kind::SyncData,
+        Kind::SyncDir,
+        Kind::Remove,
+        Kind::Link,
+        Kind::Rename,
+        Kind::List,
+        Kind::Lock,
+        Kind::SetLen,
+        Kind::Len,
+    ];
+    let kind = kinds[rng.index(kinds.len())];
+    let why = [errno::EIO, errno::EROFS, errno::EMFILE, errno::EPERM][rng.index(4)];
+    match rng.index(4) {
+        0 => DiskFault::FailsFrom(kind, 1 + rng.below(20) as u32, why),
+        1 => DiskFault::Fails(kind, 1 + rng.below(5) as u32, why),
+        _ => DiskFault::Slow(1 + rng.below(60) as u32, 1 + rng.below(600_000) as u32),
     }
 }
 

@@ -18,7 +18,7 @@ use super::look::Look;
 use super::program::{Build, SIGNALS, Word, torture};
 use super::stage::{Acked, Counted, Once, Opened, Seen, Stage, Struck};
 use super::wreck::Wrecks;
-use crate::disk::{Fault, Keep, OpKind, SimDisk, Unfinished, When, errno};
+use crate::disk::{Fault, Keep, OpKind, Personality, SimDisk, Unfinished, When, errno};
 use crate::rng::Rng;
 use crate::sim::{Process, SMALL, STORE, Setting, Sim, Trace, Words};
 
@@ -148,6 +148,8 @@ impl Director {
         if self.case.conduct.sole_lock {
             self.sim.disk().lock_only("LOCK");
         }
+        self.sim.disk().set_personality(self.case.conduct.file_system);
+        self.let_disk_be_slow();
         let stage = Arc::clone(&self.stage);
         self.sim.disk().on_strike(move || stage.fault(Struck::Operation));
         self.plan_blows();
@@ -169,6 +171,18 @@ impl Director {
         let trace = self.sim.trace();
         let seen = self.stage.seen().clone();
         Played { seen, first, second, trace, counts }
+    }
+
+    /// An operation that is slow counts as a fault when it has begun at last.
+    fn let_disk_be_slow(&self) {
+        let stage = Arc::clone(&self.stage);
+        self.sim.disk().on_slow(move |delay| {
+            let stage = Arc::clone(&stage);
+            Box::pin(async move {
+                tokio::time::sleep(delay).await;
+                stage.fault(Struck::Operation);
+            })
+        });
     }
 
     fn wrecks(&self) -> MutexGuard<'_, Wrecks> {
@@ -546,6 +560,8 @@ fn planned_fault(fault: &DiskFault) -> (When, Fault) {
             (When::Kind(OpKind::SyncData, number.into()), fault)
         }
         DiskFault::Fails(kind, number, errno) => (When::Kind(kind.into(), number.into()), Fault::Errno(errno)),
+        DiskFault::FailsFrom(kind, number, errno) => (When::KindFrom(kind.into(), number.into()), Fault::Errno(errno)),
+        DiskFault::Slow(number, ms) => (When::Operation(number.into()), Fault::Slow(Duration::from_millis(ms.into()))),
         DiskFault::Short(number, most) => {
             (When::Kind(OpKind::Write, number.into()), Fault::ShortWrite(most.max(1) as usize))
         }
@@ -644,10 +660,13 @@ impl Here<'_> {
         if self.director.case.clients.iter().flatten().any(starts) { Next::Again } else { Next::Done }
     }
 
-    /// The store failed. A full disk alone never fails one that is not being closed.
+    /// The store failed. A full disk alone never fails one that is not being closed, unless what is written needs space of its own though
+    /// it stood there before (rule 15 of the log).
     fn gone(&self, reason: &str) -> Gone {
         let is_closing = self.stage().seen().shut_down.contains(&self.process);
-        if !is_closing && reason.contains(&std::io::Error::from_raw_os_error(errno::ENOSPC).to_string()) {
+        let needs_space = self.director.case.conduct.file_system == Personality::Btrfs;
+        if !is_closing && !needs_space && reason.contains(&std::io::Error::from_raw_os_error(errno::ENOSPC).to_string())
+        {
             self.stage().wrong(format!("a full disk fails the store of process {}: {reason}", self.process));
         }
         Gone

@@ -1,7 +1,8 @@
 //! Makes a case that fails small: one thing after the other is taken out of it, as long as it still fails.
 
 use super::case::{Case, Conduct, Life, Room};
-use super::program::{Node, Program};
+use super::program::{Ask, Node, Program};
+use crate::disk::Personality;
 
 /// The smallest case that was found within so many plays, of which `fails` still holds.
 pub fn shrink(case: &Case, plays_max: usize, mut fails: impl FnMut(&Case) -> bool) -> Case {
@@ -58,9 +59,11 @@ fn smaller(case: &Case) -> Vec<Case> {
             attempts: 1000,
             lag: (0, 0),
             sole_lock: case.conduct.sole_lock,
+            file_system: case.conduct.file_system,
         }
     });
     add(&|case| case.conduct.lag = (0, 0));
+    add(&|case| case.conduct.file_system = Personality::Hostile);
     add(&|case| case.conduct.puts_away = false);
     found
 }
@@ -105,6 +108,15 @@ fn smaller_nodes(node: &Node) -> Vec<Vec<Node>> {
         std::iter::once(nodes.to_vec()).chain(smaller).collect::<Vec<_>>()
     };
     match node {
+        Node::Call(ask) | Node::Once(ask) | Node::Step(ask) if ask.within_ms.is_some() => {
+            let unhurried = Ask { within_ms: None, ..*ask };
+            let of = match node {
+                Node::Once(_) => Node::Once,
+                Node::Step(_) => Node::Step,
+                _ => Node::Call,
+            };
+            vec![vec![of(unhurried)]]
+        }
         Node::Seq(nodes) | Node::All(nodes) | Node::Set(nodes, _) | Node::Unordered(nodes, _) => {
             lists(nodes, &|nodes| Node::All(nodes))
         }

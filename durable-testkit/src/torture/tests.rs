@@ -79,7 +79,14 @@ fn a_broken_promise_is_seen() {
 
 /// A case without programs in which one process lives after the other, until somebody has asked something at last.
 fn lives(lives: Vec<Life>, blows: Vec<Blow>) -> Case {
-    let conduct = Conduct { puts_away: false, room: Room::Large, attempts: 1000, lag: (0, 0), sole_lock: false };
+    let conduct = Conduct {
+        puts_away: false,
+        room: Room::Large,
+        attempts: 1000,
+        lag: (0, 0),
+        sole_lock: false,
+        file_system: Personality::Hostile,
+    };
     let clients = vec![vec![Planned { at_ms: 600_000, deed: Deed::List }]];
     Case { seed: 1, conduct, programs: Vec::new(), clients, slots: vec![lives], blows }
 }

@@ -9,6 +9,7 @@ use super::oracle::judge;
 use super::play::{Counts, Played};
 use super::program::Build;
 use super::stage::{Acked, Seen, root_of};
+use crate::disk::Personality;
 use crate::panics::text_of;
 use crate::sim::{LIVELOCK, NO_END, Words};
 
@@ -78,7 +79,7 @@ impl Case {
             faults: Vec::new(),
             stops: Vec::new(),
         };
-        let conduct = Conduct { lag: (0, 0), ..self.conduct };
+        let conduct = Conduct { lag: (0, 0), file_system: Personality::Hostile, ..self.conduct };
         Case { conduct, slots: vec![vec![life]], blows: Vec::new(), ..self.clone() }
     }
 }

@@ -48,6 +48,10 @@ pub struct Counts {
     pub unfolded: u64,
     /// Of the states, those of which every journal and every closed run was loaded and compared, and not only the tables.
     pub looked_at_closely: u64,
+    /// The moments at which so much was pending that a stated sample of the surviving images was tried, and not all.
+    pub sampled: u64,
+    /// Images with a bit flipped at rest, each opened and judged; they are no crash states.
+    pub rotten: u64,
     /// Scenarios of one process after the other.
     pub scenarios: u64,
     /// Schedules of several processes at once.
@@ -72,6 +76,8 @@ impl Counts {
         self.states += other.states;
         self.unfolded += other.unfolded;
         self.looked_at_closely += other.looked_at_closely;
+        self.rotten += other.rotten;
+        self.sampled += other.sampled;
         self.scenarios += other.scenarios;
         self.schedules += other.schedules;
         self.contended += other.contended;
@@ -89,11 +95,14 @@ fn add<K: Ord + Clone>(to: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { states, unfolded, looked_at_closely, scenarios, schedules, contended, .. } = self;
+        let Counts { states, unfolded, looked_at_closely, rotten, sampled, .. } = self;
+        let Counts { scenarios, schedules, contended, .. } = self;
         writeln!(
             f,
             "{states} crash states of {unfolded} images in {scenarios} scenarios, {looked_at_closely} looked at closely"
         )?;
+        writeln!(f, "{sampled} moments had more surviving images than were tried")?;
+        writeln!(f, "{rotten} more images with a bit flipped at rest")?;
         writeln!(f, "{contended} images in {schedules} schedules of several processes")?;
         for (depth, count) in &self.by_depth {
             writeln!(f, "  after crash {depth:<12} {count:>12}")?;
@@ -152,6 +161,8 @@ struct Tally {
     states: u64,
     unfolded: u64,
     looked_at_closely: u64,
+    rotten: u64,
+    sampled: u64,
     by: BTreeMap<(u8, OpKind, ImageKind), u64>,
     /// How many frames and how many segments the scenario leaves.
     left: (u64, u64),
@@ -187,9 +198,11 @@ impl<'a> Search<'a> {
 
     /// What was counted so far.
     pub(super) fn counts(&self) -> Counts {
-        let Tally { states, unfolded, looked_at_closely, by, left: (frames, segments) } = &self.counts;
+        let Tally { states, unfolded, looked_at_closely, rotten, sampled, by, left: (frames, segments) } = &self.counts;
         let (states, unfolded, looked_at_closely) = (*states, *unfolded, *looked_at_closely);
-        let mut counts = Counts { states, unfolded, looked_at_closely, scenarios: 1, ..Counts::default() };
+        let (rotten, sampled) = (*rotten, *sampled);
+        let mut counts =
+            Counts { states, unfolded, looked_at_closely, rotten, sampled, scenarios: 1, ..Counts::default() };
         for ((depth, operation, image), count) in by {
             *counts.by_depth.entry(*depth).or_default() += count;
             *counts.by_operation.entry(format!("in {operation:?}")).or_default() += count;
@@ -220,7 +233,8 @@ impl<'a> Search<'a> {
         for point in played.points.iter().filter(|point| point.act >= from) {
             let all = choices(&point.moment, leads_to(before, point), &self.scratch);
             before = Some(point);
-            for choice in &all {
+            self.counts.sampled += u64::from(all.are_a_sample);
+            for choice in &all.choices {
                 if self.counts.unfolded.is_multiple_of(16) && !(self.goes_on)() {
                     return Err(Ended::Early);
                 }
@@ -355,9 +369,7 @@ impl<'a> Search<'a> {
         let process: Arc<dyn Disk> = Arc::new(disk.process());
         let opened = now(open(process, self.seams(), player::options(self.sizes, Arc::new(|_| {}))));
         let opened = opened.ok_or("the open of a damaged store never ends")?;
-        self.counts.states += 1;
-        self.counts.unfolded += 1;
-        *self.counts.by.entry((1, OpKind::Read, ImageKind::Rot)).or_default() += 1;
+        self.counts.rotten += 1;
         match Outcome::of(opened) {
             (Outcome::Rot(_), _) => Ok(()),
             (outcome, Some((log, _writer))) => {

@@ -185,7 +185,13 @@ fn registry() -> Registry {
 }
 
 fn scenario(name: &'static str, depth: u8, client: Client) -> Scenario {
-    Scenario { name, depth, registry, client, effects: Effects::InOrder, may_end: &[] }
+    Scenario { name, depth, share: 1, registry, client, effects: Effects::InOrder, may_end: &[] }
+}
+
+/// Ten steps, one after the other, with two crashes: what speed is told by.
+#[must_use]
+pub fn ten_steps() -> Scenario {
+    Scenario { share: 4, ..scenario("ten steps", 2, client!(steps(10))) }
 }
 
 /// All scenarios: those of ten steps, an effect at most once, a choice between what comes first, children, signals, an undo behind a
@@ -207,7 +213,7 @@ pub fn catalogue() -> Vec<Scenario> {
         scenario("retries", 2, client!(retries())),
         scenario("timers", 2, client!(timers())),
         // The largest of two crashes, and then the one of three: what the others leave of their time goes to them.
-        scenario("ten steps", 2, client!(steps(10))),
+        ten_steps(),
         scenario("five steps", 3, client!(steps(5))),
     ]
 }

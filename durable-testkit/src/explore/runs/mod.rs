@@ -14,7 +14,7 @@ use std::pin::Pin;
 
 use durable::{Registry, Runtime};
 
-pub use catalogue::catalogue;
+pub use catalogue::{catalogue, ten_steps};
 pub use search::{Broken, Explored};
 pub use world::World;
 
@@ -37,6 +37,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// How many crashes follow one another.
     pub depth: u8,
+    /// How large a part it gets of the time that is left for it and those behind it, in shares; they have one each.
+    pub share: u32,
     registry: fn() -> Registry,
     client: Client,
     effects: Effects,

@@ -32,6 +32,8 @@ pub struct Explored {
     pub endings: u64,
     /// All images of all crashes; those that left a state that was known were not played again.
     pub images: u64,
+    /// The moments at which so much was pending that a stated sample of the surviving images was tried, and not all.
+    pub sampled: u64,
     /// How long it took.
     pub seconds: f64,
     /// Whether it came to its end: it does not if the time was over, or something is wrong.
@@ -64,12 +66,15 @@ impl fmt::Display for Explored {
             false => format!("{played} of {found}"),
         };
         let levels: Vec<String> = self.states.iter().zip(&self.found).map(level).collect();
-        let Explored { scenario, images, endings, seconds, .. } = self;
+        let Explored { scenario, images, endings, seconds, sampled, .. } = self;
         write!(
             f,
             "{scenario:<24} {} states of {images} images, {endings} endings, {seconds:.2} s",
             levels.join(" + ")
         )?;
+        if *sampled > 0 {
+            write!(f, ", a sample of the images at {sampled} moments")?;
+        }
         if !self.is_whole {
             write!(f, ", and not all")?;
         }
@@ -167,6 +172,7 @@ pub(super) struct Search<'s> {
     /// The ways in which all ended.
     pub(super) endings: Mutex<BTreeSet<u64>>,
     images: AtomicU64,
+    sampled: AtomicU64,
     is_cut_short: AtomicBool,
     goes_on: &'s (dyn Fn() -> bool + Sync),
 }
@@ -197,6 +203,7 @@ impl<'s> Search<'s> {
             seen_by_processes: Mutex::default(),
             endings: Mutex::default(),
             images: AtomicU64::new(0),
+            sampled: AtomicU64::new(0),
             is_cut_short: AtomicBool::new(false),
             goes_on,
         }
@@ -218,6 +225,7 @@ impl<'s> Search<'s> {
         explored.found = count(|level| &level.found).collect();
         explored.endings = lock(&self.endings).len() as u64;
         explored.images = self.images.load(Ordering::Relaxed);
+        explored.sampled = self.sampled.load(Ordering::Relaxed);
         explored.is_whole = explored.broken.is_none() && !self.is_cut_short.load(Ordering::Relaxed);
     }
 
@@ -299,7 +307,9 @@ impl<'s> Search<'s> {
     ) -> Result<(), Broken> {
         let level = &self.levels[life.map_or(0, Start::crashes)];
         for (number, point) in points.iter().enumerate() {
-            for choice in choices(&point.moment, point.before, disk) {
+            let all = choices(&point.moment, point.before, disk);
+            self.sampled.fetch_add(u64::from(all.are_a_sample), Ordering::Relaxed);
+            for choice in all.choices {
                 if !self.goes_on() {
                     return Ok(());
                 }

@@ -39,7 +39,8 @@ impl Timers {
     pub(super) fn arm_at(&mut self, run: RunNo, due: Due, at: Timestamp, now: Now) {
         self.disarm(run, due);
         let key = (run, due);
-        let monotonic = now.monotonic.saturating_add(at.since(now.wall));
+        let span = at.since(now.wall);
+        let monotonic = now.monotonic.saturating_add(if planted!(67) { span / 8 * 7 } else { span });
         self.deadlines.insert(key, (monotonic, at));
         self.by_monotonic.insert((monotonic, key));
         self.by_wall.insert((at, key));
