@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::disk::Personality;
 
 #[test]
 fn a_sample_of_seeds_holds_and_gives_the_same_traces_with_logging() {

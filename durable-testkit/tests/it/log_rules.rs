@@ -451,7 +451,7 @@ fn an_open_whose_lock_is_lost_at_its_end_does_not_succeed() {
     let trapped = disk.clone();
     // Syncs: the FORMAT file, the segment, and its first frame.
     let process = Trapped::process(&disk, "sync_data", 3, move || replace_lock(&trapped).unwrap());
-    assert!(matches!(process.open_error(), OpenError::AlreadyOpen { .. }));
+    assert!(matches!(process.open_error(), OpenError::Store(StoreError::LockLost { .. })));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod log_fixture;
 #[cfg(unix)]
 mod log_index;
 mod log_loads;
+mod log_open;
 mod log_real;
 mod log_rules;
 mod log_unfair;

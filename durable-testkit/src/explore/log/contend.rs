@@ -13,7 +13,7 @@ use durable::kernel::event::{Event, Group, RunStarted, Section, Sender};
 use durable::kernel::id::{EventNo, RunNo};
 use durable::seams::{Seams, Spawn};
 use durable::store::disk::Disk;
-use durable::store::log::{JournalEvent, LoadError, Log, OpenError, Recovered, Report, open};
+use durable::store::log::{JournalEvent, LoadError, Log, OpenError, Recovered, Report, StoreError, open};
 
 use super::model::AT;
 use super::player::{self, DIR, NOW};
@@ -196,7 +196,7 @@ impl Contender {
                     begin(&slot, log, journal, is_faulty.load(Ordering::Relaxed));
                     tasks.blocking("writer", Box::pin(writer.run()));
                 }
-                Err(OpenError::AlreadyOpen { .. }) => {}
+                Err(OpenError::AlreadyOpen { .. } | OpenError::Store(StoreError::LockLost { .. })) => {}
                 Err(OpenError::Disk(_) | OpenError::NoSpace(_)) if may_fail => {}
                 Err(error) => lock(&slot).wrong = Some(format!("process {number} cannot open a sound store: {error}")),
             }

@@ -24,7 +24,7 @@ async fn pays(keeps: u32) -> durable::Result<u32> {
 
 fn small(client: Client) -> Scenario {
     let registry = || Registry::of((pays, pay));
-    Scenario { name: "small", depth: 1, registry, client, effects: Effects::InOrder, may_end: &[] }
+    Scenario { name: "small", depth: 1, share: 1, registry, client, effects: Effects::InOrder, may_end: &[] }
 }
 
 fn wrong(client: Client) -> Explored {

@@ -1,7 +1,7 @@
 //! Which runs a damage concerns: for the report, and only there. It guesses on the safe side of silence: a run that it
 //! names is concerned or looks so, one whose only trace was in the damaged bytes may be missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::chain::{Found, Frames};
 use super::error::{DiskFault, Rot, RotKind};
@@ -37,19 +37,26 @@ pub(super) async fn runs_concerned(
 
 #[derive(Default)]
 struct Survey {
-    places: BTreeSet<Place>,
-    links: BTreeSet<(Place, RunNo)>,
-    known: BTreeSet<RunNo>,
+    /// Where frames stand, in their order: 8 bytes for each frame of the log.
+    places: BTreeMap<SegmentNo, Vec<u64>>,
+    /// Runs that go on from where no frame stands.
+    dangling: BTreeSet<RunNo>,
+    largest: RunNo,
     guessed: BTreeSet<RunNo>,
 }
 
 impl Survey {
     fn frame(&mut self, place: Place, body: &[u8], at: Timestamp) {
-        self.places.insert(place);
+        self.places.entry(place.segment).or_default().push(place.offset);
         for head in heads(body, at) {
-            self.known.insert(head.run);
-            self.links.extend(head.prev.map(|prev| (prev, head.run)));
+            self.largest = self.largest.max(head.run);
+            // A run goes on from a frame that stands before.
+            self.dangling.extend(head.prev.filter(|prev| !self.has(*prev)).map(|_| head.run));
         }
+    }
+
+    fn has(&self, place: Place) -> bool {
+        self.places.get(&place.segment).is_some_and(|offsets| offsets.binary_search(&place.offset).is_ok())
     }
 
     fn guess(&mut self, body: &[u8]) {
@@ -58,10 +65,8 @@ impl Survey {
 
     fn concerned(mut self) -> Vec<RunNo> {
         // A number that a flipped bit has made is larger than any real one, nearly always.
-        let largest = self.known.last().copied().unwrap_or_default();
-        self.guessed.retain(|run| run.0 <= largest.0.saturating_add(1 << 10));
-        let dangling = self.links.iter().filter(|(place, _)| !self.places.contains(place)).map(|(_, run)| *run);
-        let mut runs: BTreeSet<_> = dangling.chain(self.guessed.iter().copied()).collect();
+        self.guessed.retain(|run| run.0 <= self.largest.0.saturating_add(1 << 10));
+        let mut runs: BTreeSet<_> = self.dangling.union(&self.guessed).copied().collect();
         runs.remove(&RunNo(0));
         runs.into_iter().collect()
     }

@@ -22,12 +22,25 @@ use crate::kernel::id::RunNo;
 /// and an earlier one does not show the frame before it.
 const READINGS: usize = 3;
 
+/// Who reads a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The process that writes it, which waits for syncs where it has to.
+    Owner,
+    /// Another one, which cannot know whether the last frame is durable.
+    Other,
+}
+
 /// Which frames a log holds that may be written meanwhile.
-pub(super) async fn read_log(folder: &Folder, store: StoreId) -> Result<Read, DiskFault> {
+pub(super) async fn read_log(folder: &Folder, store: StoreId, who: Who) -> Result<Read, DiskFault> {
     let mut reading = 1;
     loop {
         let segments = folder.segments().await?;
-        let read = recover::chain(&mut Segments::keeping(folder, 0), store, &segments).await?.finish();
+        let chain = recover::chain(&mut Segments::keeping(folder, 0), store, &segments).await?;
+        let read = match who {
+            Who::Owner => chain.finish(),
+            Who::Other => chain.finish_for_reader(),
+        };
         if read.rot.is_empty() || reading == READINGS {
             return Ok(read);
         }

@@ -13,6 +13,9 @@ use crate::codec::segment::{self, SegmentHeader};
 use crate::kernel::event::Text;
 use crate::kernel::id::{EventNo, RunNo, Timestamp};
 
+/// So many places are named in the text of an error; a store of which no segment is readable has one for each.
+const FINDINGS_SHOWN_MAX: usize = 20;
+
 /// An operation of the disk that failed.
 #[derive(Debug, Clone)]
 pub struct DiskFault {
@@ -237,7 +240,10 @@ impl fmt::Display for OpenError {
             }
             OpenError::Rot { findings, runs } => {
                 f.write_str("the log is damaged")?;
-                findings.iter().try_for_each(|rot| write!(f, "; {rot}"))?;
+                findings.iter().take(FINDINGS_SHOWN_MAX).try_for_each(|rot| write!(f, "; {rot}"))?;
+                if let Some(more) = findings.len().checked_sub(FINDINGS_SHOWN_MAX + 1) {
+                    write!(f, "; and {} more places", more + 1)?;
+                }
                 if !runs.is_empty() {
                     let runs: Vec<_> = runs.iter().map(RunNo::to_string).collect();
                     write!(f, "; runs concerned: {}", runs.join(", "))?;

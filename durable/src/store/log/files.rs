@@ -142,15 +142,22 @@ impl Folder {
         Ok(Folder { disk: Arc::clone(disk), dir, path })
     }
 
-    /// Makes the directory's own entry durable: someone else may have made it a moment ago. Where the directory above may
-    /// not be read it was made by someone else for sure, and long ago.
+    /// Makes the directory's own entry durable, and those of all directories on the way to it: someone else may have made any of them a
+    /// moment ago, and died. Where a directory may not be read, or not be synced because nobody writes there, what is in it was made by
+    /// someone else for sure, and long ago.
     pub(super) async fn sync_above(&self) -> Result<(), DiskFault> {
-        let Some(parent) = parent(&self.path) else { return Ok(()) };
-        match Self::open(&self.disk, parent).await {
-            Ok(above) => above.sync().await,
-            Err(fault) if fault.error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            Err(fault) => Err(fault),
+        let mut below = self.path.clone();
+        while let Some(above) = parent(&below).filter(|above| *above != below) {
+            let synced = match Self::open(&self.disk, above.clone()).await {
+                Ok(folder) => folder.sync().await,
+                Err(fault) => Err(fault),
+            };
+            match synced {
+                Err(fault) if !is_of_others(&fault) => return Err(fault),
+                Ok(()) | Err(_) => below = above,
+            }
         }
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -198,6 +205,14 @@ impl Folder {
 
     pub(super) async fn remove(&self, name: &str) -> Result<(), DiskFault> {
         self.disk.remove(self.dir, name).await.map_err(|error| self.fault("removing", name, error))
+    }
+
+    /// Removes a file, unless someone else has done so by now.
+    pub(super) async fn remove_if_there(&self, name: &str) -> Result<(), DiskFault> {
+        match self.remove(name).await {
+            Err(fault) if fault.error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 
     pub(super) async fn sync(&self) -> Result<(), DiskFault> {
@@ -266,6 +281,11 @@ impl Drop for Folder {
     fn drop(&mut self) {
         drop(self.disk.close_dir(self.dir));
     }
+}
+
+fn is_of_others(fault: &DiskFault) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(fault.error.kind(), PermissionDenied | ReadOnlyFilesystem | Unsupported | InvalidInput)
 }
 
 /// The directory above; none above the root.

@@ -3,7 +3,7 @@
 
 use super::cache::FrameCache;
 use super::closed::{ClosedPlace, Newest};
-use super::ends::{self, Ends};
+use super::ends::{self, Ends, Who};
 use super::error::LoadError;
 use super::files::Folder;
 use super::journal::{JournalEvent, Reader};
@@ -35,6 +35,7 @@ pub(super) struct Search<'a> {
     pub(super) folder: &'a Folder,
     pub(super) frames: &'a FrameCache,
     pub(super) store: StoreId,
+    pub(super) who: Who,
     pub(super) namespace: &'a Text,
     pub(super) id: &'a Text,
 }
@@ -81,7 +82,7 @@ impl Search<'_> {
     }
 
     async fn scan(&self) -> Result<Rows, LoadError> {
-        let read = ends::read_log(self.folder, self.store).await?;
+        let read = ends::read_log(self.folder, self.store, self.who).await?;
         if let Some(rot) = read.rot.first() {
             let (file, offset) = (rot.file.clone(), rot.offset);
             return Err(LoadError::Unreadable { run: RunNo(0), file, offset });
@@ -90,7 +91,8 @@ impl Search<'_> {
         let mut rows = Vec::new();
         for extent in &read.extents {
             let bytes = self.folder.read_segment(extent.place.segment).await?;
-            for (place, frame) in recover::frames(&bytes, self.store, *extent) {
+            for found in recover::frames(&bytes, self.store, *extent) {
+                let (place, frame) = found?;
                 let ended = ends.of(place, &frame);
                 rows.append(&mut ended.map_err(|error| LoadError::undecodable(RunNo(0), place, error))?);
             }

@@ -2,6 +2,7 @@
 //! still leads to the same file is asked after every sync, before anything is acknowledged (rule 9). A lock that is lost
 //! is never taken again by the same open.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,23 +43,39 @@ impl Lock {
             let identity = handle.identity().await?;
             let (disk, pid) = (Arc::clone(folder.disk()), entropy.pid());
             let lock = Lock { disk, entropy: Arc::clone(entropy), handle, path: path.clone(), identity, pid };
-            if lock.is_ours().await {
+            let is_ours = lock.is_ours().await;
+            if let Ok(true) = is_ours {
                 return Ok(Some(lock));
             }
             lock.release().await;
+            is_ours?;
         }
         Ok(None)
     }
 
-    /// Whether the lock file's path, resolved anew, still leads to the file that is locked.
-    pub(super) async fn is_ours(&self) -> bool {
-        self.disk.identity_of(&self.path).await.is_ok_and(|found| found == self.identity)
+    /// Whether the lock file's path, resolved anew, still leads to the file that is locked. A path that leads nowhere says no; a disk that
+    /// does not answer says nothing.
+    pub(super) async fn is_ours(&self) -> Result<bool, DiskFault> {
+        match self.disk.identity_of(&self.path).await {
+            Ok(found) => Ok(found == self.identity),
+            Err(error) if leads_nowhere(&error) => Ok(false),
+            Err(error) => Err(self.handle.fault("looking for", error)),
+        }
     }
 
-    /// Asked after each sync: a failure is final.
+    /// Asked after each sync: a failure is final, and what was synced under a lock of which nobody knows counts for nothing.
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         self.check_process()?;
-        if self.is_ours().await { Ok(()) } else { Err(StoreError::LockLost { path: self.path.clone() }) }
+        match self.is_ours().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.lost()),
+            Err(fault) => Err(StoreError::Sync(fault)),
+        }
+    }
+
+    /// The error for who does not have it any more.
+    pub(super) fn lost(&self) -> StoreError {
+        StoreError::LockLost { path: self.path.clone() }
     }
 
     /// Asked before each write: a forked child has the lock's file too, and must not use it.
@@ -71,6 +88,10 @@ impl Lock {
     pub(super) async fn release(self) {
         self.handle.close().await;
     }
+}
+
+fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Locks the newest segment, so that a second opener has his error also when the lock file was removed: none if someone
@@ -105,7 +126,8 @@ pub(super) async fn already_open(folder: &Folder) -> OpenError {
     OpenError::AlreadyOpen { dir: folder.path().clone(), holder }
 }
 
-async fn holder(folder: &Folder) -> Result<Option<Holder>, DiskFault> {
+/// Who opened the store last, as far as the newest segment says.
+pub(super) async fn holder(folder: &Folder) -> Result<Option<Holder>, DiskFault> {
     let Some(newest) = folder.segments().await?.last().copied() else { return Ok(None) };
     let handle = folder.open_file(&segment::name(newest)).await?;
     let header = handle.read(0, segment::HEADER_BYTES).await;

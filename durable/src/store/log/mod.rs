@@ -54,6 +54,7 @@ use crate::seams::Clock;
 use crate::store::index::Index;
 use cache::FrameCache;
 use closed::Known;
+use ends::Who;
 use files::Folder;
 use find::Search;
 use journal::Reader;
@@ -140,7 +141,8 @@ impl Log {
     /// # Errors
     /// As [`Log::load`].
     pub async fn find_closed(&self, namespace: &Text, id: &Text) -> Result<Option<ClosedRun>, LoadError> {
-        let search = Search { folder: &self.folder, frames: &self.frames, store: self.store, namespace, id };
+        let search =
+            Search { folder: &self.folder, frames: &self.frames, store: self.store, who: Who::Owner, namespace, id };
         let hash = search.hash();
         let ends_in = self.shared.queue().ends_in_filling(&hash);
         if let Some(lsn) = ends_in {

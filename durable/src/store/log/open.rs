@@ -99,7 +99,7 @@ pub async fn open(disk: Arc<dyn Disk>, seams: Seams, options: Options) -> Result
     let folder = Arc::new(Folder::open_or_make(&disk, options.dir.clone()).await?);
     let store = identity::find_or_make(&folder, &seams).await?;
     let Some(lock) = Lock::take(&folder, &seams.entropy).await? else { return Err(lock::already_open(&folder).await) };
-    let opening = Opening { folder, store, seams, options };
+    let opening = Opening { folder, store, author: Author::new(store, &seams), seams, options };
     match opening.take_over(&lock).await {
         Ok(taken) => Ok(opening.finish(lock, taken)),
         Err(error) => {
@@ -112,6 +112,7 @@ pub async fn open(disk: Arc<dyn Disk>, seams: Seams, options: Options) -> Result
 struct Opening {
     folder: Arc<Folder>,
     store: StoreId,
+    author: Author,
     seams: Seams,
     options: Options,
 }
@@ -119,7 +120,6 @@ struct Opening {
 /// What was taken over.
 struct Taken {
     folded: Folded,
-    author: Author,
     segment: Spare,
     last: LastFrame,
 }
@@ -134,9 +134,11 @@ impl Opening {
             handle.close().await;
         }
         // Whatever was found, rot above all, counts only if nobody else wrote meanwhile (rule 13).
-        match taken {
-            Err(_) if !planted!(66) && !lock.is_ours().await => Err(lock::already_open(&self.folder).await),
-            taken => taken,
+        let Err(error) = taken else { return taken };
+        match lock.is_ours().await {
+            Ok(false) if !planted!(66) => Err(self.overtaken(lock).await),
+            Err(fault) if !matches!(error, OpenError::Disk(_)) => Err(fault.into()),
+            Ok(_) | Err(_) => Err(error),
         }
     }
 
@@ -148,12 +150,11 @@ impl Opening {
         let number = newest.segments.last().copied().unwrap_or_default().next();
         let place = Place { segment: number, offset: FIRST_FRAME };
         let (bytes, last) = self.copy_of_last(&mut files, &read, place).await?;
-        let author = Author::new(self.store, &self.seams);
-        let segment = self.begin_segment(&author, number, &bytes, lock).await?;
+        let segment = self.begin_segment(number, &bytes, lock).await?;
         if !planted!(7) {
             move_tails(&mut folded, &read, last.place);
         }
-        Ok(Taken { folded, author, segment, last })
+        Ok(Taken { folded, segment, last })
     }
 
     async fn read(&self, files: &mut Segments<'_>, segments: &[SegmentNo]) -> Result<(Folded, Read), OpenError> {
@@ -171,7 +172,8 @@ impl Opening {
     async fn tidy(&self) -> Result<(), DiskFault> {
         for name in self.folder.list().await? {
             if identity::is_left(&name) || segment::is_spare(&name) {
-                self.folder.remove(&name).await?;
+                // Its maker may have removed it, as every maker does.
+                self.folder.remove_if_there(&name).await?;
             }
         }
         Ok(())
@@ -180,8 +182,17 @@ impl Opening {
     async fn check(&self, lock: &Lock) -> Result<(), OpenError> {
         match lock.check().await {
             Ok(()) => Ok(()),
-            Err(StoreError::LockLost { .. }) => Err(lock::already_open(&self.folder).await),
+            Err(StoreError::LockLost { .. }) => Err(self.overtaken(lock).await),
+            Err(StoreError::Sync(fault)) => Err(fault.into()),
             Err(error) => Err(OpenError::Store(error)),
+        }
+    }
+
+    /// The error for an open whose lock leads elsewhere by now: who has the store, if someone else has made a segment meanwhile.
+    async fn overtaken(&self, lock: &Lock) -> OpenError {
+        match lock::holder(&self.folder).await {
+            Ok(Some(holder)) if holder == self.author.holder() => OpenError::Store(lock.lost()),
+            holder => OpenError::AlreadyOpen { dir: self.folder.path().clone(), holder: holder.ok().flatten() },
         }
     }
 
@@ -206,8 +217,7 @@ impl Opening {
         let offset = usize::try_from(last.place.offset).unwrap_or(usize::MAX);
         let original = bytes.get(offset..).and_then(|rest| frame::decode(rest, self.store, last.place).ok());
         let copy = original.and_then(|frame| frame::copy_to(&frame, self.store, place));
-        let gone = || std::io::Error::other("it was readable a moment ago and is not any more");
-        let copy = copy.ok_or_else(|| DiskFault::new("reading", file, gone()))?;
+        let copy = copy.ok_or_else(|| recover::gone(file))?;
         Ok((copy, LastFrame { place, ..last }))
     }
 
@@ -220,20 +230,14 @@ impl Opening {
     }
 
     /// A new segment that begins with `copy`. When this returns, both are durable and the lock is ours.
-    async fn begin_segment(
-        &self,
-        author: &Author,
-        number: SegmentNo,
-        copy: &[u8],
-        lock: &Lock,
-    ) -> Result<Spare, OpenError> {
+    async fn begin_segment(&self, number: SegmentNo, copy: &[u8], lock: &Lock) -> Result<Spare, OpenError> {
         let bytes = self.options.sizes.segments.first(copy.len());
         let name = segment::spare_name(spare::draw(&*self.seams.entropy));
-        let made = spare::make(&self.folder, author, &name, number, bytes).await?;
+        let made = spare::make(&self.folder, &self.author, &name, number, bytes).await?;
         if let Err(fault) = spare::name(&self.folder, &made).await {
             spare::discard(&self.folder, made).await;
             let is_taken = fault.error.kind() == std::io::ErrorKind::AlreadyExists;
-            return Err(if is_taken { lock::already_open(&self.folder).await } else { fault.into() });
+            return Err(if is_taken { self.overtaken(lock).await } else { fault.into() });
         }
         if !planted!(4) {
             self.folder.sync().await?;
@@ -256,7 +260,7 @@ impl Opening {
     }
 
     fn finish(self, lock: Lock, taken: Taken) -> (Log, Writer, Recovered) {
-        let Taken { folded, author, segment, last } = taken;
+        let Taken { folded, segment, last } = taken;
         let index = self.open_index(&folded);
         let expected = folded.fold.closed.rows();
         let sizes = self.options.sizes.segments;
@@ -276,7 +280,7 @@ impl Opening {
             store: self.store,
             tables: folded.fold.tables,
             is_clean: folded.fold.is_clean || planted!(30),
-            opened_at: author.opened_at(),
+            opened_at: self.author.opened_at(),
         };
         let log = Log {
             shared: Arc::clone(&shared),
@@ -297,7 +301,7 @@ impl Opening {
             index,
             folder: self.folder,
             seams: self.seams,
-            author,
+            author: self.author,
             store: self.store,
             sizes,
             reserve_bytes: self.options.sizes.reserve_bytes,

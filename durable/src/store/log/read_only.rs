@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::cache::FrameCache;
 use super::closed::Known;
 use super::damage;
+use super::ends::Who;
 use super::error::{LoadError, OpenError, Rot};
 use super::files::{Folder, Segments};
 use super::find::{ClosedRun, Search};
@@ -44,17 +45,14 @@ pub struct ReadOnly {
 pub async fn open_read_only(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Result<ReadOnly, OpenError> {
     let folder = Folder::open(&disk, dir.into()).await?;
     let store = identity::find(&folder).await?;
-    let mut seen = read(&folder, store).await?;
+    let mut seen = read(&folder, store).await;
     for _ in 1..LISTINGS {
-        if seen.as_ref().is_some_and(|seen| seen.rot.is_empty()) {
+        if !may_be_otherwise(&seen) {
             break;
         }
-        seen = read(&folder, store).await?;
+        seen = read(&folder, store).await;
     }
-    let Seen { fold, rot, segments } = match seen {
-        Some(seen) => seen,
-        None => Seen { fold: Fold::new(store, Gaps::PutAside), rot: Vec::new(), segments: Vec::new() },
-    };
+    let Seen { fold, rot, segments } = seen?;
     let mut broken = fold.broken.clone();
     if !rot.is_empty() {
         broken.extend(damage::runs_concerned(&folder, store, &segments, &rot).await?);
@@ -69,21 +67,22 @@ struct Seen {
     segments: Vec<SegmentNo>,
 }
 
-/// Reads once; none if a segment went away meanwhile.
-async fn read(folder: &Folder, store: StoreId) -> Result<Option<Seen>, OpenError> {
+/// Whether the log is damaged, or looked so because it was written while it was read.
+fn may_be_otherwise(seen: &Result<Seen, OpenError>) -> bool {
+    match seen {
+        Ok(seen) => !seen.rot.is_empty(),
+        Err(OpenError::Disk(fault)) => fault.error.kind() == std::io::ErrorKind::NotFound,
+        Err(_) => false,
+    }
+}
+
+/// Reads once.
+async fn read(folder: &Folder, store: StoreId) -> Result<Seen, OpenError> {
     let segments = folder.segments().await?;
     let mut files = Segments::keeping(folder, FRAME_CACHE_BYTES);
-    let chain = match recover::chain(&mut files, store, &segments).await {
-        Ok(chain) => chain,
-        Err(fault) if fault.error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(fault) => return Err(fault.into()),
-    };
-    let read = chain.finish_for_reader();
-    match recover::fold(&mut files, store, &read, Gaps::PutAside).await {
-        Ok(folded) => Ok(Some(Seen { fold: folded.fold, rot: read.rot, segments })),
-        Err(OpenError::Disk(fault)) if fault.error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let read = recover::chain(&mut files, store, &segments).await?.finish_for_reader();
+    let folded = recover::fold(&mut files, store, &read, Gaps::PutAside).await?;
+    Ok(Seen { fold: folded.fold, rot: read.rot, segments })
 }
 
 impl ReadOnly {
@@ -143,7 +142,8 @@ impl ReadOnly {
     /// # Errors
     /// As [`ReadOnly::load`].
     pub async fn find_closed(&self, namespace: &Text, id: &Text) -> Result<Option<ClosedRun>, LoadError> {
-        let search = Search { folder: &self.folder, frames: &self.frames, store: self.store, namespace, id };
+        let search =
+            Search { folder: &self.folder, frames: &self.frames, store: self.store, who: Who::Other, namespace, id };
         let hash = search.hash();
         let Known::Perhaps(newest) = self.fold.closed.known(&hash) else { return Ok(None) };
         if let Some(row) = self.fold.newest(hash)
@@ -166,7 +166,8 @@ impl ReadOnly {
         let mut listing = Listing::default();
         for extent in &read.extents {
             let bytes = files.read(extent.place.segment).await?;
-            for (place, frame) in recover::frames(&bytes, self.store, *extent) {
+            for found in recover::frames(&bytes, self.store, *extent) {
+                let (place, frame) = found?;
                 let taken = listing.frame(place, &frame);
                 taken.map_err(|error| LoadError::undecodable(RunNo(0), place, error))?;
             }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::ends::{self, Ends};
+use super::ends::{self, Ends, Who};
 use super::error::DiskFault;
 use super::files::Folder;
 use super::queue::Phase;
@@ -37,14 +37,15 @@ impl Rebuild {
     }
 
     async fn fill(&self) -> Result<(), DiskFault> {
-        let read = ends::read_log(&self.folder, self.store).await?;
+        let read = ends::read_log(&self.folder, self.store, Who::Owner).await?;
         let mut ends = Ends::new(self.store);
         for extent in read.extents {
             if self.is_over() {
                 return Ok(());
             }
             let bytes = self.folder.read_segment(extent.place.segment).await?;
-            for (place, frame) in recover::frames(&bytes, self.store, extent) {
+            for found in recover::frames(&bytes, self.store, extent) {
+                let (place, frame) = found?;
                 // A frame that this build cannot read: those who look for a run in it will say so.
                 let ended = ends.of(place, &frame).unwrap_or_default();
                 self.index.put(ended.iter().map(|(id, closed)| (*id, closed.row())));

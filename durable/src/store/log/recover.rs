@@ -57,25 +57,38 @@ pub(super) async fn fold(
     let from = folding.from;
     for extent in read.extents.iter().filter(|extent| extent.last >= from) {
         let bytes = segments.read(extent.place.segment).await?;
-        for (place, frame) in frames(&bytes, store, *extent) {
+        for found in frames(&bytes, store, *extent) {
+            let (place, frame) = found?;
             folding.frame(place, &frame).map_err(|refused| refusal(place, refused))?;
         }
     }
     Ok(folding.folded)
 }
 
-/// The frames of an extent, of whose segment `bytes` is the whole.
-pub(super) fn frames(bytes: &[u8], store: StoreId, extent: Extent) -> impl Iterator<Item = (Place, Frame<'_>)> {
+/// The frames of an extent, of whose segment `bytes` is the whole. Each was readable when the chain was read: one that is not there at
+/// another reading was not lost by a crash, and ends the extent with a fault.
+pub(super) fn frames(
+    bytes: &[u8],
+    store: StoreId,
+    extent: Extent,
+) -> impl Iterator<Item = Result<(Place, Frame<'_>), DiskFault>> {
     let all = Frames::of(bytes, store, extent.place.segment).filter_map(|found| match found {
         Found::Frame(place, frame) => Some((place, frame)),
         Found::Hole { .. } => None,
     });
-    let mut was_last = false;
-    all.skip_while(move |(place, _)| place.offset < extent.place.offset).take_while(move |(_, frame)| {
-        let counts = !was_last && frame.header.lsn <= extent.last;
-        was_last |= frame.header.lsn == extent.last;
-        counts
+    let mut all = all.skip_while(move |(place, _)| place.offset < extent.place.offset);
+    let mut due = Some(extent.first);
+    std::iter::from_fn(move || {
+        let lsn = due?;
+        let found = all.next().filter(|(_, frame)| frame.header.lsn == lsn);
+        due = (found.is_some() && lsn < extent.last).then(|| lsn.next());
+        Some(found.ok_or_else(|| gone(segment::name(extent.place.segment))))
     })
+}
+
+/// The fault of a frame that could be read a moment ago.
+pub(super) fn gone(file: String) -> DiskFault {
+    DiskFault::new("reading", file, std::io::Error::other("a frame was readable a moment ago and is not any more"))
 }
 
 struct Folding {
@@ -133,7 +146,11 @@ async fn parts(
     for extent in read.extents.iter().filter(touches) {
         let bytes = segments.read(extent.place.segment).await?;
         let in_range = |frame: &Frame<'_>| (first..=last).contains(&frame.header.lsn);
-        for (_, frame) in frames(&bytes, store, *extent).filter(|(_, frame)| in_range(frame)) {
+        for found in frames(&bytes, store, *extent) {
+            let (_, frame) = found?;
+            if !in_range(&frame) {
+                continue;
+            }
             let part = part_of(&frame, frame.header.lsn == last);
             match (&mut content, part) {
                 (Some(content), Some(part)) => content.extend_from_slice(&part.0),

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use super::error::DiskFault;
+use super::error::{DiskFault, Holder};
 use super::files::{CHUNK_BYTES, Folder, Handle};
 use super::reserve;
 use crate::codec::frame::{SegmentNo, StoreId};
@@ -45,6 +45,11 @@ impl Author {
                 build: Text::from(seams.entropy.build_id()),
             },
         }
+    }
+
+    /// As others are told of it.
+    pub(super) fn holder(&self) -> Holder {
+        Holder::from(&self.header)
     }
 
     pub(super) fn opened_at(&self) -> Timestamp {
