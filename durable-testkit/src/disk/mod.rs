@@ -307,6 +307,12 @@ impl SimDisk {
         self.with(|machine| machine.strikes = Some(Arc::new(told)));
     }
 
+    /// From now on nobody is told of a strike, and no operation is slow: whoever was told may hold this disk, and would for ever.
+    pub(crate) fn let_go(&self) {
+        // They go when the disk is free again: what they hold may ask something of it at its end.
+        drop(self.with(|machine| (machine.strikes.take(), machine.slow.take())));
+    }
+
     /// The newest operation.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<TraceLine>> {

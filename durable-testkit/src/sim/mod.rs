@@ -194,6 +194,7 @@ impl Sim {
         let processes = std::mem::take(&mut *lock(&self.processes));
         processes.iter().for_each(|process| process.kill(Unfinished::NotDone));
         self.executor.drop_all();
+        self.disk.let_go();
     }
 
     /// The machine's disk.

@@ -115,10 +115,17 @@ impl<'a> Timing<'a> {
         }
     }
 
-    /// What is due by the wall clock is not recorded before that shows it. One that is set back is not waited for.
+    /// What is due by the wall clock is not recorded before that shows it. One that is set back is not waited for; but code whose sleep
+    /// is over is never told of a time before its end.
     fn early(&self, at: Timestamp, event: &Event) -> Option<String> {
         let (what, due) = match event {
-            Event::TimerFired { seq, .. } => (format!("timer {seq}"), *self.timers.get(&seq.0)?),
+            Event::TimerFired { seq, at: told } => {
+                let due = *self.timers.get(&seq.0)?;
+                if *told < due {
+                    return Some(format!("timer {seq}, due {}, tells the code of {}", due.0, told.0));
+                }
+                (format!("timer {seq}"), due)
+            }
             _ => ("its time limit".to_owned(), self.past.started.deadline?),
         };
         (at < due && !self.case.sets_back()).then(|| format!("{what}, due {}, comes {}", due.0, at.0))
