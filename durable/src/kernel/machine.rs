@@ -942,7 +942,7 @@ impl Undo {
 
 /// By what a recorded call is found: the build that recorded it, its name, values and shape.
 fn recorded_call(build: &Text, call: &ActivityScheduled) -> (Text, Text, Digest, Digest) {
-    let build = if planted!(72) { Text::default() } else { build.clone() };
+    let build = if planted!(71) { Text::default() } else { build.clone() };
     (build, call.name.clone(), call.value, call.shape)
 }
 

@@ -395,14 +395,14 @@ impl Kernel {
             call.phase = Phase::Withheld(order.attempt);
             return None;
         }
-        if !room && !planted!(71) {
+        if !room && !planted!(70) {
             call.phase = Phase::Queued(order.attempt);
             self.calls.queue.push_back((order.run, order.seq));
             return None;
         }
         let due = Due::Attempt(order.seq, order.attempt);
         let times_out =
-            order.start_to_close.filter(|_| !planted!(68)).map(|span| self.timers.arm_in(order.run, due, span, now));
+            order.start_to_close.filter(|_| !planted!(67)).map(|span| self.timers.arm_in(order.run, due, span, now));
         call.phase = Phase::Running(Running { attempt: order.attempt, began: now.wall, times_out });
         self.calls.in_flight += 1;
         Some(order)
@@ -601,7 +601,7 @@ impl Kernel {
         if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
             call.phase = Phase::Backoff(next);
         }
-        if due <= now.wall || planted!(69) {
+        if due <= now.wall || planted!(68) {
             return self.retry_due(run, seq);
         }
         self.timers.arm_at(run, Due::Retry(seq), due, now);
@@ -674,7 +674,7 @@ impl Kernel {
 
     /// Free slots go to the calls that wait longest, however they came free.
     pub(super) fn pass_slots_on(&mut self, now: Now) {
-        if self.draining.is_some() || planted!(70) {
+        if self.draining.is_some() || planted!(69) {
             return;
         }
         while self.calls.has_room(self.config.attempts)

@@ -40,7 +40,7 @@ impl Timers {
         self.disarm(run, due);
         let key = (run, due);
         let span = at.since(now.wall);
-        let monotonic = now.monotonic.saturating_add(if planted!(67) { span / 8 * 7 } else { span });
+        let monotonic = now.monotonic.saturating_add(if planted!(66) { span / 8 * 7 } else { span });
         self.deadlines.insert(key, (monotonic, at));
         self.by_monotonic.insert((monotonic, key));
         self.by_wall.insert((at, key));
