@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::codec::hash;
 use crate::kernel::event::Text;
 use crate::kernel::id::{Attempt, Digest, RunId, Seq};
-use crate::kernel::trace::TraceContext;
+use crate::kernel::trace::{AttemptTrace, TraceContext};
 use crate::payload::PayloadCodec;
 
 thread_local! {
@@ -36,8 +36,7 @@ pub struct AttemptInfo {
     pub seq: Seq,
     /// Which try this is, from 1.
     pub attempt: Attempt,
-    /// Where in a distributed trace the attempt stands.
-    pub trace: TraceContext,
+    pub(crate) trace: AttemptTrace,
     /// What the idempotency key is made of.
     pub(crate) key: KeyOf,
     /// How results are written.
@@ -96,6 +95,12 @@ pub(crate) enum KeyOf {
 }
 
 impl AttemptInfo {
+    /// Where in a distributed trace the attempt stands.
+    #[must_use]
+    pub fn trace_context(&self) -> TraceContext {
+        self.trace.context()
+    }
+
     /// The key under which the outside world knows this call: the same for all its attempts, over replays, restarts and
     /// deploys, and for no other call.
     #[must_use]
@@ -178,7 +183,7 @@ pub fn idempotency_key() -> String {
 #[track_caller]
 #[must_use]
 pub fn trace_context() -> TraceContext {
-    info().trace
+    info().trace_context()
 }
 
 /// Whether the attempt is asked to stop: its call was dropped (a cancel, the loser of a `select!`) and its outcome is awaited, because

@@ -83,7 +83,12 @@ fn info() -> AttemptInfo {
         key: KeyOf::Call(Digest(1), 0),
         codec: PayloadCodec::Json,
         asked: None,
-        trace: crate::TraceContext::of_run(crate::RunId([1; 16])),
+        trace: crate::kernel::trace::AttemptTrace {
+            of_run: None,
+            run: crate::RunId([1; 16]),
+            seq: Seq(1),
+            attempt: Attempt(1),
+        },
     }
 }
 

@@ -92,6 +92,33 @@ impl TraceContext {
     }
 }
 
+/// Where an attempt stands in its run's trace, for who asks: few do, and it takes a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AttemptTrace {
+    /// What the run was started with, if anything.
+    pub of_run: Option<TraceContext>,
+    /// The run.
+    pub run: RunId,
+    /// The call.
+    pub seq: Seq,
+    /// Which try.
+    pub attempt: Attempt,
+}
+
+impl AttemptTrace {
+    /// The attempt's place.
+    #[must_use]
+    pub fn context(&self) -> TraceContext {
+        self.of_run.unwrap_or_else(|| TraceContext::of_run(self.run)).of_call(self.run, self.seq, self.attempt)
+    }
+}
+
+impl fmt::Display for AttemptTrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.context().fmt(f)
+    }
+}
+
 /// A span's id, never 0: the same for an attempt whoever asks, and in whichever process.
 fn span_of(run: RunId, seq: Seq, attempt: Attempt) -> [u8; 8] {
     let mut hasher = SipHasher24::new_with_key(&run.0);

@@ -19,16 +19,13 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant,
 };
 
-use super::{LEN_MAX, PayloadError};
+use super::{LEN_MAX, PayloadError, room};
 use crate::codec::hash::sip64_of;
 use crate::codec::leb;
 use crate::kernel::id::Digest;
 
 /// The longest canonical form; a value that needs more is too long for a payload as well.
 const FORM_MAX: usize = 16 * LEN_MAX;
-
-/// How much room a form is given at first.
-const ROOM: usize = 256;
 
 /// For how many entries a map is given room at first, whatever it says of its length.
 const ENTRIES: usize = 16;
@@ -74,7 +71,8 @@ mod tag {
 pub fn digest<T: Serialize + ?Sized>(salt: &[u8; 16], value: &T) -> Result<(Digest, Digest), PayloadError> {
     let form = Form::of(value)?;
     let values = sip64_of(salt, [b"v", &*form.out]);
-    let shape = sip64_of(salt, std::iter::once(&b"s"[..]).chain(form.names.iter().map(Vec::as_slice)));
+    let shape = sip64_of(salt, std::iter::once(&b"s"[..]).chain(form.names.iter()));
+    room::give_back(form.out);
     Ok((Digest(values), Digest(shape)))
 }
 
@@ -112,14 +110,14 @@ fn bytes_of(mut form: &[u8]) -> Option<Vec<u8>> {
 /// A value in canonical form while it is written, and the names that were met.
 struct Form {
     out: Vec<u8>,
-    /// Each struct and variant, spelled out; sorted and without repeats.
-    names: Vec<Vec<u8>>,
+    /// Each struct and variant.
+    names: Names,
     is_finite: bool,
 }
 
 impl Form {
     fn of<T: Serialize + ?Sized>(value: &T) -> Result<Form, PayloadError> {
-        let mut form = Form { out: Vec::with_capacity(ROOM), names: Vec::new(), is_finite: true };
+        let mut form = Form { out: room::take(), names: Names::default(), is_finite: true };
         value.serialize(&mut form).map_err(|error| match error {
             FormError::TooLong => PayloadError::TooLong { limit: LEN_MAX },
             FormError::Refused(why) => PayloadError::Encode { of: std::any::type_name::<T>(), why },
@@ -158,16 +156,47 @@ impl Form {
     /// Notes a struct (no `variant`) or a variant, with the names of its fields and how many it has without names.
     fn name(&mut self, name: &str, variant: Option<&str>, fields: &mut [&str], nameless: usize) {
         fields.sort_unstable();
+        self.names.spell(|spelled| {
+            spelled.push(u8::from(variant.is_some()));
+            leb::put_text(name, spelled);
+            variant.iter().for_each(|variant| leb::put_text(variant, spelled));
+            leb::put(nameless as u64, spelled);
+            leb::put(fields.len() as u64, spelled);
+            fields.iter().for_each(|field| leb::put_text(field, spelled));
+        });
+    }
+}
+
+/// Names spelled out, sorted and without repeats. Most values have one.
+#[derive(Default)]
+struct Names {
+    /// The first of all, in the order of the sort.
+    first: Vec<u8>,
+    others: Vec<Vec<u8>>,
+}
+
+impl Names {
+    fn spell(&mut self, spell: impl FnOnce(&mut Vec<u8>)) {
         let mut spelled = Vec::with_capacity(64);
-        spelled.push(u8::from(variant.is_some()));
-        leb::put_text(name, &mut spelled);
-        variant.iter().for_each(|variant| leb::put_text(variant, &mut spelled));
-        leb::put(nameless as u64, &mut spelled);
-        leb::put(fields.len() as u64, &mut spelled);
-        fields.iter().for_each(|field| leb::put_text(field, &mut spelled));
-        if let Err(place) = self.names.binary_search(&spelled) {
-            self.names.insert(place, spelled);
+        spell(&mut spelled);
+        // No name is spelled with nothing.
+        if self.first.is_empty() {
+            self.first = spelled;
+            return;
         }
+        if spelled < self.first {
+            std::mem::swap(&mut spelled, &mut self.first);
+        }
+        if spelled != self.first
+            && let Err(place) = self.others.binary_search(&spelled)
+        {
+            self.others.insert(place, spelled);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let first = Some(&*self.first).filter(|first| !first.is_empty());
+        first.into_iter().chain(self.others.iter().map(Vec::as_slice))
     }
 }
 

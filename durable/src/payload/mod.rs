@@ -12,6 +12,7 @@
 mod digest;
 mod encoded;
 mod header;
+mod room;
 mod shown;
 
 use std::any::type_name;
@@ -30,9 +31,6 @@ use crate::kernel::event::Payload;
 
 /// The longest payload, its header included: 4 MiB.
 pub const LEN_MAX: usize = 4 << 20;
-
-/// How much room a payload is given at first.
-const ROOM: usize = 256;
 
 /// How deep lists and maps may stand in one another: 100.
 pub const DEPTH_MAX: usize = 100;
@@ -131,19 +129,26 @@ pub(crate) fn way_out(error: &PayloadError) -> String {
 /// # Errors
 /// [`PayloadError::TooLong`], [`PayloadError::TooDeep`], [`PayloadError::NotFinite`], or [`PayloadError::Encode`].
 pub fn encode<T: Serialize + ?Sized>(codec: PayloadCodec, value: &T) -> Result<Payload, PayloadError> {
-    let mut out = Bounded { bytes: Vec::with_capacity(ROOM), is_full: false };
+    let mut out = Bounded { bytes: room::take(), is_full: false };
+    let encoded = encode_to(&mut out, codec, value);
+    let payload = encoded.map(|()| Payload(out.bytes.as_slice().into()));
+    room::give_back(out.bytes);
+    payload
+}
+
+fn encode_to<T: Serialize + ?Sized>(out: &mut Bounded, codec: PayloadCodec, value: &T) -> Result<(), PayloadError> {
     out.bytes.push(header::plain(codec));
     let written = match codec {
         PayloadCodec::MessagePack => {
-            let mut serializer = rmp_serde::Serializer::new(&mut out).with_struct_map();
+            let mut serializer = rmp_serde::Serializer::new(&mut *out).with_struct_map();
             value.serialize(&mut serializer).map_err(|error| error.to_string())
         }
         PayloadCodec::Json => {
             digest::check_finite(value)?;
-            serde_json::to_writer(&mut out, value).map_err(|error| error.to_string())
+            serde_json::to_writer(&mut *out, value).map_err(|error| error.to_string())
         }
         PayloadCodec::Raw => digest::raw_bytes(value).and_then(|bytes| {
-            let written = io::Write::write_all(&mut out, &bytes);
+            let written = io::Write::write_all(out, &bytes);
             written.map_err(|error| error.to_string())
         }),
     };
@@ -151,8 +156,7 @@ pub fn encode<T: Serialize + ?Sized>(codec: PayloadCodec, value: &T) -> Result<P
         return Err(PayloadError::TooLong { limit: LEN_MAX });
     }
     written.map_err(|why| PayloadError::Encode { of: type_name::<T>(), why })?;
-    encoded::check(codec, out.bytes.get(1..).unwrap_or_default())?;
-    Ok(out.bytes.into())
+    encoded::check(codec, out.bytes.get(1..).unwrap_or_default())
 }
 
 /// The value that a payload holds.

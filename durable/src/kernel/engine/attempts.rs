@@ -13,7 +13,7 @@ use crate::kernel::event::{AttemptCause, Binding, CallFailure, Event, Payload, T
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::machine::Issued;
 use crate::kernel::tables::{AttemptState, RunEntry, Tables, Waiting, WaitingFor};
-use crate::kernel::trace::TraceContext;
+use crate::kernel::trace::AttemptTrace;
 
 /// An attempt that may begin now.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +47,7 @@ pub struct AttemptOrder {
     /// Whether it may be asked to stop.
     pub may_be_asked: bool,
     /// Where in a distributed trace the attempt stands.
-    pub trace: TraceContext,
+    pub trace: AttemptTrace,
 }
 
 /// How an attempt ended.
@@ -652,7 +652,7 @@ impl Kernel {
             start_to_close: activity.start_to_close,
             scheduled: call.scheduled,
             may_be_asked: activity.undo.owes(),
-            trace: entry.trace().of_call(entry.run, seq, attempt),
+            trace: AttemptTrace { of_run: entry.trace.as_deref().copied(), run: entry.run, seq, attempt },
         };
         self.hold(Effect::StartAttempt(Box::new(order)));
     }

@@ -52,6 +52,8 @@ pub(super) struct Queue {
     store: StoreId,
     layout: Layout,
     filling: Filling,
+    /// How many names the run of each section had before the group at hand.
+    marks: Vec<u32>,
     closed_batches: VecDeque<Batch>,
     /// Bytes that are queued or being written.
     pub(super) queued_bytes: usize,
@@ -105,6 +107,7 @@ impl Queue {
             store: begin.store,
             layout: begin.layout,
             filling: Filling::new(begin.last.next()),
+            marks: Vec::new(),
             closed_batches: VecDeque::new(),
             queued_bytes: 0,
             appended: Position(0),
@@ -151,10 +154,15 @@ impl Queue {
             self.filling.at = at;
         }
         let begin = self.filling.bytes.len();
-        let marks: Vec<_> = group.sections.iter().map(|section| self.put(section)).collect();
+        let mut marks = std::mem::take(&mut self.marks);
+        marks.clear();
+        marks.extend(group.sections.iter().map(|section| self.put(section)));
         let bytes = self.filling.bytes.len() - begin;
         if bytes > GROUP_BYTES_MAX {
-            self.take_back(group, marks, begin);
+            self.take_back(group, &marks, begin);
+        }
+        self.marks = marks;
+        if bytes > GROUP_BYTES_MAX {
             return Err(AppendError::TooLarge { bytes, limit: GROUP_BYTES_MAX });
         }
         group.sections.iter().for_each(|section| self.note(section));
@@ -212,13 +220,13 @@ impl Queue {
     }
 
     /// Undoes what `put` did for all sections of a group.
-    fn take_back(&mut self, group: &Group, marks: Vec<u32>, begin: usize) {
+    fn take_back(&mut self, group: &Group, marks: &[u32], begin: usize) {
         self.filling.bytes.truncate(begin);
         for (section, names) in group.sections.iter().zip(marks).rev() {
             if section.first == EventNo(0) {
                 self.runs.remove(&section.run);
             } else if let Some(run) = self.runs.get_mut(&section.run) {
-                run.names.truncate(names);
+                run.names.truncate(*names);
             }
         }
     }
