@@ -27,7 +27,7 @@ const VERSION: u8 = 2;
 pub fn encode(tables: &Tables, out: &mut Vec<u8>) {
     let mut texts = Texts::default();
     let mut runs = Vec::new();
-    for (no, run) in &tables.open {
+    for (no, run) in tables.open.iter() {
         let start = runs.len();
         wire::put(&run_to_wire(*no, run, &mut texts), &mut runs);
         leb::put_before(start, (runs.len() - start) as u64, &mut runs);

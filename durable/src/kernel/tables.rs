@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::by_run::ByRun;
 use super::event::{AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits};
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
 use super::trace::TraceContext;
@@ -14,8 +15,8 @@ use super::undo::Undos;
 pub struct Tables {
     /// The number that the next run gets.
     pub next_run: RunNo,
-    /// The open runs. Each by itself: runs come in the order of their numbers, and that leaves a tree's nodes half empty.
-    pub open: BTreeMap<RunNo, Box<RunEntry>>,
+    /// The open runs. Each by itself: its place in the map is small, and may be empty.
+    pub open: ByRun<Box<RunEntry>>,
     /// The open runs by namespace and workflow id.
     pub ids: BTreeMap<(Text, Text), RunNo>,
 }

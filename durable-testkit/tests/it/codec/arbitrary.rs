@@ -372,6 +372,6 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
 pub(super) fn tables() -> impl Strategy<Value = Tables> {
     (run_no(), btree_map(run_no(), run_entry().prop_map(Box::new), 0..5)).prop_map(|(next_run, open)| {
         let ids = open.iter().map(|(no, run)| ((run.namespace.clone(), run.id.clone()), *no)).collect();
-        Tables { next_run, open, ids }
+        Tables { next_run, open: open.into_iter().collect(), ids }
     })
 }

@@ -166,7 +166,7 @@ impl Calls {
 
     /// Notes which calls the process before this one left.
     pub(super) fn remember(&mut self, tables: &Tables) {
-        for (run, entry) in &tables.open {
+        for (run, entry) in tables.open.iter() {
             let calls = entry.waiting.iter().chain(&entry.dropped).filter(|waiting| is_call(waiting));
             self.from_before.extend(calls.map(|waiting| (*run, waiting.seq)));
         }

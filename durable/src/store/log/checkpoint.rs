@@ -58,7 +58,7 @@ pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, Decode
         places.push(take_run(bytes)?);
     }
     let tables = tables::decode(bytes)?;
-    let mut runs = Runs::new();
+    let mut runs = Runs::default();
     for (no, place, names) in places {
         let entry =
             tables.open.get(&no).ok_or(DecodeError::Value { rule: "the tables hold every run with a place" })?;

@@ -62,7 +62,7 @@ impl Fold {
             store,
             gaps,
             tables: Tables::default(),
-            runs: Runs::new(),
+            runs: Runs::default(),
             closed: Closed::default(),
             rows: BTreeMap::new(),
             is_clean: true,

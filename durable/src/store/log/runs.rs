@@ -1,15 +1,15 @@
 //! What the store itself knows of each open run: where its journal ends, its number of events, and the names that it has
 //! written. Nothing of what the run waits for: that is in the kernel's tables.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::frame::StoreId;
 use crate::codec::frame::{Lsn, Place};
 use crate::codec::hash;
 use crate::codec::names::Names;
+use crate::kernel::by_run::ByRun;
 use crate::kernel::event::Text;
-use crate::kernel::id::{EventNo, RunNo};
+use crate::kernel::id::EventNo;
 
 /// A namespace and a workflow id, as a hash.
 pub(super) type IdHash = [u8; 16];
@@ -65,4 +65,4 @@ impl Run {
 }
 
 /// The open runs, by number.
-pub(super) type Runs = BTreeMap<RunNo, Run>;
+pub(super) type Runs = ByRun<Run>;
