@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -128,7 +129,7 @@ impl Spawn for TokioSpawn {
         let handle = self.handle.clone();
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _inside = handle.enter();
-            block_on(task);
+            block_on_awake(task);
         });
         if let Err(error) = spawned {
             tracing::error!(%error, name, "a thread could not be started [E0315]");
@@ -144,21 +145,50 @@ impl Spawn for TokioSpawn {
     }
 }
 
+/// How long a thread stays awake when its future begins to wait. A run that takes one step after the other appends again that soon behind
+/// a sync, and a thread that sleeps by then is woken for more than a tenth of what the sync took.
+const AWAKE: Duration = Duration::from_micros(50);
+
+/// Wakes a thread that sleeps, or is about to.
+struct Alarm {
+    thread: Thread,
+    rang: AtomicBool,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.rang.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
 /// Runs a future on this thread, which sleeps while the future waits.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    block_on_with(future, Duration::ZERO)
+}
+
+/// The same, and the thread sleeps only when the future has waited for a while, if there is another processor for what it waits for.
+fn block_on_awake<F: Future>(future: F) -> F::Output {
+    let is_alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    block_on_with(future, if is_alone { Duration::ZERO } else { AWAKE })
+}
+
+fn block_on_with<F: Future>(future: F, awake: Duration) -> F::Output {
+    let alarm = Arc::new(Alarm { thread: std::thread::current(), rang: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&alarm));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        let begin = Instant::now();
+        while !alarm.rang.load(Ordering::Acquire) && begin.elapsed() < awake {
+            // Whoever is to ring may want this processor.
+            std::thread::yield_now();
+        }
+        while !alarm.rang.swap(false, Ordering::AcqRel) {
+            std::thread::park();
         }
     }
 }
