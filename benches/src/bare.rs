@@ -7,33 +7,59 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use durable::codec::frame;
+
 /// Where frames begin in a segment.
 const HEADER: usize = 4096;
-const MAGIC: u32 = 0x304D_5246;
 
-/// The lengths of all frames in a store's segments, in their order.
-///
-/// # Errors
-/// When the directory cannot be read.
-pub fn frames(store: &Path) -> io::Result<Vec<usize>> {
-    let mut segments: Vec<_> = fs::read_dir(store)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    segments.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    segments.sort();
-    let mut lengths = Vec::new();
-    for segment in segments {
-        let bytes = fs::read(segment)?;
-        let mut at = HEADER;
-        while let Some(length) = frame_length(&bytes, at) {
-            lengths.push(length);
-            at += length.next_multiple_of(8);
-        }
-    }
-    Ok(lengths)
+/// Where a frame stands: its segment's file name, and the byte in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Mark {
+    segment: String,
+    offset: usize,
 }
 
-fn frame_length(bytes: &[u8], at: usize) -> Option<usize> {
-    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    (word(at)? == MAGIC).then(|| word(at + 4)).flatten().map(|length| length as usize)
+/// The frames of a store, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Frames {
+    /// How long each is.
+    pub lengths: Vec<usize>,
+    /// Where the last one stands.
+    pub last: Mark,
+}
+
+/// The frames in a store's segments behind `mark`; all of them behind the default one. A store that is not there has none.
+///
+/// # Errors
+/// When a segment cannot be read.
+pub fn frames(store: &Path, mark: &Mark) -> io::Result<Frames> {
+    let mut frames = Frames { lengths: Vec::new(), last: mark.clone() };
+    for segment in segments(store)? {
+        if segment < mark.segment {
+            continue;
+        }
+        let bytes = fs::read(store.join(&segment))?;
+        let mut offset = HEADER;
+        while let Some(length) = bytes.get(offset..).and_then(frame::announced) {
+            let place = Mark { segment: segment.clone(), offset };
+            if place > *mark {
+                frames.lengths.push(length as usize);
+                frames.last = place;
+            }
+            offset += (length as usize).next_multiple_of(frame::ALIGN as usize);
+        }
+    }
+    Ok(frames)
+}
+
+fn segments(store: &Path) -> io::Result<Vec<String>> {
+    if !store.exists() {
+        return Ok(Vec::new());
+    }
+    let names = fs::read_dir(store)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut segments: Vec<String> = names.filter(|name| name.ends_with(".seg")).collect();
+    segments.sort();
+    Ok(segments)
 }
 
 /// What the bare log took.

@@ -1,122 +1,92 @@
-//! Durable steps per second: runs at once, each a sequence of activities, beside the bare log.
+//! Durable steps per second, for so many runs at once, each a sequence of steps. A run's start and end are in the time.
 //!
 //! ```text
-//! cargo run --release -p durable-benches --bin steps -- --runs 256 [--steps 10] [--payload 100] [--dir DIR] [--json]
+//! cargo run --release -p durable-benches --bin steps -- --runs 4096 --json
 //! ```
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-use durable::Runtime;
-use durable::prelude::*;
-use durable_benches::{bare, usage};
-
-#[activity]
-async fn echo(step: u32, payload: String) -> Result<String, String> {
-    let _ = step;
-    Ok(payload)
-}
-
-#[workflow]
-async fn steps(count: u32, payload: String) -> Result<u32, String> {
-    for step in 0..count {
-        echo(step, payload.clone()).await.map_err(|error| error.to_string())?;
-    }
-    Ok(count)
-}
+use durable_benches::args::{self, Error, Flags, Known, Parser};
+use durable_benches::load::{self, Kind, Load, STEPS};
+use durable_benches::report::{Report, Row};
+use durable_benches::stretch::Stretch;
+use durable_benches::workplace::Workplace;
+use durable_benches::{Outcome, quiet};
 
 struct Options {
-    runs: usize,
-    steps: u32,
-    payload: usize,
-    dir: PathBuf,
-    json: Json,
+    runs: Vec<u32>,
+    /// None is as many as give a second or so.
+    steps: Option<u32>,
+    payload: Vec<usize>,
+    kinds: Vec<Kind>,
 }
 
-#[derive(PartialEq)]
-enum Json {
-    Yes,
-    No,
-}
-
-fn options() -> Options {
-    let mut options = Options { runs: 256, steps: 10, payload: 100, dir: std::env::temp_dir(), json: Json::No };
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().unwrap_or_else(|| panic!("{word} takes a value"));
-        match word.as_str() {
-            "--runs" => options.runs = value().parse().expect("a number of runs"),
-            "--steps" => options.steps = value().parse().expect("a number of steps"),
-            "--payload" => options.payload = value().parse().expect("a number of bytes"),
-            "--dir" => options.dir = value().into(),
-            "--json" => options.json = Json::Yes,
-            other => panic!("unknown option {other}: --runs N --steps N --payload BYTES --dir DIR --json"),
-        }
+impl Default for Options {
+    fn default() -> Self {
+        Options { runs: vec![1, 16, 256, 4096], steps: None, payload: vec![100], kinds: vec![Kind::Activity] }
     }
-    options
+}
+
+impl Flags for Options {
+    const HELP: &'static str = "\
+Durable steps per second, beside the bare log.
+
+Usage: steps [--runs N,..] [--steps N] [--payload BYTES,..] [--kind step|activity|blocking|all]
+
+  --runs N,..        so many runs at once, one row for each (1,16,256,4096)
+  --steps N          each does so many steps, one after the other; unless it is said as many as make 200,000 of all runs,
+                     but at least 20 and at most 2,000
+  --payload B,..     with so many bytes of input, and as many of output (100)
+  --kind K           a closure in the workflow, an activity, one that blocks its thread, or each of them (activity)";
+
+    fn set(&mut self, flag: &str, parser: &mut Parser) -> Result<Known, Error> {
+        match flag {
+            "runs" => self.runs = args::numbers(parser)?,
+            "steps" => self.steps = Some(args::number(parser)?),
+            "payload" => self.payload = args::numbers(parser)?,
+            "kind" => self.kinds = kinds(&args::word(parser)?)?,
+            _ => return Ok(Known::No),
+        }
+        Ok(Known::Yes)
+    }
+}
+
+fn kinds(word: &str) -> Result<Vec<Kind>, Error> {
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| word == "all" || word == kind.name()).collect();
+    if kinds.is_empty() { Err(format!("there is no kind `{word}` of step").into()) } else { Ok(kinds) }
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let options = options();
-    let dir = options.dir.join(format!("durable-steps-{}", std::process::id()));
-    let store = dir.join("store");
-    std::fs::create_dir_all(&dir)?;
-    let rt = Runtime::builder(&store).register((steps, echo)).open().await?;
-    let (begin, cpu) = (Instant::now(), usage::cpu());
-    let payload = "x".repeat(options.payload);
-    let mut runs = Vec::with_capacity(options.runs);
-    let starts = (0..options.runs)
-        .map(|run| rt.start(steps(options.steps, payload.clone())).id(format!("run-{run}")).into_future());
-    for started in futures::future::join_all(starts).await {
-        runs.push(started?);
+async fn main() -> Outcome<()> {
+    let (options, common) = args::read::<Options>();
+    quiet::install();
+    let mut workplace = Workplace::new(&common.dir, "steps")?;
+    let mut report = Report::new(common.output);
+    for kind in &options.kinds {
+        for payload in &options.payload {
+            for runs in &options.runs {
+                let steps = options.steps.unwrap_or((200_000 / runs).clamp(20, 2_000));
+                let load = Load::new(*kind, steps, *payload);
+                report.print(&measure(*runs, &load, &mut workplace).await?);
+            }
+        }
     }
-    let started = begin.elapsed();
-    for run in &runs {
-        run.result().await.map_err(|error| error.to_string())?;
-    }
-    let (elapsed, cpu) = (begin.elapsed(), usage::cpu().saturating_sub(cpu));
-    drop(runs);
-    drop(rt);
-    report(&options, &dir, &store, elapsed, started, cpu)?;
-    std::fs::remove_dir_all(dir)?;
     Ok(())
 }
 
-fn report(
-    options: &Options,
-    dir: &std::path::Path,
-    store: &std::path::Path,
-    elapsed: Duration,
-    started: Duration,
-    cpu: Duration,
-) -> std::io::Result<()> {
-    let frames = bare::frames(store)?;
-    let bytes: usize = frames.iter().sum();
-    let bare = bare::write(dir, &frames)?;
-    let steps = options.runs as f64 * f64::from(options.steps);
-    let per_second = steps / elapsed.as_secs_f64();
-    let cpu_us = cpu.as_secs_f64() * 1e6 / steps;
-    let bytes_per_step = bytes as f64 / steps;
-    let ratio = elapsed.as_secs_f64() / bare.total.as_secs_f64();
-    let sync_us = bare.sync.as_secs_f64() * 1e6;
-    if options.json == Json::Yes {
-        println!(
-            "{{\"runs\":{},\"steps\":{},\"steps_per_second\":{per_second:.0},\"ratio_to_bare_log\":{ratio:.3},\
-             \"cpu_us_per_step\":{cpu_us:.2},\"bytes_per_step\":{bytes_per_step:.1},\"fdatasync_us\":{sync_us:.0}}}",
-            options.runs, options.steps
-        );
-        return Ok(());
-    }
-    println!(
-        "{:>6} runs x {} steps, {} B   {per_second:>9.0} steps/s   started in {:.0} ms   {:.2} x the bare log ({} frames, \
-         {sync_us:.0} us a sync)   {cpu_us:.1} us CPU a step   {bytes_per_step:.0} B a step",
-        options.runs,
-        options.steps,
-        options.payload,
-        started.as_secs_f64() * 1e3,
-        ratio,
-        frames.len()
-    );
-    Ok(())
+async fn measure(runs: u32, load: &Load, workplace: &mut Workplace) -> Outcome<Row> {
+    let store = workplace.fresh_store()?;
+    let rt = load::open(&store).await?;
+    load::clear();
+    let stretch = Stretch::begin(&store)?;
+    load.run_many(&rt, "run", runs as usize).await?;
+    let ended = stretch.end(&store)?;
+    rt.shutdown().await?;
+    let measured = ended.beside_bare_log(workplace.dir())?;
+    let done = u64::from(runs) * u64::from(load.steps);
+    let row = Row::of("steps").word("kind", load.kind.name()).count("runs", u64::from(runs));
+    let row = row.count("steps", u64::from(load.steps)).count("payload", load.payload.len() as u64);
+    let row = row.real("steps_per_second", measured.per_second(done), 0);
+    let row = row.real("cpu_us_per_step", measured.cpu_us(done), 2);
+    let row = row.real("bytes_per_step", measured.bytes_per(done), 1);
+    let row = row.real("p50_us", STEPS.us(0.5), 0).real("p99_us", STEPS.us(0.99), 0);
+    Ok(measured.add_to(row))
 }
