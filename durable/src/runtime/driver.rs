@@ -235,6 +235,7 @@ impl Driver {
             if let Err(error) = self.log.append(&group) {
                 self.fail(error.to_string().into());
             }
+            self.kernel.reuse(group);
         }
         if self.failed.is_none() && self.log.wants_checkpoint() {
             self.checkpoint();

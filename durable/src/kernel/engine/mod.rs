@@ -212,6 +212,7 @@ pub struct Kernel {
     recent: Recent,
     group: Group,
     group_bytes: usize,
+    spares: Spares,
     work: Work,
     /// Events, most of them of groups before this one, whose turns follow in groups of their own.
     later: VecDeque<(RunNo, (EventNo, Timestamp, Event))>,
@@ -274,6 +275,40 @@ impl Recent {
     }
 }
 
+/// Room for groups that were written: most hold an event and its turn, and there is one for each step of each run.
+#[derive(Debug, Default)]
+struct Spares {
+    sections: Vec<Vec<Section>>,
+    events: Vec<Vec<Event>>,
+}
+
+impl Spares {
+    /// So many of each are kept, ..
+    const KEPT_MAX: usize = 64;
+    /// .. and none that has room for more than this.
+    const ROOM_MAX: usize = 8;
+
+    fn events(&mut self) -> Vec<Event> {
+        // Most often an event and its turn.
+        self.events.pop().unwrap_or_else(|| Vec::with_capacity(2))
+    }
+
+    fn take(&mut self, group: Group) {
+        let Group { mut sections } = group;
+        for Section { mut events, .. } in sections.drain(..) {
+            events.clear();
+            keep(&mut self.events, events);
+        }
+        keep(&mut self.sections, sections);
+    }
+}
+
+fn keep<T>(spares: &mut Vec<Vec<T>>, spare: Vec<T>) {
+    if spares.len() < Spares::KEPT_MAX && (1..=Spares::ROOM_MAX).contains(&spare.capacity()) {
+        spares.push(spare);
+    }
+}
+
 /// Events that are about to be delivered, in one group with what set them in motion.
 #[derive(Debug, Default)]
 struct Work {
@@ -319,6 +354,7 @@ impl Kernel {
             recent: Recent::default(),
             group: Group::default(),
             group_bytes: 0,
+            spares: Spares::default(),
             work: Work::default(),
             later: VecDeque::new(),
             groups: VecDeque::new(),
@@ -354,6 +390,11 @@ impl Kernel {
     /// The next group for the log, in order: the n-th one that is taken has position n.
     pub fn poll_group(&mut self) -> Option<Group> {
         self.groups.pop_front()
+    }
+
+    /// A group that was handed to the log, for the room that it takes.
+    pub fn reuse(&mut self, group: Group) {
+        self.spares.take(group);
     }
 
     /// The next run whose journal is wanted. Every group has to be handed to the log before.
@@ -425,8 +466,7 @@ impl Kernel {
         match self.group.sections.last_mut() {
             Some(section) if section.run == run => section.events.push(event),
             _ => {
-                // Most often an event and its turn.
-                let mut events = Vec::with_capacity(2);
+                let mut events = self.spares.events();
                 events.push(event);
                 self.group.sections.push(Section { run, first: no, at: now.wall, events });
             }
@@ -486,7 +526,8 @@ impl Kernel {
 
     fn seal(&mut self) {
         if !self.group.sections.is_empty() {
-            self.groups.push_back(std::mem::take(&mut self.group));
+            let next = Group { sections: self.spares.sections.pop().unwrap_or_default() };
+            self.groups.push_back(std::mem::replace(&mut self.group, next));
             self.group_bytes = 0;
             self.held.sealed = self.held.sealed.next();
         }
