@@ -226,7 +226,7 @@ pub(crate) async fn direct<D: Activity>(name: Text, input: D::Input, states: Sta
     };
     match D::attempt(Job { input, states, info, pool: None }).await {
         AttemptEnd::Completed(result) => Outcome::Completed(result),
-        AttemptEnd::Failed { error, text, .. } => Outcome::Failed(CallFailure::App { error, text }),
-        AttemptEnd::Panicked(text) => Outcome::Failed(CallFailure::Panicked(text)),
+        AttemptEnd::Failed { error, text, .. } => Outcome::Failed(Box::new(CallFailure::App { error, text })),
+        AttemptEnd::Panicked(text) => Outcome::Failed(Box::new(CallFailure::Panicked(text))),
     }
 }

@@ -95,22 +95,26 @@ pub enum Outcome {
     /// An activity's result.
     Completed(Payload),
     /// An activity's failure.
-    Failed(CallFailure),
+    Failed(Box<CallFailure>),
     /// The timer fired.
     Fired,
     /// A signal's value.
     Signal(Payload),
     /// A child's end.
-    Child {
-        /// How it ended.
-        how: End,
-        /// How its body ended.
-        body: End,
-        /// Its result or error.
-        result: Payload,
-        /// What it undid, and what it did not.
-        undone: Undone,
-    },
+    Child(Box<ChildOutcome>),
+}
+
+/// The end of a child workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildOutcome {
+    /// How it ended.
+    pub how: End,
+    /// How its body ended.
+    pub body: End,
+    /// Its result or error.
+    pub result: Payload,
+    /// What it undid, and what it did not.
+    pub undone: Undone,
 }
 
 /// Where in the source a command was built.

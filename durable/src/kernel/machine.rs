@@ -10,7 +10,7 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use super::command::{CallActivity, Command, Inputs, Outcome, Place, StartChild};
+use super::command::{CallActivity, ChildOutcome, Command, Inputs, Outcome, Place, StartChild};
 use super::event::{ActivityScheduled, Binding, ChildScheduled, End, Entry, Event, Payload, RunStarted, Sender, Text};
 use super::fault::Fault;
 use super::few::Few;
@@ -38,13 +38,9 @@ pub struct Machine {
     slots: Few<Seq, Slot>,
     /// The commands that the code waits for and that have their outcome.
     ready: Few<Seq, ()>,
-    /// The receives that the code waits for, by signal.
-    receivers: BTreeMap<Text, BTreeSet<Seq>>,
     /// How many commands the code waits for.
     demanded: usize,
-    signals: BTreeMap<Text, VecDeque<Payload>>,
-    seen: BTreeSet<Sender>,
-    children: BTreeSet<Text>,
+    others: Rare<Others>,
     scopes: Rare<Scopes>,
     undo: Rare<Undo>,
     recorded: Recorded,
@@ -84,6 +80,16 @@ struct Slot {
 enum Demand {
     None,
     Waits,
+}
+
+/// What a run has to do with others: who sends it signals, and its children.
+#[derive(Debug, Default)]
+struct Others {
+    /// The receives that the code waits for, by signal.
+    receivers: BTreeMap<Text, BTreeSet<Seq>>,
+    signals: BTreeMap<Text, VecDeque<Payload>>,
+    seen: BTreeSet<Sender>,
+    children: BTreeSet<Text>,
 }
 
 /// What has to be undone, and where that stands.
@@ -215,11 +221,8 @@ impl Machine {
             next_seq: Seq(1),
             slots: Few::default(),
             ready: Few::default(),
-            receivers: BTreeMap::new(),
             demanded: 0,
-            signals: BTreeMap::new(),
-            seen: BTreeSet::new(),
-            children: BTreeSet::new(),
+            others: Rare::default(),
             scopes: Rare::default(),
             undo: Rare::default(),
             recorded: Recorded { build: started.build.clone(), ..Recorded::default() },
@@ -287,14 +290,14 @@ impl Machine {
         }
         match event {
             Event::ActivityCompleted { seq, result, .. } => self.settle(*seq, Outcome::Completed(result.clone())),
-            Event::ActivityFailed { seq, error, .. } => self.settle(*seq, Outcome::Failed(error.clone())),
+            Event::ActivityFailed { seq, error, .. } => self.settle(*seq, Outcome::Failed(Box::new(error.clone()))),
             Event::TimerFired { seq, at } => {
                 self.now = self.now.max(*at);
                 self.settle(*seq, Outcome::Fired);
             }
             Event::ChildEnded { seq, how, body, result, undone } => {
                 let (result, undone) = (result.clone(), undone.clone());
-                self.settle(*seq, Outcome::Child { how: *how, body: *body, result, undone });
+                self.settle(*seq, Outcome::Child(Box::new(ChildOutcome { how: *how, body: *body, result, undone })));
             }
             Event::SignalReceived { name, payload, sender } => self.receive(name, payload, sender),
             Event::CancelRequested { scope: BODY, .. } => self.scopes.cancel(),
@@ -322,8 +325,11 @@ impl Machine {
         if self.fault.is_some() {
             return None;
         }
-        let received =
-            self.receivers.iter().filter(|(name, _)| self.signals.get(*name).is_some_and(|all| !all.is_empty()));
+        let received = self
+            .others
+            .receivers
+            .iter()
+            .filter(|(name, _)| self.others.signals.get(*name).is_some_and(|all| !all.is_empty()));
         let received = received.filter_map(|(_, seqs)| seqs.first().copied());
         let seq = received.chain(self.ready.first()).min()?;
         self.granted = Some(seq);
@@ -699,9 +705,9 @@ impl Machine {
         slot.demand = demand;
         let (waits, answered) = (demand == Demand::Waits, slot.outcome.is_some());
         match &slot.signal {
-            Some(name) if waits => drop(self.receivers.entry(name.clone()).or_default().insert(seq)),
+            Some(name) if waits => drop(self.others.receivers.entry(name.clone()).or_default().insert(seq)),
             Some(name) => {
-                if let Some(seqs) = self.receivers.get_mut(name) {
+                if let Some(seqs) = self.others.receivers.get_mut(name) {
                     seqs.remove(&seq);
                 }
             }
@@ -717,20 +723,20 @@ impl Machine {
     }
 
     fn receive(&mut self, name: &Text, payload: &Payload, sender: &Sender) {
-        if *sender != Sender::Anonymous && !self.seen.insert(sender.clone()) && !planted!(47) {
+        if *sender != Sender::Anonymous && !self.others.seen.insert(sender.clone()) && !planted!(47) {
             // It is taken by nobody, so that the tables do not count it among those that wait for a receive.
             if let Some(entry) = self.compare(Entry::SignalTaken { seq: NOBODY }, Inputs::Checked, None) {
                 self.turn.entries.push(entry);
             }
             return;
         }
-        let buffered = self.signals.entry(name.clone()).or_default();
+        let buffered = self.others.signals.entry(name.clone()).or_default();
         if planted!(48) { buffered.push_front(payload.clone()) } else { buffered.push_back(payload.clone()) }
     }
 
     fn take_signal(&mut self, seq: Seq, name: &Text) -> Option<Outcome> {
         let entry = self.compare(Entry::SignalTaken { seq }, Inputs::Checked, None)?;
-        let payload = self.signals.get_mut(name)?.pop_front()?;
+        let payload = self.others.signals.get_mut(name)?.pop_front()?;
         self.turn.entries.push(entry);
         self.granted = None;
         self.forget_slot(seq);
@@ -834,7 +840,7 @@ impl Machine {
             );
             return Err(Fault::Refused(text.into()));
         }
-        if !self.children.insert(id.clone()) {
+        if !self.others.children.insert(id.clone()) {
             return Err(Fault::Refused(
                 format!("it starts two children under the one id `{id}`: give each another one by `.id(..)`").into(),
             ));
@@ -856,6 +862,18 @@ impl Machine {
             return (0, call.value);
         }
         (self.recorded.count(call), call.value)
+    }
+}
+
+impl Empty for Others {
+    fn empty() -> &'static Others {
+        static EMPTY: Others = Others {
+            receivers: BTreeMap::new(),
+            signals: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            children: BTreeSet::new(),
+        };
+        &EMPTY
     }
 }
 

@@ -12,7 +12,7 @@ mod fit;
 pub mod id;
 pub mod machine;
 pub mod mismatch;
-mod rare;
+pub(crate) mod rare;
 pub mod retry;
 pub mod scope;
 pub mod tables;

@@ -33,7 +33,8 @@ use crate::workflow::undo::undo;
 
 /// All runs in memory.
 pub(crate) struct Hot {
-    runs: BTreeMap<RunNo, HotRun>,
+    /// Each by itself: runs come in the order of their numbers, and that leaves a tree's nodes half empty.
+    runs: BTreeMap<RunNo, Box<HotRun>>,
     steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
     definitions: Arc<Definitions>,
     check: Arc<Check>,
@@ -234,7 +235,7 @@ impl Hot {
 
     /// Where the durable call of a run was built that was polled last.
     pub(super) fn polled_last(&self, run: RunNo) -> Option<Place> {
-        self.runs.get(&run).and_then(HotRun::polled_last)
+        self.runs.get(&run).and_then(|hot| hot.polled_last())
     }
 
     /// Tells a run's machine something.
@@ -271,7 +272,7 @@ impl Hot {
             waker,
             span: run_span(started),
         };
-        self.runs.insert(run, hot);
+        self.runs.insert(run, Box::new(hot));
         Ok(())
     }
 

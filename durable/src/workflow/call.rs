@@ -19,7 +19,7 @@ use super::undo::Compensation;
 use super::undo::sealed::Undoes;
 use crate::activity::{States, direct};
 use crate::error::{CallError, RunError, Undone};
-use crate::kernel::command::{Command, Inputs, Outcome};
+use crate::kernel::command::{ChildOutcome, Command, Inputs, Outcome};
 use crate::kernel::event::{CallFailure, ClosePolicy, End, Payload, Text};
 use crate::kernel::id::{Digest, Seq};
 use crate::kernel::retry::RetryPolicy;
@@ -347,8 +347,9 @@ fn settle<D: Definition>(outcome: Outcome) -> Result<Result<D::Output, CallError
     };
     match outcome {
         Outcome::Completed(value) => D::Answer::value(&value).map(Ok).map_err(told),
-        Outcome::Failed(failure) => failed(failure, |error| D::Answer::error(error).map_err(told)).map(Err),
-        Outcome::Child { how, body, result, undone } => {
+        Outcome::Failed(failure) => failed(*failure, |error| D::Answer::error(error).map_err(told)).map(Err),
+        Outcome::Child(child) => {
+            let ChildOutcome { how, body, result, undone } = *child;
             let ended = Ended { how, body, result, undone: undone.into() };
             let result = ended.decode::<D>().map_err(told)?;
             Ok(result.map_err(|error| CallError::Child(Box::new(error))))

@@ -22,6 +22,7 @@ use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::Machine;
+use crate::kernel::rare::Rare;
 use crate::kernel::scope::{Catches, ShieldNo, Within};
 use crate::payload::PayloadCodec;
 use crate::registry::Registry;
@@ -86,19 +87,25 @@ struct Inner {
     machine: Machine,
     wakers: Few<Seq, Waker>,
     branches: Vec<BranchFuture>,
-    /// What undoes a scope. No cancel drops these, and they outlive the body.
-    undoers: Vec<BranchFuture>,
-    /// The wakers of what undoes.
-    undoing: Vec<Waker>,
-    /// The wakers of scopes.
-    scopes: BTreeMap<ScopeNo, Waker>,
-    /// What is bound to calls that may have to be undone.
-    bound: BTreeMap<Seq, Bound>,
+    scoped: Rare<Scoped>,
     /// Where the code that is being polled stands.
     within: Within,
     steps: Vec<(Seq, StepFn)>,
     missing: Option<Text>,
     open: Gate,
+}
+
+/// What there is of scopes and of what undoes them.
+#[derive(Default)]
+struct Scoped {
+    /// What undoes a scope. No cancel drops these, and they outlive the body.
+    undoers: Vec<BranchFuture>,
+    /// The wakers of what undoes.
+    undoing: Vec<Waker>,
+    /// The wakers of scopes.
+    wakers: BTreeMap<ScopeNo, Waker>,
+    /// What is bound to calls that may have to be undone.
+    bound: BTreeMap<Seq, Bound>,
 }
 
 /// Whether what the futures do still counts.
@@ -140,10 +147,7 @@ impl RunContext {
             machine,
             wakers: Few::default(),
             branches: Vec::new(),
-            undoers: Vec::new(),
-            undoing: Vec::new(),
-            scopes: BTreeMap::new(),
-            bound: BTreeMap::new(),
+            scoped: Rare::default(),
             within: Within::default(),
             steps: Vec::new(),
             missing: None,
@@ -216,43 +220,43 @@ impl RunContext {
 
     /// What undoes and was not taken yet.
     pub(crate) fn take_undoers(&self) -> Vec<BranchFuture> {
-        std::mem::take(&mut self.lock().undoers)
+        self.lock().scoped.there().map(|scoped| std::mem::take(&mut scoped.undoers)).unwrap_or_default()
     }
 
     /// Whether something undoes that was not taken yet.
     pub(crate) fn has_undoers(&self) -> bool {
-        !self.lock().undoers.is_empty()
+        self.lock().scoped.there().is_some_and(|scoped| !scoped.undoers.is_empty())
     }
 
     /// Adds what undoes a scope.
     pub(crate) fn add_undoer(&self, undoer: BranchFuture) {
-        self.lock().undoers.push(undoer);
+        self.lock().scoped.or_made().undoers.push(undoer);
     }
 
     /// Wakes what undoes: something that it waits for may be settled.
     pub(crate) fn wake_undoers(self: &Arc<Self>) {
-        let wakers = std::mem::take(&mut self.lock().undoing);
+        let wakers = self.lock().scoped.there().map(|scoped| std::mem::take(&mut scoped.undoing)).unwrap_or_default();
         self.enter(|| wakers.into_iter().for_each(Waker::wake));
     }
 
     /// Has what undoes woken when something is settled.
     pub(crate) fn wait_to_undo(&self, cx: &Context<'_>) {
-        self.lock().undoing.push(cx.waker().clone());
+        self.lock().scoped.or_made().undoing.push(cx.waker().clone());
     }
 
     /// What is bound to a call; once.
     pub(crate) fn take_bound(&self, seq: Seq) -> Option<Bound> {
-        self.lock().bound.remove(&seq)
+        self.lock().scoped.there()?.bound.remove(&seq)
     }
 
     /// Everything that is bound to calls. Compensations that were built in the run hold it: what is not taken out would never be freed.
     pub(crate) fn take_all_bound(&self) -> BTreeMap<Seq, Bound> {
-        std::mem::take(&mut self.lock().bound)
+        self.lock().scoped.there().map(|scoped| std::mem::take(&mut scoped.bound)).unwrap_or_default()
     }
 
     /// Binds something to a call.
     pub(crate) fn bind(&self, seq: Seq, bound: Bound) {
-        self.lock().bound.insert(seq, bound);
+        self.lock().scoped.or_made().bound.insert(seq, bound);
     }
 
     /// Opens a scope where the code stands.
@@ -264,7 +268,7 @@ impl RunContext {
 
     /// Has a scope woken when it is cut, or when what was done in it is undone.
     pub(crate) fn wait_in_scope(&self, scope: ScopeNo, cx: &Context<'_>) {
-        let old = self.lock().scopes.insert(scope, cx.waker().clone());
+        let old = self.lock().scoped.or_made().wakers.insert(scope, cx.waker().clone());
         drop(old);
     }
 
@@ -281,7 +285,7 @@ impl RunContext {
             let text = "a scope was dropped outside the run's own polls: keep durable futures in the workflow's body";
             inner.machine.fail(Fault::Refused(text.into()));
         }
-        let waker = inner.scopes.remove(&scope);
+        let waker = inner.scoped.there().and_then(|scoped| scoped.wakers.remove(&scope));
         drop(inner);
         // It may wait for the end of its undoing.
         waker.into_iter().filter(|_| here).for_each(Waker::wake);
@@ -297,7 +301,7 @@ impl RunContext {
 
     /// Wakes a scope that is to be cut.
     pub(crate) fn wake_scope(self: &Arc<Self>, scope: ScopeNo) {
-        let waker = self.lock().scopes.remove(&scope);
+        let waker = self.lock().scoped.there().and_then(|scoped| scoped.wakers.remove(&scope));
         self.enter(|| waker.into_iter().for_each(Waker::wake));
     }
 

@@ -210,8 +210,8 @@ impl<T, E> Inner<T, E> {
         };
         match outcome {
             Outcome::Completed(value) => (self.value)(&value).map(Ok).map_err(told),
-            Outcome::Failed(failure) => failed(failure, |error| (self.error)(error).map_err(told)).map(Err),
-            Outcome::Fired | Outcome::Signal(_) | Outcome::Child { .. } => {
+            Outcome::Failed(failure) => failed(*failure, |error| (self.error)(error).map_err(told)).map(Err),
+            Outcome::Fired | Outcome::Signal(_) | Outcome::Child(_) => {
                 Err(format!("step {:?} got the outcome of another command: {outcome:?}", self.name))
             }
         }
