@@ -62,7 +62,7 @@ fn bare_log(case: &Case, store: &Path, workflows: u64) -> Result<(), Fault> {
     if case.work == Work::Timer {
         return Ok(());
     }
-    let bare = bare::write(&case.dir, &bare::frames(store)?)?;
+    let bare = bare::write(&case.dir, &bare::frames(store, &bare::Mark::default())?.lengths)?;
     let about = about("bare log", "the bytes and batches of the next row, pwrite and fdatasync");
     print(&Line::measured(case, &about, Measured::new(case.work, workflows, bare.total, None, &[], 0)))
 }
