@@ -17,6 +17,7 @@ pub fn sip64(key: &[u8; 16], bytes: &[u8]) -> u64 {
 }
 
 /// The hash of 64 bits over several pieces, as if they stood in one.
+#[cfg(feature = "runtime")]
 #[must_use]
 pub(crate) fn sip64_of<'a>(key: &[u8; 16], pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hasher = SipHasher24::new_with_key(key);

@@ -93,6 +93,7 @@ impl SegmentHeader {
 }
 
 /// Which segment of which store the bytes of a file are, by their header, if that is whole and names another than these.
+#[cfg(feature = "runtime")]
 pub(crate) fn belongs_elsewhere(bytes: &[u8], store: StoreId, segment: SegmentNo) -> Option<(StoreId, SegmentNo)> {
     // The checksum is looked at only where it matters.
     let is_named = bytes.get(16..32) == Some(&store.0) && bytes.get(32..40) == Some(&segment.0.to_le_bytes());

@@ -12,7 +12,7 @@ mod fit;
 pub mod id;
 pub mod machine;
 pub mod mismatch;
-pub(crate) mod rare;
+mod rare;
 pub mod retry;
 pub mod scope;
 pub mod tables;

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 /// See the head of the file. It reads as its empty value until it is written to.
 #[derive(Debug)]
-pub(crate) struct Rare<T>(Option<Box<T>>);
+pub(super) struct Rare<T>(Option<Box<T>>);
 
 /// What has an empty value that all share.
 pub(super) trait Empty: Default + 'static {
@@ -16,18 +16,6 @@ pub(super) trait Empty: Default + 'static {
 impl<T> Default for Rare<T> {
     fn default() -> Self {
         Rare(None)
-    }
-}
-
-impl<T: Default> Rare<T> {
-    /// What was written to, if anything was.
-    pub(crate) fn there(&mut self) -> Option<&mut T> {
-        self.0.as_deref_mut()
-    }
-
-    /// The same, made if it is not there.
-    pub(crate) fn or_made(&mut self) -> &mut T {
-        self.0.get_or_insert_default()
     }
 }
 

@@ -22,7 +22,6 @@ use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::Machine;
-use crate::kernel::rare::Rare;
 use crate::kernel::scope::{Catches, ShieldNo, Within};
 use crate::payload::PayloadCodec;
 use crate::registry::Registry;
@@ -87,7 +86,8 @@ struct Inner {
     machine: Machine,
     wakers: Few<Seq, Waker>,
     branches: Vec<BranchFuture>,
-    scoped: Rare<Scoped>,
+    /// None until there is some of it: most runs have no scope and nothing to undo.
+    scoped: Option<Box<Scoped>>,
     /// Where the code that is being polled stands.
     within: Within,
     steps: Vec<(Seq, StepFn)>,
@@ -147,7 +147,7 @@ impl RunContext {
             machine,
             wakers: Few::default(),
             branches: Vec::new(),
-            scoped: Rare::default(),
+            scoped: None,
             within: Within::default(),
             steps: Vec::new(),
             missing: None,
@@ -220,43 +220,43 @@ impl RunContext {
 
     /// What undoes and was not taken yet.
     pub(crate) fn take_undoers(&self) -> Vec<BranchFuture> {
-        self.lock().scoped.there().map(|scoped| std::mem::take(&mut scoped.undoers)).unwrap_or_default()
+        self.lock().scoped.as_mut().map(|scoped| std::mem::take(&mut scoped.undoers)).unwrap_or_default()
     }
 
     /// Whether something undoes that was not taken yet.
     pub(crate) fn has_undoers(&self) -> bool {
-        self.lock().scoped.there().is_some_and(|scoped| !scoped.undoers.is_empty())
+        self.lock().scoped.as_mut().is_some_and(|scoped| !scoped.undoers.is_empty())
     }
 
     /// Adds what undoes a scope.
     pub(crate) fn add_undoer(&self, undoer: BranchFuture) {
-        self.lock().scoped.or_made().undoers.push(undoer);
+        self.lock().scoped.get_or_insert_default().undoers.push(undoer);
     }
 
     /// Wakes what undoes: something that it waits for may be settled.
     pub(crate) fn wake_undoers(self: &Arc<Self>) {
-        let wakers = self.lock().scoped.there().map(|scoped| std::mem::take(&mut scoped.undoing)).unwrap_or_default();
+        let wakers = self.lock().scoped.as_mut().map(|scoped| std::mem::take(&mut scoped.undoing)).unwrap_or_default();
         self.enter(|| wakers.into_iter().for_each(Waker::wake));
     }
 
     /// Has what undoes woken when something is settled.
     pub(crate) fn wait_to_undo(&self, cx: &Context<'_>) {
-        self.lock().scoped.or_made().undoing.push(cx.waker().clone());
+        self.lock().scoped.get_or_insert_default().undoing.push(cx.waker().clone());
     }
 
     /// What is bound to a call; once.
     pub(crate) fn take_bound(&self, seq: Seq) -> Option<Bound> {
-        self.lock().scoped.there()?.bound.remove(&seq)
+        self.lock().scoped.as_mut()?.bound.remove(&seq)
     }
 
     /// Everything that is bound to calls. Compensations that were built in the run hold it: what is not taken out would never be freed.
     pub(crate) fn take_all_bound(&self) -> BTreeMap<Seq, Bound> {
-        self.lock().scoped.there().map(|scoped| std::mem::take(&mut scoped.bound)).unwrap_or_default()
+        self.lock().scoped.as_mut().map(|scoped| std::mem::take(&mut scoped.bound)).unwrap_or_default()
     }
 
     /// Binds something to a call.
     pub(crate) fn bind(&self, seq: Seq, bound: Bound) {
-        self.lock().scoped.or_made().bound.insert(seq, bound);
+        self.lock().scoped.get_or_insert_default().bound.insert(seq, bound);
     }
 
     /// Opens a scope where the code stands.
@@ -268,7 +268,7 @@ impl RunContext {
 
     /// Has a scope woken when it is cut, or when what was done in it is undone.
     pub(crate) fn wait_in_scope(&self, scope: ScopeNo, cx: &Context<'_>) {
-        let old = self.lock().scoped.or_made().wakers.insert(scope, cx.waker().clone());
+        let old = self.lock().scoped.get_or_insert_default().wakers.insert(scope, cx.waker().clone());
         drop(old);
     }
 
@@ -285,7 +285,7 @@ impl RunContext {
             let text = "a scope was dropped outside the run's own polls: keep durable futures in the workflow's body";
             inner.machine.fail(Fault::Refused(text.into()));
         }
-        let waker = inner.scoped.there().and_then(|scoped| scoped.wakers.remove(&scope));
+        let waker = inner.scoped.as_mut().and_then(|scoped| scoped.wakers.remove(&scope));
         drop(inner);
         // It may wait for the end of its undoing.
         waker.into_iter().filter(|_| here).for_each(Waker::wake);
@@ -301,7 +301,7 @@ impl RunContext {
 
     /// Wakes a scope that is to be cut.
     pub(crate) fn wake_scope(self: &Arc<Self>, scope: ScopeNo) {
-        let waker = self.lock().scoped.there().and_then(|scoped| scoped.wakers.remove(&scope));
+        let waker = self.lock().scoped.as_mut().and_then(|scoped| scoped.wakers.remove(&scope));
         self.enter(|| waker.into_iter().for_each(Waker::wake));
     }
 
