@@ -163,8 +163,11 @@ impl Author {
     }
 
     fn start(&mut self, run: RunNo, history: &History, bytes: usize) -> Section {
-        let closed = history.closed(history.len());
-        let again = closed.into_keys().next().filter(|_| self.rng.percent(25));
+        // An id is used again when its run has ended, and not while another run has it.
+        let open = &history.tables(history.len()).ids;
+        let mut closed = history.closed(history.len()).into_keys();
+        let again =
+            closed.next().filter(|id| self.rng.percent(25) && !open.contains_key(&(Text::default(), id.clone())));
         let id = again.unwrap_or_else(|| format!("run-{}", self.number()).into());
         let started = RunStarted { id, workflow: "flow".into(), ..RunStarted::default() };
         let events = vec![Event::RunStarted(Box::new(started)), self.signal(bytes)];
