@@ -185,7 +185,7 @@ fn registry() -> Registry {
 }
 
 fn scenario(name: &'static str, depth: u8, client: Client) -> Scenario {
-    Scenario { name, depth, share: 1, registry, client, effects: Effects::InOrder, may_end: &[] }
+    Scenario { name, depth, share: 2, registry, client, effects: Effects::InOrder, may_end: &[] }
 }
 
 /// Ten steps, one after the other, with two crashes: what speed is told by.
@@ -214,6 +214,6 @@ pub fn catalogue() -> Vec<Scenario> {
         scenario("timers", 2, client!(timers())),
         // The largest of two crashes, and then the one of three: what the others leave of their time goes to them.
         ten_steps(),
-        scenario("five steps", 3, client!(steps(5))),
+        Scenario { share: 1, ..scenario("five steps", 3, client!(steps(5))) },
     ]
 }

@@ -37,7 +37,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// How many crashes follow one another.
     pub depth: u8,
-    /// How large a part it gets of the time that is left for it and those behind it, in shares; they have one each.
+    /// How large a part it gets of the time that is left for it and those behind it, in shares.
     pub share: u32,
     registry: fn() -> Registry,
     client: Client,
