@@ -159,3 +159,18 @@ fn a_disk_that_fails_for_good_while_a_store_is_opened_is_named() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// An opener that was stopped behind its look at the lock tidies away what the next one is making.
+#[test]
+fn an_open_whose_new_segment_is_tidied_away_makes_another() {
+    let disk = SimDisk::new();
+    Node::open(&disk).close();
+    let trapped = disk.clone();
+    let process = Trapped::process(&disk, "link", 1, move || {
+        let names = trapped.file_names(DIR).unwrap();
+        let spare = names.into_iter().find(|name| name.starts_with("spare-")).unwrap();
+        trapped.remove_file(path(&spare)).unwrap();
+    });
+    let opened = process.try_open().unwrap();
+    assert!(opened.is_ok(), "{}", opened.err().unwrap());
+}

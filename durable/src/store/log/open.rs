@@ -2,6 +2,7 @@
 //! of the last frame, sync, check the lock again. Nothing of what other opens wrote is changed, cut or appended to.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -90,6 +91,9 @@ impl fmt::Debug for Options {
         f.debug_struct("Options").field("dir", &self.dir).field("sizes", &self.sizes).finish_non_exhaustive()
     }
 }
+
+/// How often a new segment is made that somebody tidies away.
+const NAMINGS: u32 = 3;
 
 /// Opens a store, or makes one of an empty or a missing directory. When this returns, what it has read is durable.
 ///
@@ -231,14 +235,7 @@ impl Opening {
 
     /// A new segment that begins with `copy`. When this returns, both are durable and the lock is ours.
     async fn begin_segment(&self, number: SegmentNo, copy: &[u8], lock: &Lock) -> Result<Spare, OpenError> {
-        let bytes = self.options.sizes.segments.first(copy.len());
-        let name = segment::spare_name(spare::draw(&*self.seams.entropy));
-        let made = spare::make(&self.folder, &self.author, &name, number, bytes).await?;
-        if let Err(fault) = spare::name(&self.folder, &made).await {
-            spare::discard(&self.folder, made).await;
-            let is_taken = fault.error.kind() == std::io::ErrorKind::AlreadyExists;
-            return Err(if is_taken { self.overtaken(lock).await } else { fault.into() });
-        }
+        let made = self.named_segment(number, copy, lock).await?;
         if !planted!(4) {
             self.folder.sync().await?;
         }
@@ -248,6 +245,24 @@ impl Opening {
         }
         self.check(lock).await?;
         Ok(made)
+    }
+
+    /// A new segment under its name. One that lost its name before it had this one was tidied away by an opener whose lock is lost and who
+    /// does not know it yet: another is made.
+    async fn named_segment(&self, number: SegmentNo, copy: &[u8], lock: &Lock) -> Result<Spare, OpenError> {
+        let bytes = self.options.sizes.segments.first(copy.len());
+        let mut tries = 1..=NAMINGS;
+        loop {
+            let name = segment::spare_name(spare::draw(&*self.seams.entropy));
+            let made = spare::make(&self.folder, &self.author, &name, number, bytes).await?;
+            let Err(fault) = spare::name(&self.folder, &made).await else { return Ok(made) };
+            spare::discard(&self.folder, made).await;
+            match fault.error.kind() {
+                ErrorKind::AlreadyExists => return Err(self.overtaken(lock).await),
+                ErrorKind::NotFound if tries.next().is_some() => {}
+                _ => return Err(fault.into()),
+            }
+        }
     }
 
     fn open_index(&self, folded: &Folded) -> Index {
