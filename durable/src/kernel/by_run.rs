@@ -1,6 +1,7 @@
 //! A map by run. Runs are numbered in the order in which they begin, so that a sorted vector takes a new one at its end, and a run is found
-//! where its number says, or near it: a lookup touches one or two places of memory, however many runs there are. What is removed leaves its
-//! place empty until a quarter as many places are empty as are full.
+//! where its number says while no place above the first was given up, and else by doubling and halving steps from there. What is removed
+//! leaves its place empty until a quarter as many places are empty as are full. It is never unordered, and it is not for runs that come and go in
+//! any order: a number below the highest is put in by moving those above it.
 
 use std::fmt;
 use std::ops::Index;
