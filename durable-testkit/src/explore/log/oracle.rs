@@ -94,15 +94,38 @@ pub(super) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
+/// Why a look at a log is not content with it.
+#[derive(Debug)]
+pub(super) enum Complaint {
+    /// Something could not be read. A fault that is due excuses that, once.
+    Unread(String),
+    /// What was read is wrong. Nothing excuses that.
+    Wrong(String),
+}
+
+impl From<String> for Complaint {
+    fn from(what: String) -> Complaint {
+        Complaint::Wrong(what)
+    }
+}
+
+impl From<Complaint> for String {
+    fn from(complaint: Complaint) -> String {
+        match complaint {
+            Complaint::Unread(what) | Complaint::Wrong(what) => what,
+        }
+    }
+}
+
 /// Looks at the journal of the run that was appended to last, and at the filter of closed runs.
-pub(super) fn look(log: &Log, history: &History, count: usize) -> Result<(), String> {
+pub(super) fn look(log: &Log, history: &History, count: usize) -> Result<(), Complaint> {
     let open = &history.tables(count).open;
     let newest = history.newest_run(count).filter(|run| open.contains_key(run));
     newest.map_or(Ok(()), |run| look_at_journal(log, history, count, run))
 }
 
 /// Looks at everything.
-pub(super) fn look_closely(log: &Log, history: &History, count: usize) -> Result<(), String> {
+pub(super) fn look_closely(log: &Log, history: &History, count: usize) -> Result<(), Complaint> {
     for run in history.tables(count).open.keys() {
         look_at_journal(log, history, count, *run)?;
     }
@@ -110,7 +133,7 @@ pub(super) fn look_closely(log: &Log, history: &History, count: usize) -> Result
 }
 
 /// Looks at every journal of a store that may be damaged: one loads as it was appended, or it does not load.
-pub(super) fn look_for_lies(log: &Log, history: &History, count: usize) -> Result<(), String> {
+pub(super) fn look_for_lies(log: &Log, history: &History, count: usize) -> Result<(), Complaint> {
     for run in history.tables(count).open.keys() {
         match now(log.load(*run)) {
             Some(Err(_)) => {}
@@ -120,37 +143,41 @@ pub(super) fn look_for_lies(log: &Log, history: &History, count: usize) -> Resul
     Ok(())
 }
 
-fn look_at_journal(log: &Log, history: &History, count: usize, run: RunNo) -> Result<(), String> {
+fn look_at_journal(log: &Log, history: &History, count: usize, run: RunNo) -> Result<(), Complaint> {
     let loaded = now(log.load(run)).ok_or_else(|| format!("the journal of run {} never loads", run.0))?;
-    let loaded = loaded.map_err(|error| format!("the journal of run {} does not load: {error}", run.0))?;
+    let unread = |error| Complaint::Unread(format!("the journal of run {} does not load: {error}", run.0));
+    let loaded = loaded.map_err(unread)?;
     let found = loaded.iter().map(|(no, _, event)| (*no, event));
     if !found.eq(history.journal(count, run)) {
-        return Err(format!("the journal of run {} is not what was appended", run.0));
+        return Err(format!("the journal of run {} is not what was appended", run.0).into());
     }
     Ok(())
 }
 
-fn look_at_closed(log: &Log, history: &History, count: usize) -> Result<(), String> {
+fn look_at_closed(log: &Log, history: &History, count: usize) -> Result<(), Complaint> {
     let namespace = "".into();
     let closed = history.closed(count);
     for id in history.ids() {
         let newest = closed.get(id).copied();
         if newest.is_some() && !log.may_be_closed(&namespace, id) {
-            return Err(format!("closed run {id} is unknown"));
+            return Err(format!("closed run {id} is unknown").into());
         }
         let found = now(log.find_closed(&namespace, id)).ok_or_else(|| format!("closed run {id} is never found"))?;
-        let found = found.map_err(|error| format!("closed run {id} is not found: {error}"))?;
+        let found = found.map_err(|error| Complaint::Unread(format!("closed run {id} is not found: {error}")))?;
         if found.as_ref().map(|found| found.run) != newest {
             return Err(format!(
                 "the newest closed run of {id} is {newest:?}, and {:?} was found",
                 found.map(|f| f.run)
-            ));
+            )
+            .into());
         }
         if let Some(found) = found {
-            let journal = now(log.load_at(found.place, found.run)).ok_or("a closed run's journal never loads")?;
-            let journal = journal.map_err(|error| format!("the journal of closed run {id} does not load: {error}"))?;
+            let journal = now(log.load_at(found.place, found.run))
+                .ok_or_else(|| format!("the journal of closed run {id} never loads"))?;
+            let unread = |error| Complaint::Unread(format!("the journal of closed run {id} does not load: {error}"));
+            let journal = journal.map_err(unread)?;
             if !journal.iter().map(|(no, _, event)| (*no, event)).eq(history.journal(count, found.run)) {
-                return Err(format!("the journal of closed run {id} is not what was appended"));
+                return Err(format!("the journal of closed run {id} is not what was appended").into());
             }
         }
     }

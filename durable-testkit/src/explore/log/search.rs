@@ -322,10 +322,10 @@ impl<'a> Search<'a> {
         let is_first = depth <= 1 && self.counts.states % LOOK_AT_JOURNAL_EVERY == 1;
         if is_first || self.counts.states.is_multiple_of(LOOK_CLOSELY_EVERY) {
             self.counts.looked_at_closely += 1;
-            return oracle::look_closely(log, history, count);
+            return Ok(oracle::look_closely(log, history, count)?);
         }
         if depth <= 1 || self.counts.states.is_multiple_of(LOOK_AT_JOURNAL_EVERY) {
-            return oracle::look(log, history, count);
+            return Ok(oracle::look(log, history, count)?);
         }
         Ok(())
     }
@@ -374,7 +374,7 @@ impl<'a> Search<'a> {
             (Outcome::Rot(_), _) => Ok(()),
             (outcome, Some((log, _writer))) => {
                 let count = oracle::judge(&outcome, history, bounds)?;
-                oracle::look_for_lies(&log, history, count)
+                Ok(oracle::look_for_lies(&log, history, count)?)
             }
             (outcome, None) => oracle::judge(&outcome, history, bounds).map(|_| ()),
         }
