@@ -19,12 +19,14 @@ pub enum Piece {
     StepAlone,
     /// The same with 256 runs at once, which share batches.
     StepAmong256,
+    /// A run from its start to its end, of five such steps, with 256 at once.
+    RunAmong256,
 }
 
 impl Piece {
     /// All of them.
-    pub const ALL: [Piece; 5] =
-        [Piece::KernelStep, Piece::Encode, Piece::Decode, Piece::StepAlone, Piece::StepAmong256];
+    pub const ALL: [Piece; 6] =
+        [Piece::KernelStep, Piece::Encode, Piece::Decode, Piece::StepAlone, Piece::StepAmong256, Piece::RunAmong256];
 
     /// As it is printed, and as the bounds name it.
     #[must_use]
@@ -35,6 +37,7 @@ impl Piece {
             Piece::Decode => "decode_step",
             Piece::StepAlone => "durable_step_alone",
             Piece::StepAmong256 => "durable_step_among_256",
+            Piece::RunAmong256 => "durable_run_among_256",
         }
     }
 
@@ -51,6 +54,7 @@ impl Piece {
             Piece::KernelStep | Piece::Encode | Piece::Decode => [1_000, 11_000],
             Piece::StepAlone => [1_000, 3_000],
             Piece::StepAmong256 => [2_560, 12_800],
+            Piece::RunAmong256 => [512, 2_560],
         }
     }
 
@@ -63,8 +67,9 @@ impl Piece {
             Piece::KernelStep => kernel_steps(times),
             Piece::Encode => encode(times),
             Piece::Decode => decode(times),
-            Piece::StepAlone => return steps(1, times),
-            Piece::StepAmong256 => return steps(256, times / 256),
+            Piece::StepAlone => return steps(1, 1, times),
+            Piece::StepAmong256 => return steps(1, 256, times / 256),
+            Piece::RunAmong256 => return steps(times / 256, 256, 5),
         }
         Ok(())
     }
@@ -105,11 +110,13 @@ fn decode(times: u32) {
     }
 }
 
-fn steps(runs: usize, steps: u32) -> Outcome<()> {
+fn steps(rounds: u32, runs: usize, steps: u32) -> Outcome<()> {
     let tokio = tokio::runtime::Builder::new_current_thread().build()?;
     tokio.block_on(async {
         let rt = load::register(still::builder()).open().await?;
-        Load::new(Kind::Activity, steps, 100).run_many(&rt, "run", runs).await?;
+        for round in 0..rounds {
+            Load::new(Kind::Activity, steps, 100).run_many(&rt, &format!("run-{round}"), runs).await?;
+        }
         Ok(rt.shutdown().await?)
     })
 }

@@ -51,6 +51,11 @@ pub trait Spawn: Send + Sync + Debug + 'static {
     fn task(&self, task: Task);
     /// Runs a task that may block its thread: the writer of the log, loads of journals.
     fn blocking(&self, name: &str, task: Task);
+    /// Runs the writer of the log and the driver of the runs. They wait for each other more than for anything else.
+    fn engine(&self, writer: Task, driver: Task) {
+        self.blocking("durable-log", writer);
+        self.task(driver);
+    }
     /// Runs an activity that blocks its thread, on a pool for such work. It goes on when nobody waits for it any more.
     fn pool(&self, work: Work);
     /// Blocks this thread until a task that other threads drive on is done. A world of one thread, where nothing else would move,

@@ -27,7 +27,8 @@ Instructions and allocations of one step on the hot path, by valgrind, which has
 
 Usage: instructions [--piece NAME]
 
-  --piece NAME  only this one: kernel_step, encode_step, decode_step, durable_step_alone, durable_step_among_256";
+  --piece NAME  only this one: kernel_step, encode_step, decode_step, durable_step_alone,
+                durable_step_among_256, durable_run_among_256";
 
     fn set(&mut self, flag: &str, parser: &mut Parser) -> Result<Known, Error> {
         match flag {

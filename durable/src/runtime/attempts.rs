@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::request::Message;
 use crate::activity::{Asked, AttemptEnd, AttemptFuture, AttemptInfo, KeyOf};
 use crate::error::RetryHint;
-use crate::kernel::engine::{AttemptOrder, AttemptReport, Retry, WhyStopped};
+use crate::kernel::engine::{AttemptOrder, AttemptReport, Now, Retry, WhyStopped};
 use crate::kernel::event::Text;
 use crate::kernel::id::{Attempt, RunNo, Seq};
 use crate::seams::{Clock, Spawn};
@@ -53,13 +53,13 @@ impl InFlight {
         InFlight { tasks: BTreeMap::new(), slow: BTreeMap::new(), clock, spawn, done }
     }
 
-    /// Begins an attempt; gives its report if it ended in its first poll.
+    /// Begins an attempt; gives its report, and the time, if it ended in its first poll.
     pub(crate) fn begin(
         &mut self,
         order: &AttemptOrder,
         mut future: AttemptFuture,
         asked: Option<Asked>,
-    ) -> Option<AttemptReport> {
+    ) -> Option<(AttemptReport, Now)> {
         let span = tracing::info_span!(
             "attempt", activity = %order.name, workflow = %order.workflow, id = %order.id, seq = order.seq.0,
             attempt = order.attempt.0, traceparent = %order.trace
@@ -67,9 +67,11 @@ impl InFlight {
         if self.slow.get(&order.name).is_none_or(|slow| *slow < SLOW) {
             let begin = self.clock.monotonic();
             let polled = span.in_scope(|| poll_once(&mut future));
-            self.judge(&order.name, self.clock.monotonic().saturating_sub(begin));
+            let monotonic = self.clock.monotonic();
+            self.judge(&order.name, monotonic.saturating_sub(begin));
             if let Poll::Ready(end) = polled {
-                return Some(span.in_scope(|| report(end)));
+                let now = Now { wall: self.clock.wall(), monotonic };
+                return Some((span.in_scope(|| report(end)), now));
             }
         }
         self.run(order, future, asked, span);

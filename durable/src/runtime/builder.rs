@@ -23,7 +23,7 @@ use crate::kernel::event::Text;
 use crate::kernel::tables::Tables;
 use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
-use crate::seams::{Entropy, Seams};
+use crate::seams::{Entropy, Seams, Task};
 use crate::store::disk::Disk;
 use crate::store::log::{self, IndexAt, Log, Options, Recovered, Sizes, Writer};
 use crate::store::real::RealDisk;
@@ -61,7 +61,7 @@ impl World {
         let handle = Handle::try_current().map_err(|_| OpenError::NoTokio)?;
         let seams = Seams {
             clock: Arc::new(SystemClock::new()),
-            entropy: Arc::new(SystemEntropy),
+            entropy: Arc::new(SystemEntropy::new()),
             spawn: Arc::new(TokioSpawn::new(handle)),
         };
         Ok(World::new(seams, Arc::new(RealDisk::new())))
@@ -185,10 +185,10 @@ impl Builder {
         };
         let options = Options { index, sizes, ..Options::new(self.dir, log::rung_by(wires.listener())) };
         let (log, writer, recovered) = open_log(disk, seams.clone(), options).await?;
-        seams.spawn.blocking("durable-log", Box::pin(writer.run()));
         warn_of_abort();
         let store = Opened {
             store: Arc::new(log),
+            writer: Some(Box::pin(writer.run())),
             tables: recovered.tables,
             stop: if recovered.is_clean { Stop::Clean } else { Stop::Unclean },
         };
@@ -237,6 +237,8 @@ impl Entropy for Named {
 /// A store that was opened.
 pub(super) struct Opened {
     pub(super) store: Arc<dyn Store>,
+    /// What writes it, if it does not write by itself.
+    pub(super) writer: Option<Task>,
     pub(super) tables: Tables,
     pub(super) stop: Stop,
 }
@@ -314,7 +316,11 @@ pub(super) fn assemble(opened: Opened, setting: Setting, seams: Seams, wires: Wi
         receive,
         moved,
     });
-    spawn.task(Box::pin(driver.run()));
+    let driver = Box::pin(driver.run());
+    match opened.writer {
+        Some(writer) => spawn.engine(writer, driver),
+        None => spawn.task(driver),
+    }
     Runtime { inner: Arc::new(Inner { shared, definitions: setting.definitions, spawn }) }
 }
 

@@ -35,8 +35,8 @@ where
 fn engine(states: States) -> Runtime {
     let world = World::real().unwrap_or_else(|error| panic!("{error}"));
     let wires = Wires::new();
-    let opened =
-        Opened { store: Arc::new(PlainStore::new(wires.listener())), tables: Tables::default(), stop: Stop::Clean };
+    let store = Arc::new(PlainStore::new(wires.listener()));
+    let opened = Opened { store, writer: None, tables: Tables::default(), stop: Stop::Clean };
     let setting = Setting {
         definitions: Arc::new(Definitions::and_as_met(Registry::default())),
         states,

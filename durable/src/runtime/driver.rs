@@ -38,7 +38,7 @@ use crate::store::{ClosedRun, Store};
 const IDLE: Duration = Duration::from_secs(1);
 
 /// How many messages are taken before the log is fed again.
-const MESSAGES_AT_ONCE: usize = 512;
+const MESSAGES_AT_ONCE: usize = 128;
 
 /// How many journals are being read, or wait for their replay, at once.
 const LOADS_AT_ONCE: usize = 128;
@@ -46,8 +46,9 @@ const LOADS_AT_ONCE: usize = 128;
 /// How many callers wait for the ends of runs before it is looked who has given up.
 const WATCHING_MIN: usize = 64;
 
-/// How many effects are carried out before messages are looked at: runs that move all the time leave no pause.
-const EFFECTS_AT_ONCE: usize = 512;
+/// How many effects are carried out before messages are looked at, and before what they led to is written: runs that move all the time leave no
+/// pause. A sync of its own for each few of them would take a processor that they need.
+const EFFECTS_AT_ONCE: usize = 128;
 
 /// What a driver is made of.
 pub(crate) struct Parts {
@@ -93,6 +94,8 @@ pub(crate) struct Driver {
     starting: BTreeMap<(Text, Text), Vec<Box<StartRequest>>>,
     stopping: Option<Stopping>,
     failed: Option<Text>,
+    /// Whether something was written since the driver waited last, and when it has waited since something was.
+    has_written: bool,
     written_at: Option<Duration>,
     /// Rung for those who wait for room in the log.
     moved: Arc<Notify>,
@@ -155,6 +158,7 @@ impl Driver {
             starting: BTreeMap::new(),
             stopping: None,
             failed: None,
+            has_written: false,
             written_at: None,
             moved,
         }
@@ -231,7 +235,7 @@ impl Driver {
             if self.failed.is_some() {
                 continue;
             }
-            self.written_at = Some(self.clock.monotonic());
+            self.has_written = true;
             if let Err(error) = self.log.append(&group) {
                 self.fail(error.to_string().into());
             }
@@ -280,8 +284,11 @@ impl Driver {
         message
     }
 
-    fn next_due(&self) -> Option<Duration> {
+    fn next_due(&mut self) -> Option<Duration> {
         let now = self.now();
+        if std::mem::take(&mut self.has_written) {
+            self.written_at = Some(now.monotonic);
+        }
         let look = self.clock.looked_at_every().map_or(Duration::MAX, |span| now.monotonic.saturating_add(span));
         let timers = self.kernel.poll_timeout(now).map(|due| due.min(look));
         let idle = self.written_at.map(|at| at.saturating_add(IDLE));
@@ -565,8 +572,7 @@ impl Driver {
                 }
             },
         };
-        if let Some(report) = self.attempts.begin(&order, future, asked) {
-            let now = self.now();
+        if let Some((report, now)) = self.attempts.begin(&order, future, asked) {
             self.report(order.run, order.seq, order.attempt, report, now);
         }
     }

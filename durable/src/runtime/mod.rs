@@ -17,6 +17,7 @@ mod request;
 mod shared;
 mod silence;
 mod status;
+mod threads;
 pub(crate) mod turns;
 
 use std::fmt;

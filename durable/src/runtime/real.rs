@@ -4,13 +4,14 @@ use std::fmt;
 use std::io::Read;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 
+use super::threads;
 use crate::kernel::id::Timestamp;
 use crate::seams::{Clock, Entropy, Spawn, Task, Work};
 
@@ -41,20 +42,67 @@ impl Clock for SystemClock {
     }
 }
 
-/// The system's randomness, and what names this process.
-#[derive(Debug)]
-pub(crate) struct SystemEntropy;
+/// How many random bytes are asked for at once: so many are given without a break, and a start needs three times sixteen.
+const RANDOM_BYTES: usize = 256;
+
+/// The system's randomness, and what names this process. A few bytes are asked for in advance; they are this value's own, so that two
+/// runtimes, in one process or in a forked one, never share any.
+pub(crate) struct SystemEntropy {
+    ahead: Mutex<Ahead>,
+}
+
+/// Bytes that nobody was given yet.
+struct Ahead {
+    bytes: [u8; RANDOM_BYTES],
+    left: usize,
+    /// The process that asked for them. A forked one asks anew.
+    pid: u32,
+}
+
+impl SystemEntropy {
+    pub(crate) fn new() -> SystemEntropy {
+        SystemEntropy { ahead: Mutex::new(Ahead { bytes: [0; RANDOM_BYTES], left: 0, pid: std::process::id() }) }
+    }
+}
+
+impl fmt::Debug for SystemEntropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SystemEntropy")
+    }
+}
+
+impl Ahead {
+    /// Gives bytes that were asked for in advance, and forgets them.
+    fn take(&mut self, bytes: &mut [u8], pid: u32) {
+        if self.left < bytes.len() || self.pid != pid {
+            fill_from_system(&mut self.bytes);
+            (self.left, self.pid) = (RANDOM_BYTES, pid);
+        }
+        let begin = self.left - bytes.len();
+        for (to, from) in bytes.iter_mut().zip(self.bytes.iter_mut().skip(begin)) {
+            *to = std::mem::take(from);
+        }
+        self.left = begin;
+    }
+}
+
+fn fill_from_system(bytes: &mut [u8]) {
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
+            Ok(more) => filled += more,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("the system gives no randomness: {error}"),
+        }
+    }
+}
 
 impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
-                Ok(more) => filled += more,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => panic!("the system gives no randomness: {error}"),
-            }
+        if bytes.len() > RANDOM_BYTES {
+            return fill_from_system(bytes);
         }
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, self.pid());
     }
 
     fn pid(&self) -> u32 {
@@ -125,15 +173,12 @@ impl Spawn for TokioSpawn {
     }
 
     fn blocking(&self, name: &str, task: Task) {
-        // The clock's sleeps are tokio's, on these threads too.
-        let handle = self.handle.clone();
-        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let _inside = handle.enter();
-            block_on_awake(task);
-        });
-        if let Err(error) = spawned {
-            tracing::error!(%error, name, "a thread could not be started [E0315]");
-        }
+        // One that cannot be started was told of, and is missed where its task was to do something.
+        let _is_started = threads::is_started(name, &self.handle, move |_| block_on(task));
+    }
+
+    fn engine(&self, writer: Task, driver: Task) {
+        threads::start(&self.handle, writer, driver);
     }
 
     fn pool(&self, work: Work) {
@@ -144,10 +189,6 @@ impl Spawn for TokioSpawn {
         block_on(task);
     }
 }
-
-/// How long a thread stays awake when its future begins to wait. A run that takes one step after the other appends again that soon behind
-/// a sync, and a thread that sleeps by then is woken for more than a tenth of what the sync took.
-const AWAKE: Duration = Duration::from_micros(50);
 
 /// Wakes a thread that sleeps, or is about to.
 struct Alarm {
@@ -164,16 +205,6 @@ impl Wake for Alarm {
 
 /// Runs a future on this thread, which sleeps while the future waits.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    block_on_with(future, Duration::ZERO)
-}
-
-/// The same, and the thread sleeps only when the future has waited for a while, if there is another processor for what it waits for.
-fn block_on_awake<F: Future>(future: F) -> F::Output {
-    let is_alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
-    block_on_with(future, if is_alone { Duration::ZERO } else { AWAKE })
-}
-
-fn block_on_with<F: Future>(future: F, awake: Duration) -> F::Output {
     let alarm = Arc::new(Alarm { thread: std::thread::current(), rang: AtomicBool::new(false) });
     let waker = Waker::from(Arc::clone(&alarm));
     let mut context = Context::from_waker(&waker);
@@ -181,11 +212,6 @@ fn block_on_with<F: Future>(future: F, awake: Duration) -> F::Output {
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
-        }
-        let begin = Instant::now();
-        while !alarm.rang.load(Ordering::Acquire) && begin.elapsed() < awake {
-            // Whoever is to ring may want this processor.
-            std::thread::yield_now();
         }
         while !alarm.rang.swap(false, Ordering::AcqRel) {
             std::thread::park();
@@ -196,6 +222,30 @@ fn block_on_with<F: Future>(future: F, awake: Duration) -> F::Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_random_byte_is_given_twice() {
+        let entropy = SystemEntropy::new();
+        let mut drawn = std::collections::BTreeSet::new();
+        for _ in 0..1000 {
+            let mut bytes = [0; 16];
+            entropy.fill(&mut bytes);
+            assert!(bytes != [0; 16] && drawn.insert(bytes));
+        }
+        let mut long = [0; RANDOM_BYTES + 1];
+        entropy.fill(&mut long);
+        assert!(long.iter().filter(|byte| **byte == 0).count() < 30);
+    }
+
+    #[test]
+    fn a_forked_process_asks_for_bytes_of_its_own() {
+        let mut ahead = Ahead { bytes: [7; RANDOM_BYTES], left: RANDOM_BYTES, pid: 1 };
+        let (mut parents, mut childs) = ([0; 16], [0; 16]);
+        ahead.take(&mut parents, 1);
+        ahead.take(&mut childs, 2);
+        assert_eq!((parents, ahead.left), ([7; 16], RANDOM_BYTES - 16));
+        assert_ne!(childs, [7; 16]);
+    }
 
     #[test]
     fn a_task_that_may_block_can_wait_for_the_clock() {

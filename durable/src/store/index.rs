@@ -33,6 +33,8 @@ const VALUE_BYTES_MAX: usize = 64 << 10;
 const ROWS_MAX: usize = 1 << 20;
 /// The rows that are written before the thread looks for a question again.
 const ROWS_AT_ONCE: usize = 256;
+/// The rows that wait to be written in one go, in the order of their keys: the more there are, the fewer of sled's pages each has for itself.
+const ROWS_WAITING: usize = 16 << 10;
 /// The rows that are summed up before the thread looks for a question again.
 const SUMMED_AT_ONCE: usize = 4096;
 /// The first byte of a value: which numbers follow.
@@ -220,7 +222,7 @@ impl Index {
         let (requests, received) = channel();
         let index = Self { shared: Arc::clone(&shared), requests: Some(requests), path: path.to_owned() };
         let (opened, is_open) = sync_channel(1);
-        let worker = Worker { path: path.to_owned(), shared, unwritten: 0, summing: None };
+        let worker = Worker { path: path.to_owned(), shared, unwritten: 0, written_to: None, summing: None };
         let thread = std::thread::Builder::new().name("durable-index".to_owned());
         if thread.spawn(move || worker.run(&received, &opened)).is_err() || is_open.recv_timeout(SCAN_WAIT).is_err() {
             index.give_up("it could not be opened");
@@ -424,6 +426,8 @@ struct Worker {
     path: PathBuf,
     shared: Arc<Shared>,
     unwritten: usize,
+    /// How far the rows that wait are written, in the order of their keys; none when that has come to an end.
+    written_to: Option<RowKey>,
     summing: Option<Summing>,
 }
 
@@ -462,7 +466,7 @@ impl Worker {
     fn serve(&mut self, db: &mut sled::Db, requests: &Receiver<Request>) -> Result<Option<SyncSender<()>>, Unusable> {
         loop {
             let request = match requests.try_recv() {
-                Err(TryRecvError::Empty) if self.sum_some(db)? || self.write_some(db)? => continue,
+                Err(TryRecvError::Empty) if self.sum_some(db)? || self.write_if_many(db)? => continue,
                 Err(TryRecvError::Empty) => requests.recv_timeout(IDLE),
                 Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
                 Ok(request) => Ok(request),
@@ -473,7 +477,11 @@ impl Worker {
                         return Ok(Some(closing));
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.hand_over(db)?,
+                Err(RecvTimeoutError::Timeout) => {
+                    if !self.write_some(db)? {
+                        self.hand_over(db)?;
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
@@ -524,12 +532,28 @@ impl Worker {
         Ok(true)
     }
 
-    /// Writes some of the rows that wait; false if none did.
+    /// Goes on writing, or begins to when many rows wait; false if there is nothing to do.
+    fn write_if_many(&mut self, db: &sled::Db) -> Result<bool, Unusable> {
+        if self.written_to.is_none() && self.shared.rows().len() < ROWS_WAITING {
+            return Ok(false);
+        }
+        self.write_some(db)
+    }
+
+    /// Writes some of the rows that wait, in the order of their keys; false if none did.
     fn write_some(&mut self, db: &sled::Db) -> Result<bool, Unusable> {
-        let some: Vec<_> = self.shared.rows().iter().take(ROWS_AT_ONCE).map(|(key, place)| (*key, *place)).collect();
+        let from = self.written_to.map_or(Bound::Unbounded, Bound::Excluded);
+        let from_here = |rows: &Rows, from| -> Vec<(RowKey, ClosedPlace)> {
+            rows.range((from, Bound::Unbounded)).take(ROWS_AT_ONCE).map(|(key, place)| (*key, *place)).collect()
+        };
+        let mut some = from_here(&self.shared.rows(), from);
+        if some.is_empty() {
+            some = from_here(&self.shared.rows(), Bound::Unbounded);
+        }
         for (key, place) in &some {
             guarded(|| db.insert(key, place.encode()))?;
         }
+        self.written_to = some.last().map(|(key, _)| *key).filter(|_| some.len() == ROWS_AT_ONCE);
         let mut rows = self.shared.rows();
         for (key, place) in &some {
             if rows.get(key) == Some(place) {

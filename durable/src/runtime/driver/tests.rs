@@ -98,7 +98,7 @@ impl Bench {
             build: "b1".into(),
             clock: Arc::<Hand>::clone(&clock),
             spawn: Arc::new(Kept),
-            entropy: Arc::new(SystemEntropy),
+            entropy: Arc::new(SystemEntropy::new()),
             send: send.clone(),
             receive,
             moved: Arc::default(),

@@ -2,8 +2,10 @@
 //! says that it is durable (rules 9, 11 and 15). A failed write, sync or check is final: nothing is tried twice, and
 //! nothing more is written, deleted or acknowledged.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::batch::Batch;
 use super::closed::ClosedPlace;
@@ -54,7 +56,7 @@ impl Writer {
         let mut failed = None;
         while let Next::Write(batch) = self.shared.next().await {
             match self.commit(batch).await {
-                Ok(Done::Durable) => {}
+                Ok(Done::Durable) => pause().await,
                 Ok(Done::Stopped) => break,
                 Err(_) if planted!(19) => {}
                 Err(cause) => {
@@ -137,6 +139,19 @@ impl Writer {
         }
         self.alive.end();
     }
+}
+
+/// Lets whoever polls the writer choose when it takes the next batch: the longer that is, the more is in it.
+async fn pause() {
+    let mut has_paused = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_paused, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Tells the handles when the writer is gone, also if it went unasked.

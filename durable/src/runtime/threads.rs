@@ -1,0 +1,528 @@
+//! The two threads of an engine in the real world. `durable-driver` polls the driver, `durable-log` the writer of the log, so that one works
+//! while the other waits for the disk. Where there is nothing to do meanwhile a second thread only costs: a wake-up there and one back are
+//! a third of a sync. So the driver's thread writes by itself when it has run out of work, and hands over to the log's thread when it has not.
+//!
+//! Which thread polls decides nothing but time: the driver and the writer are futures that know nothing of it, and a simulator polls them in
+//! any order.
+//!
+//! What keeps a wake-up from being lost: whoever has something for a thread stores that first and then looks whether the thread may sleep;
+//! a thread says first that it may and then looks for something once more. Both are in one total order (`SeqCst`).
+
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{Builder, Thread};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use crate::seams::Task;
+
+/// How long the driver's thread stays awake when it begins to wait: an activity or a caller on another thread is often that soon, and a thread
+/// that sleeps by then is woken for more than that.
+const AWAKE: Duration = Duration::from_micros(50);
+
+/// A disk that took longer the last time is waited for by the log's thread: a driver that is blocked answers nobody.
+const HELPS_BELOW: Duration = Duration::from_millis(1);
+
+/// A future, and the thread whose it is.
+struct Seat {
+    /// None when it is done or was dropped.
+    task: Mutex<Option<Task>>,
+    /// Whether it is to be polled.
+    rang: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+/// What a poll came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Polled {
+    /// It waits.
+    Waits,
+    /// It is done, now or since before.
+    Done,
+    /// Another thread polls it.
+    Elsewhere,
+}
+
+/// What the driver's thread did for the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Helped {
+    /// What there was; or there was nothing.
+    Wrote,
+    /// The log's thread does it.
+    LeftToOther,
+}
+
+impl Seat {
+    fn new(task: Task) -> Seat {
+        Seat { task: Mutex::new(Some(task)), rang: AtomicBool::new(true), thread: OnceLock::new() }
+    }
+
+    /// Polls the future, unless another thread is doing that.
+    fn poll(&self, waker: &Waker) -> Polled {
+        let mut seated = match self.task.try_lock() {
+            Ok(seated) => seated,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Polled::Elsewhere,
+        };
+        self.rang.store(false, SeqCst);
+        let Some(task) = seated.as_mut() else { return Polled::Done };
+        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(waker))));
+        if let Ok(Poll::Pending) = polled {
+            return Polled::Waits;
+        }
+        // It may say by its drop that it is gone; a second panic ends here too.
+        let task = seated.take();
+        let _dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
+        // Whose it is may sleep.
+        self.rang.store(true, SeqCst);
+        Polled::Done
+    }
+
+    /// Takes the future away, when whoever polls it has come to a stop.
+    fn take(&self) -> Option<Task> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Drops the future where it stands.
+    fn clear(&self) {
+        let task = self.take();
+        let _dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
+        self.rang.store(true, SeqCst);
+        self.wake();
+    }
+
+    fn is_being_polled(&self) -> bool {
+        matches!(self.task.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
+    fn is_on_its_thread(&self) -> bool {
+        self.thread.get().is_some_and(|thread| thread.id() == std::thread::current().id())
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Sleeps until it rings.
+    fn wait(&self, stays: Duration) {
+        let begin = Instant::now();
+        while !self.rang.load(SeqCst) && begin.elapsed() < stays {
+            // Whoever is to ring may want this processor.
+            std::thread::yield_now();
+        }
+        while !self.rang.load(SeqCst) {
+            std::thread::park();
+        }
+    }
+}
+
+struct Engine {
+    driver: Seat,
+    writer: Seat,
+    /// Whether the driver's thread will look at the writer before it sleeps.
+    is_busy: AtomicBool,
+    /// Whether the tokio runtime has gone while it was the driver that ended it.
+    is_over: AtomicBool,
+    /// How long the writer's last poll took, in nanoseconds: a write and a sync, as a rule.
+    write_nanos: AtomicU64,
+}
+
+/// Wakes the driver.
+struct DriverBell(Arc<Engine>);
+
+impl Wake for DriverBell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let driver = &self.0.driver;
+        driver.rang.store(true, SeqCst);
+        if !driver.is_on_its_thread() {
+            driver.wake();
+        }
+    }
+}
+
+/// Wakes the writer. The driver's thread comes to it by itself, and the log's looks again before it sleeps.
+struct WriterBell(Arc<Engine>);
+
+impl Wake for WriterBell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let Engine { driver, writer, .. } = &*self.0;
+        writer.rang.store(true, SeqCst);
+        if !driver.is_on_its_thread() && !writer.is_on_its_thread() {
+            writer.wake();
+        }
+    }
+}
+
+/// Runs both, inside the tokio runtime that `handle` is of. They end when they are done; the driver is dropped when that runtime goes, as one
+/// of its tasks would be.
+pub(super) fn start(handle: &Handle, writer: Task, driver: Task) {
+    let engine = Arc::new(Engine {
+        driver: Seat::new(driver),
+        writer: Seat::new(writer),
+        is_busy: AtomicBool::new(true),
+        is_over: AtomicBool::new(false),
+        write_nanos: AtomicU64::new(0),
+    });
+    let writing = Arc::clone(&engine);
+    if !is_started("durable-log", handle, move |_| writing.write()) {
+        // Dropped, it tells the driver that the store stands still.
+        engine.writer.clear();
+    }
+    let driving = Arc::clone(&engine);
+    if !is_started("durable-driver", handle, move |inside| driving.drive(inside)) {
+        engine.is_busy.store(false, SeqCst);
+        let task = engine.driver.take();
+        task.into_iter().for_each(|task| drop(handle.spawn(task)));
+    }
+}
+
+/// Starts a thread inside the tokio runtime; gives whether it could be started, and says so if not.
+pub(super) fn is_started(name: &str, handle: &Handle, work: impl FnOnce(&Handle) + Send + 'static) -> bool {
+    let handle = handle.clone();
+    let started = Builder::new().name(name.to_owned()).spawn(move || {
+        // The clock's sleeps are tokio's, and what activities do may be.
+        let _inside = handle.enter();
+        work(&handle);
+    });
+    started.inspect_err(|error| tracing::error!(%error, name, "a thread could not be started [E0315]")).is_ok()
+}
+
+impl Engine {
+    /// The driver's thread.
+    fn drive(self: &Arc<Self>, handle: &Handle) {
+        let _first = self.driver.thread.set(std::thread::current());
+        let _leaves = Leaves(self);
+        let gone = Gone(Arc::clone(self));
+        let watch = handle.spawn(async move {
+            let _gone = gone;
+            pending::<()>().await;
+        });
+        let stays = if is_alone() { Duration::ZERO } else { AWAKE };
+        let (waker, writers) = (Waker::from(Arc::new(DriverBell(Arc::clone(self)))), self.writer_waker());
+        while self.driver.poll(&waker) == Polled::Waits && !self.is_over.load(SeqCst) {
+            if self.driver.rang.load(SeqCst) {
+                self.hand_over();
+                continue;
+            }
+            self.is_busy.store(false, SeqCst);
+            let helped = self.help(&writers);
+            // A sync takes longer than it is worth to stay awake for.
+            self.driver.wait(if helped == Helped::LeftToOther { Duration::ZERO } else { stays });
+            self.is_busy.store(true, SeqCst);
+        }
+        watch.abort();
+    }
+
+    fn writer_waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::new(WriterBell(Arc::clone(self))))
+    }
+
+    /// There is more to do here: if something waits to be written, the log's thread writes it meanwhile.
+    fn hand_over(&self) {
+        if self.writer.rang.load(SeqCst) {
+            self.writer.wake();
+        }
+    }
+
+    /// There is nothing to do here: what waits to be written is written here, unless it takes long or is being written.
+    fn help(&self, waker: &Waker) -> Helped {
+        while self.writer.rang.load(SeqCst) {
+            let is_slow = Duration::from_nanos(self.write_nanos.load(SeqCst)) > HELPS_BELOW;
+            if is_slow || self.poll_writer(waker) != Polled::Waits {
+                self.writer.wake();
+                return Helped::LeftToOther;
+            }
+            if self.driver.rang.load(SeqCst) {
+                return Helped::Wrote;
+            }
+        }
+        if self.writer.is_being_polled() { Helped::LeftToOther } else { Helped::Wrote }
+    }
+
+    fn poll_writer(&self, waker: &Waker) -> Polled {
+        let begin = Instant::now();
+        let polled = self.writer.poll(waker);
+        if polled == Polled::Waits {
+            let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.write_nanos.store(nanos, SeqCst);
+        }
+        polled
+    }
+
+    /// The log's thread.
+    fn write(self: &Arc<Self>) {
+        let _first = self.writer.thread.set(std::thread::current());
+        let waker = self.writer_waker();
+        loop {
+            // A future that is gone rings as well: that it is done is seen by a poll.
+            let polled = if self.writer.rang.load(SeqCst) { self.poll_writer(&waker) } else { Polled::Waits };
+            if polled == Polled::Done {
+                return;
+            }
+            let goes_on = self.writer.rang.load(SeqCst) && !self.is_busy.load(SeqCst) && polled == Polled::Waits;
+            if !goes_on {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// The driver is gone, or goes: the log's thread is alone from now on.
+    fn leave(&self) {
+        self.driver.clear();
+        self.is_busy.store(false, SeqCst);
+        self.writer.wake();
+    }
+}
+
+/// However the driver's thread ends.
+struct Leaves<'a>(&'a Engine);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// In the tokio runtime for as long as that lives.
+struct Gone(Arc<Engine>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let engine = &self.0;
+        engine.is_over.store(true, SeqCst);
+        // Until the driver has come to a stop, nothing that it polls may find the runtime gone. One that ends its own runtime goes on to its
+        // next stop.
+        if !engine.driver.is_on_its_thread() {
+            engine.driver.clear();
+        }
+    }
+}
+
+fn is_alone() -> bool {
+    std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Longer than anything here takes: whoever waits so long has missed a wake-up.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn tokio() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap()
+    }
+
+    fn thread_name() -> String {
+        std::thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    /// A writer that answers each number by itself, and says which thread it was on. It ends when nobody asks any more.
+    async fn echo(mut asked: UnboundedReceiver<u32>, answers: UnboundedSender<(u32, String)>) {
+        while let Some(number) = asked.recv().await {
+            let _gone = answers.send((number, thread_name()));
+        }
+    }
+
+    struct Echo {
+        ask: UnboundedSender<u32>,
+        answers: UnboundedReceiver<(u32, String)>,
+        writer: Task,
+    }
+
+    fn an_echo() -> Echo {
+        let ((ask, asked), (answer, answers)) = (unbounded_channel(), unbounded_channel());
+        Echo { ask, answers, writer: Box::pin(echo(asked, answer)) }
+    }
+
+    #[test]
+    fn a_driver_that_has_nothing_to_do_writes() {
+        let (tokio, mut echo) = (tokio(), an_echo());
+        let (done, heard) = mpsc::channel();
+        let driver = async move {
+            let mut threads = Vec::new();
+            for number in 0..1000 {
+                echo.ask.send(number).unwrap();
+                let (answered, thread) = echo.answers.recv().await.unwrap();
+                assert_eq!(answered, number);
+                threads.push(thread);
+            }
+            done.send(threads).unwrap();
+        };
+        start(tokio.handle(), echo.writer, Box::pin(driver));
+        let threads = heard.recv_timeout(LONG).unwrap();
+        let own = threads.iter().filter(|thread| *thread == "durable-driver").count();
+        // The machine may have been so slow for once that the log's thread was asked.
+        assert!(own > 500, "{own} of 1000");
+    }
+
+    #[test]
+    fn what_a_busy_driver_appends_is_written_by_the_other_thread() {
+        let (tokio, mut echo) = (tokio(), an_echo());
+        let (done, heard) = mpsc::channel();
+        let driver = async move {
+            echo.ask.send(1).unwrap();
+            let mut answered = None;
+            while answered.is_none() {
+                // It has always more to do.
+                tokio::task::yield_now().await;
+                answered = echo.answers.try_recv().ok();
+            }
+            done.send(answered.unwrap()).unwrap();
+        };
+        start(tokio.handle(), echo.writer, Box::pin(driver));
+        assert_eq!(heard.recv_timeout(LONG).unwrap(), (1, "durable-log".to_owned()));
+    }
+
+    #[test]
+    fn a_disk_that_is_slow_is_waited_for_by_the_other_thread() {
+        let tokio = tokio();
+        let ((ask, mut asked), (answer, mut answers)) = (unbounded_channel(), unbounded_channel());
+        let writer = async move {
+            while let Some(()) = asked.recv().await {
+                let begin = Instant::now();
+                while begin.elapsed() <= HELPS_BELOW {
+                    std::hint::spin_loop();
+                }
+                let _gone = answer.send(thread_name());
+            }
+        };
+        let (done, heard) = mpsc::channel();
+        let driver = async move {
+            for _ in 0..3 {
+                ask.send(()).unwrap();
+                done.send(answers.recv().await.unwrap()).unwrap();
+            }
+        };
+        start(tokio.handle(), Box::pin(writer), Box::pin(driver));
+        let threads: Vec<String> = (0..3).map(|_| heard.recv_timeout(LONG).unwrap()).collect();
+        assert_eq!(threads[1..], ["durable-log", "durable-log"], "the first time nobody knows");
+    }
+
+    #[test]
+    fn no_wake_up_is_lost_between_three_threads() {
+        let (tokio, mut echo) = (tokio(), an_echo());
+        let ((from_outside, mut outside), (done, heard)) = (unbounded_channel(), mpsc::channel());
+        let driver = async move {
+            while let Some(number) = outside.recv().await {
+                echo.ask.send(number).unwrap();
+                if number % 3 == 0 {
+                    tokio::task::yield_now().await;
+                }
+                done.send(echo.answers.recv().await.unwrap().0).unwrap();
+            }
+        };
+        start(tokio.handle(), echo.writer, Box::pin(driver));
+        for number in 0..5_000 {
+            from_outside.send(number).unwrap();
+            assert_eq!(heard.recv_timeout(LONG).unwrap(), number);
+        }
+    }
+
+    /// Says when it is dropped.
+    struct Says(mpsc::Sender<&'static str>, &'static str);
+
+    impl Drop for Says {
+        fn drop(&mut self) {
+            let _nobody_listens = self.0.send(self.1);
+        }
+    }
+
+    #[test]
+    fn a_tokio_runtime_that_goes_takes_the_driver_along_and_the_writer_ends_after_it() {
+        let tokio = tokio();
+        let (told, heard) = mpsc::channel();
+        let (held, gone) = oneshot::channel::<()>();
+        let (drops, ends) = (Says(told.clone(), "driver"), Says(told, "writer"));
+        let driver = async move {
+            let (_held, _drops) = (held, drops);
+            pending::<()>().await;
+        };
+        let writer = async move {
+            let _ends = ends;
+            let _driver_is_gone = gone.await;
+        };
+        start(tokio.handle(), Box::pin(writer), Box::pin(driver));
+        drop(tokio);
+        let both = [heard.recv_timeout(LONG).unwrap(), heard.recv_timeout(LONG).unwrap()];
+        assert_eq!(both, ["driver", "writer"]);
+    }
+
+    #[test]
+    fn no_poll_of_the_driver_sees_its_tokio_runtime_gone() {
+        for round in 0..50 {
+            let (tokio, echo) = (tokio(), an_echo());
+            let (told, heard) = mpsc::channel();
+            let driver = async move {
+                loop {
+                    let alive = catch_unwind(|| drop(tokio::time::sleep(Duration::from_nanos(1)))).is_ok();
+                    let polled = catch_unwind(AssertUnwindSafe(|| {
+                        let mut sleep = std::pin::pin!(tokio::time::sleep(Duration::from_secs(1)));
+                        let _waits = sleep.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                    }));
+                    told.send(alive && polled.is_ok()).unwrap();
+                    tokio::task::yield_now().await;
+                }
+            };
+            start(tokio.handle(), echo.writer, Box::pin(driver));
+            assert!(heard.recv_timeout(LONG).unwrap(), "round {round}");
+            drop(tokio);
+            assert!(heard.iter().all(|alive| alive), "round {round}");
+        }
+    }
+
+    #[test]
+    fn a_driver_may_end_its_own_tokio_runtime() {
+        let (tokio, echo) = (tokio(), an_echo());
+        let (told, heard) = mpsc::channel();
+        let handle = tokio.handle().clone();
+        let driver = async move {
+            let _says = Says(told, "driver");
+            tokio.shutdown_background();
+            poll_fn(|_| Poll::<()>::Pending).await;
+        };
+        start(&handle, echo.writer, Box::pin(driver));
+        assert_eq!(heard.recv_timeout(LONG).unwrap(), "driver");
+    }
+
+    #[test]
+    fn a_writer_that_panics_is_dropped_and_the_driver_goes_on() {
+        let tokio = tokio();
+        let (told, heard) = mpsc::channel();
+        let (ends, says) = (Says(told.clone(), "writer"), told);
+        let (panics, panicked) = oneshot::channel::<()>();
+        let writer = async move {
+            let (_ends, _panics) = (ends, panics);
+            panic!("as a disk that lies may bring about");
+        };
+        let driver = async move {
+            assert!(panicked.await.is_err());
+            says.send("driver").unwrap();
+        };
+        start(tokio.handle(), Box::pin(writer), Box::pin(driver));
+        let mut both = [heard.recv_timeout(LONG).unwrap(), heard.recv_timeout(LONG).unwrap()];
+        both.sort_unstable();
+        assert_eq!(both, ["driver", "writer"]);
+    }
+}
