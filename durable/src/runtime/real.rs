@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::threads;
 use crate::kernel::id::Timestamp;
@@ -178,6 +178,13 @@ impl Spawn for TokioSpawn {
     }
 
     fn engine(&self, writer: Task, driver: Task) {
+        if self.handle.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            // Whoever chose one thread for everything has the runs there too.
+            let _is_started = threads::is_started("durable-log", &self.handle, move |_| {
+                block_on_with(writer, threads::awake());
+            });
+            return self.task(driver);
+        }
         threads::start(&self.handle, writer, driver);
     }
 
@@ -205,6 +212,11 @@ impl Wake for Alarm {
 
 /// Runs a future on this thread, which sleeps while the future waits.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    block_on_with(future, Duration::ZERO)
+}
+
+/// The same, and the thread sleeps only when the future has waited for so long.
+fn block_on_with<F: Future>(future: F, awake: Duration) -> F::Output {
     let alarm = Arc::new(Alarm { thread: std::thread::current(), rang: AtomicBool::new(false) });
     let waker = Waker::from(Arc::clone(&alarm));
     let mut context = Context::from_waker(&waker);
@@ -213,6 +225,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
+        threads::stay_awake(awake, || alarm.rang.load(Ordering::Acquire));
         while !alarm.rang.swap(false, Ordering::AcqRel) {
             std::thread::park();
         }

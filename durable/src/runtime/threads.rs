@@ -2,6 +2,8 @@
 //! while the other waits for the disk. Where there is nothing to do meanwhile a second thread only costs: a wake-up there and one back are
 //! a third of a sync. So the driver's thread writes by itself when it has run out of work, and hands over to the log's thread when it has not.
 //!
+//! A tokio runtime of one thread has the driver as a task, and the log's thread beside it.
+//!
 //! Which thread polls decides nothing but time: the driver and the writer are futures that know nothing of it, and a simulator polls them in
 //! any order.
 //!
@@ -19,10 +21,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use crate::seams::Task;
-
-/// How long the driver's thread stays awake when it begins to wait: an activity or a caller on another thread is often that soon, and a thread
-/// that sleeps by then is woken for more than that.
-const AWAKE: Duration = Duration::from_micros(50);
 
 /// A disk that took longer the last time is waited for by the log's thread: a driver that is blocked answers nobody.
 const HELPS_BELOW: Duration = Duration::from_millis(1);
@@ -111,11 +109,7 @@ impl Seat {
 
     /// Sleeps until it rings.
     fn wait(&self, stays: Duration) {
-        let begin = Instant::now();
-        while !self.rang.load(SeqCst) && begin.elapsed() < stays {
-            // Whoever is to ring may want this processor.
-            std::thread::yield_now();
-        }
+        stay_awake(stays, || self.rang.load(SeqCst));
         while !self.rang.load(SeqCst) {
             std::thread::park();
         }
@@ -211,7 +205,7 @@ impl Engine {
             let _gone = gone;
             pending::<()>().await;
         });
-        let stays = if is_alone() { Duration::ZERO } else { AWAKE };
+        let stays = awake();
         let (waker, writers) = (Waker::from(Arc::new(DriverBell(Arc::clone(self)))), self.writer_waker());
         while self.driver.poll(&waker) == Polled::Waits && !self.is_over.load(SeqCst) {
             if self.driver.rang.load(SeqCst) {
@@ -312,8 +306,20 @@ impl Drop for Gone {
     }
 }
 
-fn is_alone() -> bool {
-    std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1)
+/// How long a thread stays awake when it begins to wait: whom it waits for is often that soon, and a thread that sleeps by then is woken for
+/// more than that. Not at all where there is one processor, which they need.
+pub(super) fn awake() -> Duration {
+    let is_alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    if is_alone { Duration::ZERO } else { Duration::from_micros(50) }
+}
+
+/// Waits without sleeping, for as long at most.
+pub(super) fn stay_awake(span: Duration, has_rung: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !has_rung() && begin.elapsed() < span {
+        // Whoever is to ring may want this processor.
+        std::thread::yield_now();
+    }
 }
 
 #[cfg(test)]

@@ -275,11 +275,15 @@ impl Queue {
 
     /// An empty frame, if something was appended since the last one.
     pub(super) fn idle(&mut self, at: Timestamp) {
-        let has_work = !self.filling.is_idle() || !self.closed_batches.is_empty();
-        if self.is_idle || has_work || self.refuse().is_err() {
+        if self.is_idle || self.has_work() || self.refuse().is_err() {
             return;
         }
         self.put_empty(at);
+    }
+
+    /// Whether anything waits to be written.
+    pub(super) fn has_work(&self) -> bool {
+        !self.filling.is_idle() || !self.closed_batches.is_empty()
     }
 
     fn put_empty(&mut self, at: Timestamp) {

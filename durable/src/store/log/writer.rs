@@ -56,7 +56,8 @@ impl Writer {
         let mut failed = None;
         while let Next::Write(batch) = self.shared.next().await {
             match self.commit(batch).await {
-                Ok(Done::Durable) => pause().await,
+                Ok(Done::Durable) if self.shared.queue().has_work() => pause().await,
+                Ok(Done::Durable) => {}
                 Ok(Done::Stopped) => break,
                 Err(_) if planted!(19) => {}
                 Err(cause) => {
