@@ -14,7 +14,7 @@ use super::request::Message;
 use crate::activity::{Asked, AttemptEnd, AttemptFuture, AttemptInfo, KeyOf};
 use crate::error::RetryHint;
 use crate::kernel::engine::{AttemptOrder, AttemptReport, Now, Retry, WhyStopped};
-use crate::kernel::event::Text;
+use crate::kernel::event::{Payload, Text};
 use crate::kernel::id::{Attempt, RunNo, Seq};
 use crate::seams::{Clock, Spawn};
 
@@ -48,6 +48,25 @@ struct InTask {
     span: tracing::Span,
 }
 
+/// What is known of an attempt while it runs.
+pub(crate) struct Begun {
+    run: RunNo,
+    seq: Seq,
+    attempt: Attempt,
+    activity: Text,
+    span: tracing::Span,
+}
+
+impl Begun {
+    pub(crate) fn of(order: &AttemptOrder) -> Begun {
+        let span = tracing::info_span!(
+            "attempt", activity = %order.name, workflow = %order.workflow, id = %order.id, seq = order.seq.0,
+            attempt = order.attempt.0, traceparent = %order.trace
+        );
+        Begun { run: order.run, seq: order.seq, attempt: order.attempt, activity: order.name.clone(), span }
+    }
+}
+
 impl InFlight {
     pub(crate) fn new(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>, done: UnboundedSender<Message>) -> InFlight {
         InFlight { tasks: BTreeMap::new(), slow: BTreeMap::new(), clock, spawn, done }
@@ -56,25 +75,22 @@ impl InFlight {
     /// Begins an attempt; gives its report, and the time, if it ended in its first poll.
     pub(crate) fn begin(
         &mut self,
-        order: &AttemptOrder,
+        begun: Begun,
         mut future: AttemptFuture,
         asked: Option<Asked>,
     ) -> Option<(AttemptReport, Now)> {
-        let span = tracing::info_span!(
-            "attempt", activity = %order.name, workflow = %order.workflow, id = %order.id, seq = order.seq.0,
-            attempt = order.attempt.0, traceparent = %order.trace
-        );
-        if self.slow.get(&order.name).is_none_or(|slow| *slow < SLOW) {
+        let span = &begun.span;
+        if self.slow.get(&begun.activity).is_none_or(|slow| *slow < SLOW) {
             let begin = self.clock.monotonic();
             let polled = span.in_scope(|| poll_once(&mut future));
             let monotonic = self.clock.monotonic();
-            self.judge(&order.name, monotonic.saturating_sub(begin));
+            self.judge(&begun.activity, monotonic.saturating_sub(begin));
             if let Poll::Ready(end) = polled {
                 let now = Now { wall: self.clock.wall(), monotonic };
                 return Some((span.in_scope(|| report(end)), now));
             }
         }
-        self.run(order, future, asked, span);
+        self.run(begun, future, asked);
         None
     }
 
@@ -121,8 +137,8 @@ impl InFlight {
         std::mem::take(&mut self.tasks).into_values().for_each(|task| task.abort.abort());
     }
 
-    fn run(&mut self, order: &AttemptOrder, future: AttemptFuture, asked: Option<Asked>, span: tracing::Span) {
-        let (run, seq, attempt) = (order.run, order.seq, order.attempt);
+    fn run(&mut self, begun: Begun, future: AttemptFuture, asked: Option<Asked>) {
+        let Begun { run, seq, attempt, span, .. } = begun;
         let done = self.done.clone();
         let (task, abort) = abortable(
             async move {
@@ -170,19 +186,21 @@ impl From<RetryHint> for Retry {
     }
 }
 
-/// What an activity may know of the attempt that an order begins.
-pub(crate) fn info(order: &AttemptOrder, codec: crate::payload::PayloadCodec) -> AttemptInfo {
-    AttemptInfo {
-        namespace: order.namespace.clone(),
-        workflow_id: order.id.clone(),
-        workflow: order.workflow.clone(),
+/// What an order hands over to the attempt: the arguments, and what an activity may know. Nothing is copied, since each copy of a text of the
+/// run's touches a place in memory that nothing else of the attempt does.
+pub(crate) fn handed_over(order: AttemptOrder, codec: crate::payload::PayloadCodec) -> (Payload, AttemptInfo) {
+    let info = AttemptInfo {
+        namespace: order.namespace,
+        workflow_id: order.id,
+        workflow: order.workflow,
         run: order.run_id,
-        activity: order.name.clone(),
+        activity: order.name,
         seq: order.seq,
         attempt: order.attempt,
         key: KeyOf::Call(order.recorded_value, order.ordinal),
         codec,
         asked: order.may_be_asked.then(Asked::default),
         trace: order.trace,
-    }
+    };
+    (order.input, info)
 }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use super::attempts::{self, InFlight};
+use super::attempts::{self, Begun, InFlight};
 use super::definitions::Definitions;
 use super::reader::{Job, Reader};
 use super::request::{Answered, Fit, Message, Refused, Reply, StartRequest};
@@ -555,25 +555,24 @@ impl Driver {
     }
 
     fn begin(&mut self, order: AttemptOrder) {
-        let info = attempts::info(&order, self.codec);
+        let begun = Begun::of(&order);
+        let (run, seq, attempt) = (order.run, order.seq, order.attempt);
+        let (input, info) = attempts::handed_over(order, self.codec);
         let asked = info.asked.clone();
-        let future = match self.hot.step(order.run, order.seq) {
-            Some(step) => step(order.input.clone(), info),
-            None => match self.definitions.activity(order.name.as_str()) {
-                Some(entry) => {
-                    let pool = Some(Arc::clone(&self.spawn));
-                    entry.attempt(order.input.clone(), &self.states, info, pool)
-                }
+        let future = match self.hot.step(run, seq) {
+            Some(step) => step(input, info),
+            None => match self.definitions.activity(info.activity.as_str()) {
+                Some(entry) => entry.attempt(input, &self.states, info, Some(Arc::clone(&self.spawn))),
                 None => {
                     return tracing::error!(
-                        workflow = %order.workflow, id = %order.id,
-                        "`{}` has neither a closure nor a registered activity; report this [E0209]", order.name
+                        workflow = %info.workflow, id = %info.workflow_id,
+                        "`{}` has neither a closure nor a registered activity; report this [E0209]", info.activity
                     );
                 }
             },
         };
-        if let Some((report, now)) = self.attempts.begin(&order, future, asked) {
-            self.report(order.run, order.seq, order.attempt, report, now);
+        if let Some((report, now)) = self.attempts.begin(begun, future, asked) {
+            self.report(run, seq, attempt, report, now);
         }
     }
 
