@@ -281,7 +281,7 @@ fn lost_to_the_index(_: &mut Case, played: &mut Played) -> Option<()> {
 fn open_in_the_tables(_: &mut Case, played: &mut Played) -> Option<()> {
     let look = played.first.as_mut().unwrap();
     let past = look.runs.values().next()?;
-    look.tables.ids.insert((durable::kernel::event::Text::default(), past.started.id.clone()), past.no);
+    look.tables.ids.insert(&durable::kernel::event::Text::default(), &past.started.id, past.no);
     Some(())
 }
 

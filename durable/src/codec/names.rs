@@ -5,6 +5,8 @@
 use super::{DecodeError, leb};
 use crate::kernel::event::Text;
 use crate::kernel::id::Digest;
+use crate::kernel::rare::{Empty, Rare};
+use crate::kernel::short::Short;
 
 /// How many names a table holds. A run with more writes those that come later in full, each time.
 pub const LIMIT: u32 = 1024;
@@ -18,11 +20,17 @@ pub struct Name {
     pub shape: Option<Digest>,
 }
 
-/// The names that a run's journal has written so far, by number.
+/// So many names are looked through one by one.
+const FEW: usize = 8;
+
+/// The names that a run's journal has written so far, by number. There is a table for each open run, and most have no name or one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
-    names: Vec<Name>,
-    /// The numbers, in the order of their names.
+pub struct Names(Rare<Table>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Table {
+    names: Short<Name>,
+    /// The numbers, in the order of their names; none as long as there are few.
     sorted: Vec<u16>,
 }
 
@@ -33,6 +41,19 @@ pub(crate) enum Spelling {
     Number(u32),
     /// In full, behind the length of the table.
     InFull(u32),
+}
+
+impl Name {
+    fn key(&self) -> (&Text, Option<Digest>) {
+        (&self.text, self.shape)
+    }
+}
+
+impl Empty for Table {
+    fn empty() -> &'static Table {
+        static EMPTY: Table = Table { names: Short::NOTHING, sorted: Vec::new() };
+        &EMPTY
+    }
 }
 
 impl Names {
@@ -46,18 +67,18 @@ impl Names {
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "at most LIMIT")]
     pub fn len(&self) -> u32 {
-        self.names.len() as u32
+        self.0.names.len() as u32
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.0.names.is_empty()
     }
 
     /// The names, by number.
     pub fn iter(&self) -> impl Iterator<Item = &Name> {
-        self.names.iter()
+        self.0.names.iter()
     }
 
     /// How `name` is to be written now; takes it in if it is new.
@@ -83,33 +104,47 @@ impl Names {
 
     /// The name of that number.
     pub(crate) fn get(&self, index: u32) -> Result<&Name, DecodeError> {
-        let name = usize::try_from(index).ok().and_then(|index| self.names.get(index));
+        let name = usize::try_from(index).ok().and_then(|index| self.0.names.get(index));
         name.ok_or(DecodeError::UnknownName { index, known: self.len() })
     }
 
     /// Forgets the names from number `len` on.
     pub(crate) fn truncate(&mut self, len: u32) {
-        self.names.truncate(len as usize);
-        self.sorted.retain(|number| u32::from(*number) < len);
+        let Some(table) = self.0.written() else { return };
+        table.names.truncate(len as usize);
+        table.sorted.retain(|number| table.names.len() > FEW && u32::from(*number) < len);
     }
 
+    /// The number of a name, or its place among the sorted ones.
+    #[allow(clippy::cast_possible_truncation, reason = "at most LIMIT")]
     fn find(&self, text: &Text, shape: Option<Digest>) -> Result<u32, usize> {
-        let wanted = (text, shape);
-        let key = |number: &u16| self.names.get(usize::from(*number)).map(|name| (&name.text, name.shape));
-        let place = self.sorted.binary_search_by(|number| key(number).cmp(&Some(wanted)))?;
-        self.sorted.get(place).map(|number| u32::from(*number)).ok_or(place)
+        let Table { names, sorted } = &*self.0;
+        if names.len() <= FEW {
+            let place = names.iter().position(|name| name.shape == shape && name.text == *text);
+            return place.map(|place| place as u32).ok_or(0);
+        }
+        let place = sorted.binary_search_by(|number| names[usize::from(*number)].key().cmp(&(text, shape)))?;
+        Ok(u32::from(sorted[place]))
     }
 
     fn insert(&mut self, place: usize, name: Name) {
         let Some(number) = u16::try_from(self.len()).ok().filter(|number| u32::from(*number) < LIMIT) else { return };
-        self.names.push(name);
-        self.sorted.insert(place, number);
+        let Table { names, sorted } = &mut *self.0;
+        names.push(name);
+        match names.len() {
+            0..=FEW => {}
+            len if len == FEW + 1 => {
+                sorted.extend(0..=number);
+                sorted.sort_by(|one, other| names[usize::from(*one)].key().cmp(&names[usize::from(*other)].key()));
+            }
+            _ => sorted.insert(place, number),
+        }
     }
 
     /// Appends the table: a checkpoint holds that of each open run.
     pub fn encode(&self, out: &mut Vec<u8>) {
         leb::put(u64::from(self.len()), out);
-        for name in &self.names {
+        for name in self.iter() {
             leb::put_text(name.text.as_str(), out);
             out.push(u8::from(name.shape.is_some()));
             out.extend(name.shape.iter().flat_map(|shape| shape.0.to_le_bytes()));
@@ -140,5 +175,33 @@ impl Names {
             found => return Err(DecodeError::Choice { of: "mark of a shape", found: found.into() }),
         };
         Ok(Name { text, shape })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(number: u32) -> Text {
+        // Not in the order of their numbers.
+        format!("name {}", number.wrapping_mul(0x9E37_79B9) >> 16).as_str().into()
+    }
+
+    #[test]
+    fn a_name_has_its_number_with_few_names_and_with_many() {
+        let mut names = Names::new();
+        for round in 0..4 {
+            for number in names.len()..30 {
+                assert_eq!(names.spell(&text(number), None), Spelling::InFull(number));
+                let table = (0..=number).map(|number| (names.spell(&text(number), None), number));
+                assert!(table.into_iter().all(|(spelling, number)| spelling == Spelling::Number(number)));
+            }
+            // Also to fewer than are sorted, and back.
+            names.truncate(round * 6);
+            let mut bytes = Vec::new();
+            names.encode(&mut bytes);
+            assert_eq!((Names::decode(&mut &*bytes), names.len()), (Ok(names.clone()), round * 6));
+        }
+        assert_eq!(names.spell(&text(0), Some(Digest(1))), Spelling::InFull(18), "the shape is a part of the name");
     }
 }

@@ -17,7 +17,8 @@ use super::wire::{self, ClosePolicy, Digest, End, Known, List, Span, UndoState};
 use super::{DecodeError, leb};
 use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
-use crate::kernel::tables::{AttemptState, Blocked, RunEntry, Tables, Waiting, WaitingFor};
+use crate::kernel::rare::Rare;
+use crate::kernel::tables::{AttemptState, Blocked, RunEntry, StartedWith, Tables, Waiting, WaitingFor};
 use crate::kernel::trace::TraceContext;
 use crate::kernel::undo::{Undoable, Undos};
 
@@ -69,7 +70,7 @@ fn add(tables: &mut Tables, no: RunNo, run: RunEntry) -> Result<(), DecodeError>
     if last.is_some_and(|last| last >= no) {
         return Err(DecodeError::Value { rule: "runs stand in the order of their numbers" });
     }
-    tables.ids.insert((run.namespace.clone(), run.id.clone()), no);
+    tables.ids.insert(&run.namespace, &run.id, no);
     tables.open.insert(no, Box::new(run));
     Ok(())
 }
@@ -217,10 +218,10 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
         shape: run.shape.0.to_le_bytes(),
         salt: run.salt,
         build: texts.number(&run.build),
-        trace: run.trace.as_deref().map(|trace| trace.to_bytes()),
-        parent: run.parent.map(|(run, seq)| (run.0, seq.0)),
+        trace: run.with.trace.map(TraceContext::to_bytes),
+        parent: run.with.parent.map(|(run, seq)| (run.0, seq.0)),
         started: run.started.0,
-        deadline: run.deadline.map(|deadline| span(deadline, run.started)),
+        deadline: run.with.deadline.map(|deadline| span(deadline, run.started)),
         next: run.next.0,
         unturned: List(run.unturned.iter().map(|no| no.0).collect()),
         waiting: all_to_wire(&run.waiting, run.started, texts),
@@ -249,16 +250,18 @@ fn run_of_wire(run: WireRun<'_>, texts: &[Text]) -> Result<(RunNo, RunEntry), De
         shape: id::Digest(u64::from_le_bytes(run.shape)),
         salt: run.salt,
         build: shared(run.build, texts)?,
-        trace: run.trace.map(|trace| Box::new(TraceContext::of_bytes(trace))),
-        parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),
+        with: Rare::from(StartedWith {
+            trace: run.trace.map(TraceContext::of_bytes),
+            parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),
+            deadline: run.deadline.map(|deadline| point(deadline, started)),
+        }),
         started,
-        deadline: run.deadline.map(|deadline| point(deadline, started)),
         next: EventNo(run.next),
         unturned: run.unturned.0.into_iter().map(EventNo).collect(),
-        waiting: in_order(all_of_wire(run.waiting, started, texts)?)?,
-        dropped: all_of_wire(run.dropped, started, texts)?,
+        waiting: in_order(all_of_wire(run.waiting, started, texts)?)?.into(),
+        dropped: all_of_wire(run.dropped, started, texts)?.into(),
         signals: run.signals,
-        blocked: run.blocked.map(|blocked| blocked_of_wire(&blocked, started, texts)).transpose()?,
+        blocked: run.blocked.map(|blocked| blocked_of_wire(&blocked, started, texts).map(Box::new)).transpose()?,
         cancelling: run.cancelling,
         undoing: run.undoing.map(Into::into),
         undos: undos_of_wire(run.undos, texts)?,
@@ -330,12 +333,12 @@ fn what_of_wire(what: WireWhat<'_>, base: Timestamp, texts: &[Text]) -> Result<W
 fn activity_of_wire(activity: WireActivity<'_>, base: Timestamp, texts: &[Text]) -> Result<WaitingFor, DecodeError> {
     Ok(WaitingFor::Activity {
         name: shared(activity.name, texts)?,
-        binding: Binding {
+        binding: Rare::from(Binding {
             at_most_once: activity.at_most_once,
             by_token: activity.by_token,
             queue: shared(activity.queue, texts)?,
             deadline: activity.deadline.map(|deadline| point(deadline, base)),
-        },
+        }),
         undo: bits_of_wire(&activity.undo),
         state: state_of_wire(activity.state, base),
         maybe: activity.maybe,

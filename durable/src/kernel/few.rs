@@ -1,6 +1,6 @@
-//! An ordered map that holds few entries most of the time: what one run waits for. Up to a limit it is a sorted vector, which keeps
-//! its room when it is emptied and takes no more than it needs; beyond that a tree, so that thousands of entries cost no more
-//! than they have to. It never changes the order.
+//! An ordered map that holds few entries most of the time: what one run waits for. One entry stands in the map itself, as most runs have
+//! no more. Up to a limit they are a sorted vector, which keeps its room when it is emptied; beyond that a tree, so that thousands of entries
+//! cost no more than they have to. It never changes the order.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +10,32 @@ const FEW: usize = 16;
 /// See the head of the file.
 #[derive(Debug)]
 pub(crate) enum Few<K, V> {
+    One(Option<(K, V)>),
     /// Sorted.
     Few(Vec<(K, V)>),
-    Many(BTreeMap<K, V>),
+    Many(Box<BTreeMap<K, V>>),
 }
 
 impl<K, V> Default for Few<K, V> {
     fn default() -> Self {
-        Few::Few(Vec::new())
+        Few::One(None)
     }
 }
 
-impl<K: Ord + Copy, V> Few<K, V> {
+impl<K: Ord, V> Few<K, V> {
     pub(crate) fn get(&self, key: K) -> Option<&V> {
         match self {
-            Few::Few(few) => few.get(place(few, key).ok()?).map(|(_, value)| value),
+            Few::One(one) => one.as_ref().filter(|(at, _)| *at == key).map(|(_, value)| value),
+            Few::Few(few) => few.get(place(few, &key).ok()?).map(|(_, value)| value),
             Few::Many(many) => many.get(&key),
         }
     }
 
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
         match self {
+            Few::One(one) => one.as_mut().filter(|(at, _)| *at == key).map(|(_, value)| value),
             Few::Few(few) => {
-                let place = place(few, key).ok()?;
+                let place = place(few, &key).ok()?;
                 few.get_mut(place).map(|(_, value)| value)
             }
             Few::Many(many) => many.get_mut(&key),
@@ -40,31 +43,40 @@ impl<K: Ord + Copy, V> Few<K, V> {
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let few = match self {
-            Few::Few(few) => few,
-            Few::Many(many) => return many.insert(key, value),
-        };
-        match place(few, key) {
-            Ok(place) => few.get_mut(place).map(|(_, old)| std::mem::replace(old, value)),
-            Err(_) if few.len() >= FEW => {
-                let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
-                many.insert(key, value);
-                *self = Few::Many(many);
+        match self {
+            Few::One(one @ None) => {
+                *one = Some((key, value));
                 None
             }
-            Err(place) => {
-                if few.capacity() == 0 {
-                    few.reserve_exact(1);
-                }
+            Few::One(Some((at, old))) if *at == key => Some(std::mem::replace(old, value)),
+            Few::One(one) => {
+                let mut few: Vec<(K, V)> = one.take().into_iter().collect();
+                let place = place(&few, &key).unwrap_or_else(|place| place);
                 few.insert(place, (key, value));
+                *self = Few::Few(few);
                 None
             }
+            Few::Few(few) => match place(few, &key) {
+                Ok(place) => few.get_mut(place).map(|(_, old)| std::mem::replace(old, value)),
+                Err(_) if few.len() >= FEW => {
+                    let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
+                    many.insert(key, value);
+                    *self = Few::Many(Box::new(many));
+                    None
+                }
+                Err(place) => {
+                    few.insert(place, (key, value));
+                    None
+                }
+            },
+            Few::Many(many) => many.insert(key, value),
         }
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {
         match self {
-            Few::Few(few) => place(few, key).ok().map(|place| few.remove(place).1),
+            Few::One(one) => one.take_if(|(at, _)| *at == key).map(|(_, value)| value),
+            Few::Few(few) => place(few, &key).ok().map(|place| few.remove(place).1),
             Few::Many(many) => {
                 let value = many.remove(&key);
                 if many.is_empty() {
@@ -74,10 +86,13 @@ impl<K: Ord + Copy, V> Few<K, V> {
             }
         }
     }
+}
 
+impl<K: Ord + Copy, V> Few<K, V> {
     /// All keys, in order.
     pub(crate) fn keys(&self) -> Box<dyn Iterator<Item = K> + '_> {
         match self {
+            Few::One(one) => Box::new(one.iter().map(|(key, _)| *key)),
             Few::Few(few) => Box::new(few.iter().map(|(key, _)| *key)),
             Few::Many(many) => Box::new(many.keys().copied()),
         }
@@ -86,19 +101,20 @@ impl<K: Ord + Copy, V> Few<K, V> {
     /// The first key.
     pub(crate) fn first(&self) -> Option<K> {
         match self {
+            Few::One(one) => one.as_ref().map(|(key, _)| *key),
             Few::Few(few) => few.first().map(|(key, _)| *key),
             Few::Many(many) => many.keys().next().copied(),
         }
     }
 }
 
-fn place<K: Ord + Copy, V>(few: &[(K, V)], key: K) -> Result<usize, usize> {
+fn place<K: Ord, V>(few: &[(K, V)], key: &K) -> Result<usize, usize> {
     // What comes in is mostly the newest, and what is asked for as well.
     match few.last() {
         None => Err(0),
-        Some((last, _)) if *last < key => Err(few.len()),
-        Some((last, _)) if *last == key => Ok(few.len() - 1),
-        Some(_) => few.binary_search_by_key(&key, |(key, _)| *key),
+        Some((last, _)) if last < key => Err(few.len()),
+        Some((last, _)) if last == key => Ok(few.len() - 1),
+        Some(_) => few.binary_search_by(|(at, _)| at.cmp(key)),
     }
 }
 
@@ -121,6 +137,7 @@ mod tests {
                 assert_eq!(map.remove(key), model.remove(&key));
             }
             assert_eq!(map.first(), model.keys().next().copied());
+            assert!(map.keys().eq(model.keys().copied()));
             for key in 0..32 {
                 assert_eq!(map.get(key), model.get(&key));
                 assert_eq!(map.get_mut(key), model.get_mut(&key));

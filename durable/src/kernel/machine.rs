@@ -52,8 +52,8 @@ pub struct Machine {
     draws: u64,
     /// Where the durable call was built that was polled last.
     polled: Option<Place>,
-    fault: Option<Fault>,
-    warnings: Vec<Text>,
+    fault: Option<Box<Fault>>,
+    warnings: Rare<Vec<Text>>,
 }
 
 /// What of a run never changes.
@@ -70,9 +70,18 @@ struct Head {
 /// A command that was issued and has not given its outcome to the code.
 #[derive(Debug)]
 struct Slot {
-    signal: Option<Text>,
-    outcome: Option<Outcome>,
+    holds: Holds,
     demand: Demand,
+}
+
+/// What there is for a command.
+#[derive(Debug)]
+enum Holds {
+    /// Nothing yet.
+    Nothing,
+    /// Whatever there is of this signal.
+    Signal(Text),
+    Outcome(Outcome),
 }
 
 /// Whether the code waits for a command: it was polled, and nothing that it was woken for has been taken back since.
@@ -147,11 +156,18 @@ pub enum UndoFrom {
 #[derive(Debug, Default)]
 struct Recorded {
     build: Text,
+    /// As long as it is replayed.
+    journal: Rare<Journaled>,
+    /// How many calls of this name and values stand in the journal so far.
+    equals: Few<(Digest, Text), u32>,
+}
+
+/// What the whole journal holds.
+#[derive(Debug, Default)]
+struct Journaled {
     /// The first and the last command by which a build asked for a call of this name, values and shape.
     calls: BTreeMap<(Text, Text, Digest, Digest), (Seq, Seq)>,
     entries: BTreeMap<Seq, Entry>,
-    /// How many calls of this name and values stand in the journal so far.
-    equals: BTreeMap<(Text, Digest), u32>,
 }
 
 /// The turn at hand.
@@ -234,7 +250,7 @@ impl Machine {
             draws: 0,
             polled: None,
             fault: None,
-            warnings: Vec::new(),
+            warnings: Rare::default(),
         }
     }
 
@@ -260,15 +276,14 @@ impl Machine {
             if let Some(seq) = entry.seq()
                 && !matches!(entry, Entry::CommandDropped { .. } | Entry::SignalTaken { .. })
             {
-                self.recorded.entries.insert(seq, entry.clone());
+                self.recorded.journal.entries.insert(seq, entry.clone());
             }
         }
     }
 
     /// Tells that the replay is over: what was remembered for it is not needed any more.
     pub fn forget(&mut self) {
-        self.recorded.calls.clear();
-        self.recorded.entries.clear();
+        self.recorded.journal = Rare::NOTHING;
     }
 
     /// Tells that another build polled the run from here on.
@@ -350,7 +365,7 @@ impl Machine {
     /// The fault that was met in it; a recorded turn that holds more than was asked for is one.
     pub fn end_turn(&mut self) -> Result<TurnDone, Fault> {
         if let Some(fault) = self.fault.take() {
-            return Err(fault);
+            return Err(*fault);
         }
         let turn = std::mem::take(&mut self.turn);
         if let Some(expected) = &turn.expected
@@ -363,7 +378,7 @@ impl Machine {
             (Some(true), None) => return Err(Fault::EndsLate { after: self.polled }),
             (Some(false), Some(end)) => return Err(self.ends_early(turn.of, end.0)),
         }
-        let warnings = std::mem::take(&mut self.warnings);
+        let warnings = std::mem::take(&mut self.warnings).take();
         let Turn { of, entries, asked, end, before_end, .. } = turn;
         Ok(TurnDone { of, entries, asked, end: end.map(|end| *end), before_end, warnings })
     }
@@ -390,7 +405,7 @@ impl Machine {
 
     /// Stops the run for a reason that the shell met.
     pub fn fail(&mut self, fault: Fault) {
-        self.fault.get_or_insert(fault);
+        self.fault.get_or_insert_with(|| Box::new(fault));
     }
 
     /// Whether a fault was met; the code sees nothing more then.
@@ -424,8 +439,11 @@ impl Machine {
         };
         let inputs = command.inputs();
         let Some(entry) = self.compare(entry, inputs, Some(place)) else { return };
-        let signal = if let Command::AwaitSignal { name } = &command { Some(name.clone()) } else { None };
-        self.slots.insert(seq, Slot { signal, outcome: None, demand: Demand::None });
+        let holds = match &command {
+            Command::AwaitSignal { name } => Holds::Signal(name.clone()),
+            Command::CallActivity(_) | Command::StartTimer { .. } | Command::StartChild(_) => Holds::Nothing,
+        };
+        self.slots.insert(seq, Slot { holds, demand: Demand::None });
         self.demand(seq, Demand::Waits);
         let (ordinal, mut recorded_value) = self.key_parts(&entry);
         if planted!(57)
@@ -447,11 +465,15 @@ impl Machine {
             self.demand(seq, Demand::Waits);
             return None;
         }
-        if let Some(name) = self.slots.get(seq)?.signal.clone() {
+        if let Holds::Signal(name) = &self.slots.get(seq)?.holds {
+            let name = name.clone();
             return self.take_signal(seq, &name);
         }
         self.granted = None;
-        self.forget_slot(seq)?.outcome
+        match self.forget_slot(seq)?.holds {
+            Holds::Outcome(outcome) => Some(outcome),
+            Holds::Nothing | Holds::Signal(_) => None,
+        }
     }
 
     /// The code drops a command. One that was answered is simply gone; one that still waits is recorded as dropped.
@@ -461,7 +483,7 @@ impl Machine {
         }
         let Some(slot) = self.forget_slot(seq) else { return };
         // What was answered and not seen is of no concern, unless it has to be undone.
-        if (slot.outcome.is_some() && self.undo.calls.get(seq).is_none()) || self.fault.is_some() {
+        if (slot.is_answered() && self.undo.calls.get(seq).is_none()) || self.fault.is_some() {
             return;
         }
         self.note(Entry::CommandDropped { seq });
@@ -689,7 +711,7 @@ impl Machine {
 
     fn settle(&mut self, seq: Seq, outcome: Outcome) {
         if let Some(slot) = self.slots.get_mut(seq) {
-            slot.outcome = Some(outcome);
+            slot.holds = Holds::Outcome(outcome);
             if slot.demand == Demand::Waits {
                 self.ready.insert(seq, ());
             }
@@ -703,16 +725,16 @@ impl Machine {
             return;
         }
         slot.demand = demand;
-        let (waits, answered) = (demand == Demand::Waits, slot.outcome.is_some());
-        match &slot.signal {
-            Some(name) if waits => drop(self.others.receivers.entry(name.clone()).or_default().insert(seq)),
-            Some(name) => {
+        let (waits, answered) = (demand == Demand::Waits, slot.is_answered());
+        match &slot.holds {
+            Holds::Signal(name) if waits => drop(self.others.receivers.entry(name.clone()).or_default().insert(seq)),
+            Holds::Signal(name) => {
                 if let Some(seqs) = self.others.receivers.get_mut(name) {
                     seqs.remove(&seq);
                 }
             }
-            None if waits && answered => drop(self.ready.insert(seq, ())),
-            None => drop(self.ready.remove(seq)),
+            Holds::Nothing | Holds::Outcome(_) if waits && answered => drop(self.ready.insert(seq, ())),
+            Holds::Nothing | Holds::Outcome(_) => drop(self.ready.remove(seq)),
         }
         if waits { self.demanded += 1 } else { self.demanded -= 1 }
     }
@@ -791,14 +813,14 @@ impl Machine {
     fn around(&self, seq: Seq) -> Vec<Asked> {
         let from = Seq(seq.0.saturating_sub(2));
         let to = Seq(seq.0.saturating_add(2));
-        self.recorded.entries.range(from..=to).map(|(_, entry)| Asked::new(entry)).collect()
+        self.recorded.journal.entries.range(from..=to).map(|(_, entry)| Asked::new(entry)).collect()
     }
 
     /// An entry in words, with the command that it is about where the entry itself only says its number.
     fn describe(&self, entry: &Entry) -> Asked {
         let mut asked = Asked::new(entry);
         if let Entry::CommandDropped { seq } | Entry::SignalTaken { seq } = entry {
-            asked.about = self.recorded.entries.get(seq).map(|entry| Box::new(Asked::new(entry)));
+            asked.about = self.recorded.journal.entries.get(seq).map(|entry| Box::new(Asked::new(entry)));
         }
         asked
     }
@@ -862,6 +884,19 @@ impl Machine {
             return (0, call.value);
         }
         (self.recorded.count(call), call.value)
+    }
+}
+
+impl Slot {
+    fn is_answered(&self) -> bool {
+        matches!(self.holds, Holds::Outcome(_))
+    }
+}
+
+impl Empty for Journaled {
+    fn empty() -> &'static Journaled {
+        static EMPTY: Journaled = Journaled { calls: BTreeMap::new(), entries: BTreeMap::new() };
+        &EMPTY
     }
 }
 
@@ -967,20 +1002,24 @@ fn recorded_call(build: &Text, call: &ActivityScheduled) -> (Text, Text, Digest,
 impl Recorded {
     fn add(&mut self, call: &ActivityScheduled, build: &Text) {
         let key = recorded_call(build, call);
-        self.calls.entry(key).and_modify(|(_, last)| *last = call.seq).or_insert((call.seq, call.seq));
+        self.journal.calls.entry(key).and_modify(|(_, last)| *last = call.seq).or_insert((call.seq, call.seq));
     }
 
     /// Counts a call among its equals, in the order of the journal; gives how many stood before it.
     fn count(&mut self, call: &ActivityScheduled) -> u32 {
-        let before = self.equals.entry((call.name.clone(), call.value)).or_default();
-        *before += 1;
-        *before - 1
+        let key = || (call.value, call.name.clone());
+        if let Some(before) = self.equals.get_mut(key()) {
+            *before += 1;
+            return *before - 1;
+        }
+        self.equals.insert(key(), 1);
+        0
     }
 
     /// Whether another call of this name, recorded by the build that recorded the one at this place, holds exactly what is asked for
     /// here: then the two were swapped. One that another build recorded, with the shapes that this one knows, is no sign of that.
     fn is_swap(&self, asked: &ActivityScheduled) -> bool {
-        let others = self.calls.get(&recorded_call(&self.build, asked));
+        let others = self.journal.calls.get(&recorded_call(&self.build, asked));
         others.is_some_and(|(first, last)| *first != asked.seq || *last != asked.seq)
     }
 }

@@ -3,19 +3,45 @@
 
 use std::ops::{Deref, DerefMut};
 
-/// See the head of the file. It reads as its empty value until it is written to.
-#[derive(Debug)]
-pub(super) struct Rare<T>(Option<Box<T>>);
+/// See the head of the file. It reads as its empty value until it is written to, and equals it.
+#[derive(Debug, Clone)]
+pub struct Rare<T>(Option<Box<T>>);
 
 /// What has an empty value that all share.
-pub(super) trait Empty: Default + 'static {
+pub trait Empty: Default + 'static {
     /// That value.
     fn empty() -> &'static Self;
 }
 
+impl<T> Rare<T> {
+    /// Nothing but its empty value.
+    pub const NOTHING: Rare<T> = Rare(None);
+
+    /// What there is to change without making anything: none as long as it was never written to.
+    pub fn written(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut()
+    }
+}
+
+impl<T: Default> Rare<T> {
+    /// The value itself.
+    #[must_use]
+    pub fn take(self) -> T {
+        self.0.map(|value| *value).unwrap_or_default()
+    }
+}
+
+impl<T: Empty + PartialEq + Clone> Rare<T> {
+    /// A copy of a value. Of the empty one nothing is copied.
+    #[must_use]
+    pub fn of(value: &T) -> Rare<T> {
+        if value == T::empty() { Rare::NOTHING } else { Rare(Some(Box::new(value.clone()))) }
+    }
+}
+
 impl<T> Default for Rare<T> {
     fn default() -> Self {
-        Rare(None)
+        Rare::NOTHING
     }
 }
 
@@ -30,5 +56,44 @@ impl<T: Empty> Deref for Rare<T> {
 impl<T: Empty> DerefMut for Rare<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.0.get_or_insert_default()
+    }
+}
+
+impl<T: Empty + PartialEq> From<T> for Rare<T> {
+    fn from(value: T) -> Self {
+        if value == *T::empty() { Rare(None) } else { Rare(Some(Box::new(value))) }
+    }
+}
+
+impl<T: Empty + PartialEq> PartialEq for Rare<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: Empty + Eq> Eq for Rare<T> {}
+
+/// A list is a rare part as it is.
+impl<T: 'static> Empty for Vec<T> {
+    fn empty() -> &'static Vec<T> {
+        const { &Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_its_empty_value_until_it_is_written_to() {
+        let mut rare = Rare::<Vec<u8>>::default();
+        assert!(rare.is_empty() && rare.written().is_none(), "reading takes no memory");
+        let nothing = rare.clone();
+        rare.push(1);
+        assert_ne!(rare, nothing);
+        rare.written().unwrap().clear();
+        assert_eq!(rare, nothing, "however it came to be empty");
+        assert!(Rare::from(Vec::<u8>::new()).written().is_none() && Rare::<Vec<u8>>::of(&Vec::new()).written().is_none());
+        assert_eq!((&*Rare::from(vec![2]), &*Rare::of(&vec![3])), (&vec![2], &vec![3]));
     }
 }

@@ -2,11 +2,17 @@
 //! fold serves the running kernel, recovery and readers; a checkpoint is these tables, written down. It never looks at a
 //! payload and never decides anything: it only says what the journal says.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::hash::Hasher;
+use std::sync::OnceLock;
+
+use siphasher::sip::SipHasher13;
 
 use super::by_run::ByRun;
 use super::event::{AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits};
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
+use super::rare::{Empty, Rare};
+use super::short::Short;
 use super::trace::TraceContext;
 use super::undo::Undos;
 
@@ -17,8 +23,39 @@ pub struct Tables {
     pub next_run: RunNo,
     /// The open runs. Each by itself: its place in the map is small, and may be empty.
     pub open: ByRun<Box<RunEntry>>,
-    /// The open runs by namespace and workflow id.
-    pub ids: BTreeMap<(Text, Text), RunNo>,
+    /// The open runs by namespace and workflow id: [`run_of`](Tables::run_of) asks.
+    pub ids: Ids,
+}
+
+/// Which runs may have a namespace and workflow id. It holds hashes, and not the texts again: whose they are, the runs tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids(BTreeSet<(u64, RunNo)>);
+
+impl Ids {
+    /// A run has this id.
+    pub fn insert(&mut self, namespace: &Text, id: &Text, run: RunNo) {
+        self.0.insert((Ids::hash(namespace, id), run));
+    }
+
+    /// A run of this id is gone.
+    pub fn remove(&mut self, namespace: &Text, id: &Text, run: RunNo) {
+        self.0.remove(&(Ids::hash(namespace, id), run));
+    }
+
+    /// The runs that may have this id, the newest first.
+    fn candidates(&self, namespace: &Text, id: &Text) -> impl Iterator<Item = RunNo> {
+        let hash = Ids::hash(namespace, id);
+        self.0.range((hash, RunNo(0))..=(hash, RunNo(u64::MAX))).rev().map(|(_, run)| *run)
+    }
+
+    /// It is stored nowhere, and one that is met twice costs a comparison.
+    fn hash(namespace: &Text, id: &Text) -> u64 {
+        let mut hasher = SipHasher13::new();
+        hasher.write_usize(namespace.len());
+        hasher.write(namespace.as_str().as_bytes());
+        hasher.write(id.as_str().as_bytes());
+        hasher.finish()
+    }
 }
 
 /// One open run.
@@ -42,32 +79,39 @@ pub struct RunEntry {
     pub salt: [u8; 16],
     /// The build that polled it last.
     pub build: Text,
-    /// Where in a distributed trace it was started.
-    pub trace: Option<Box<TraceContext>>,
-    /// Its parent and the command there.
-    pub parent: Option<(RunNo, Seq)>,
+    /// What few runs are started with.
+    pub with: Rare<StartedWith>,
     /// When it started.
     pub started: Timestamp,
-    /// When it times out.
-    pub deadline: Option<Timestamp>,
     /// The number that its next event gets.
     pub next: EventNo,
     /// Delivered events that have no turn yet, oldest first.
-    pub unturned: Vec<EventNo>,
+    pub unturned: Short<EventNo>,
     /// What it waits for, by seq.
-    pub waiting: Vec<Waiting>,
+    pub waiting: Short<Waiting>,
     /// Calls that the code dropped and that are not settled yet: children to cancel, undos to decide.
-    pub dropped: Vec<Waiting>,
+    pub dropped: Rare<Vec<Waiting>>,
     /// Signals that were received and not consumed.
     pub signals: u32,
     /// Why it is not polled.
-    pub blocked: Option<Blocked>,
+    pub blocked: Option<Box<Blocked>>,
     /// Whether a cancel was requested.
     pub cancelling: bool,
     /// How the body ended, when what it did is being undone.
     pub undoing: Option<End>,
     /// What may have to be undone.
     pub undos: Undos,
+}
+
+/// What a run may be started with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StartedWith {
+    /// Where in a distributed trace it was started.
+    pub trace: Option<TraceContext>,
+    /// Its parent and the command there.
+    pub parent: Option<(RunNo, Seq)>,
+    /// When it times out.
+    pub deadline: Option<Timestamp>,
 }
 
 /// Why a run is not polled.
@@ -100,7 +144,7 @@ pub enum WaitingFor {
         /// The activity's name.
         name: Text,
         /// What every build must agree on.
-        binding: Binding,
+        binding: Rare<Binding>,
         /// The compensations bound to it.
         undo: UndoBits,
         /// Where its attempts stand.
@@ -186,12 +230,19 @@ impl Tables {
         Ok(())
     }
 
+    /// The open run of a namespace and workflow id; of two, the one that began last.
+    #[must_use]
+    pub fn run_of(&self, namespace: &Text, id: &Text) -> Option<RunNo> {
+        let is_it = |entry: &Box<RunEntry>| entry.id == *id && entry.namespace == *namespace;
+        self.ids.candidates(namespace, id).find(|run| self.open.get(run).is_some_and(is_it))
+    }
+
     fn begin(&mut self, run: RunNo, no: EventNo, at: Timestamp, started: &RunStarted) -> Result<(), Gap> {
         if no != EventNo(0) || self.open.contains_key(&run) {
             return Err(Gap { run, expected: EventNo(0), found: no });
         }
         self.next_run = self.next_run.max(run.next());
-        self.ids.insert((started.namespace.clone(), started.id.clone()), run);
+        self.ids.insert(&started.namespace, &started.id, run);
         self.open.insert(run, Box::new(RunEntry::started(at, started)));
         Ok(())
     }
@@ -199,15 +250,12 @@ impl Tables {
     fn end(&mut self, run: RunNo) {
         let Some(entry) = self.open.remove(&run) else { return };
         // A parent that dropped the call owes the child nothing any more.
-        if let Some((parent, seq)) = entry.parent
+        if let Some((parent, seq)) = entry.with.parent
             && let Some(parent) = self.open.get_mut(&parent)
         {
-            parent.dropped.retain(|waiting| waiting.seq != seq);
+            parent.forget_dropped(seq);
         }
-        let key = (entry.namespace, entry.id);
-        if self.ids.get(&key) == Some(&run) {
-            self.ids.remove(&key);
-        }
+        self.ids.remove(&entry.namespace, &entry.id, run);
     }
 }
 
@@ -225,14 +273,12 @@ impl RunEntry {
             shape: started.shape,
             salt: started.salt,
             build: started.build.clone(),
-            trace: started.trace.map(Box::new),
-            parent: started.parent,
+            with: StartedWith { trace: started.trace, parent: started.parent, deadline: started.deadline }.into(),
             started: at,
-            deadline: started.deadline,
             next: EventNo(1),
-            unturned: vec![EventNo(0)],
-            waiting: Vec::new(),
-            dropped: Vec::new(),
+            unturned: vec![EventNo(0)].into(),
+            waiting: Short::default(),
+            dropped: Rare::default(),
             signals: 0,
             blocked: None,
             cancelling: false,
@@ -256,7 +302,7 @@ impl RunEntry {
     /// Where in a distributed trace the run stands.
     #[must_use]
     pub fn trace(&self) -> TraceContext {
-        self.trace.as_deref().copied().unwrap_or_else(|| TraceContext::of_run(self.run))
+        self.with.trace.unwrap_or_else(|| TraceContext::of_run(self.run))
     }
 
     fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event) {
@@ -281,15 +327,15 @@ impl RunEntry {
             | Event::ChildEnded { seq, .. } => self.settle(*seq),
             Event::SignalReceived { .. } => self.signals = self.signals.saturating_add(1),
             Event::CancelRequested { .. } => self.cancelling = true,
-            Event::RunTimedOut { .. } => self.deadline = None,
+            Event::RunTimedOut { .. } => self.forget_deadline(),
             Event::BuildChanged { build } => self.build = build.clone(),
             Event::RunBlocked { build, reason } => {
-                self.blocked = Some(Blocked { build: build.clone(), reason: reason.clone(), since: at });
+                self.blocked = Some(Box::new(Blocked { build: build.clone(), reason: reason.clone(), since: at }));
             }
             Event::RunUnblocked { .. } => self.blocked = None,
             Event::CompensationStarted { cause, .. } => {
                 self.undoing = Some(*cause);
-                self.deadline = None;
+                self.forget_deadline();
             }
             Event::RunStarted(_)
             | Event::RunEnded(_)
@@ -303,7 +349,7 @@ impl RunEntry {
         let what = match entry {
             Entry::ActivityScheduled(call) => WaitingFor::Activity {
                 name: call.name.clone(),
-                binding: call.binding.clone(),
+                binding: Rare::of(&call.binding),
                 undo: call.undo,
                 state: AttemptState::Scheduled,
                 maybe: false,
@@ -325,17 +371,13 @@ impl RunEntry {
         };
         let Some(seq) = entry.seq() else { return };
         let place = self.waiting.binary_search_by_key(&seq, |w| w.seq).unwrap_or_else(|place| place);
-        if self.waiting.capacity() == 0 {
-            // Most runs wait for one thing, and there may be a million of them.
-            self.waiting.reserve_exact(1);
-        }
         self.waiting.insert(place, Waiting { seq, since: at, what });
     }
 
     fn attempt(&mut self, seq: Seq, new: AttemptState, says_maybe: Option<bool>) {
         let waiting = match self.waiting.binary_search_by_key(&seq, |w| w.seq) {
             Ok(place) => self.waiting.get_mut(place),
-            Err(_) => self.dropped.iter_mut().find(|w| w.seq == seq),
+            Err(_) => self.dropped.written().and_then(|dropped| dropped.iter_mut().find(|w| w.seq == seq)),
         };
         if let Some(Waiting { what: WaitingFor::Activity { state, maybe, .. }, .. }) = waiting {
             *state = new;
@@ -346,7 +388,19 @@ impl RunEntry {
     fn settle(&mut self, seq: Seq) {
         match self.waiting.binary_search_by_key(&seq, |w| w.seq) {
             Ok(place) => drop(self.waiting.remove(place)),
-            Err(_) => self.dropped.retain(|w| w.seq != seq),
+            Err(_) => self.forget_dropped(seq),
+        }
+    }
+
+    fn forget_deadline(&mut self) {
+        if let Some(with) = self.with.written() {
+            with.deadline = None;
+        }
+    }
+
+    fn forget_dropped(&mut self, seq: Seq) {
+        if let Some(dropped) = self.dropped.written() {
+            dropped.retain(|waiting| waiting.seq != seq);
         }
     }
 
@@ -361,6 +415,19 @@ impl RunEntry {
         if owes {
             self.dropped.push(waiting);
         }
+    }
+}
+
+impl Empty for StartedWith {
+    fn empty() -> &'static StartedWith {
+        &StartedWith { trace: None, parent: None, deadline: None }
+    }
+}
+
+impl Empty for Binding {
+    fn empty() -> &'static Binding {
+        static EMPTY: OnceLock<Binding> = OnceLock::new();
+        EMPTY.get_or_init(Binding::default)
     }
 }
 

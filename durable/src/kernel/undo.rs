@@ -4,11 +4,12 @@
 
 use super::event::{ActivityScheduled, End, Entry, Event, Text, UndoBits, Undone, UndoneCall};
 use super::id::Seq;
+use super::rare::Rare;
 
 /// The calls of a run that have something to undo or to await, those that are settled in the order in which that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Undos {
-    calls: Vec<Undoable>,
+    calls: Rare<Vec<Undoable>>,
 }
 
 /// One call with a compensation.
@@ -45,7 +46,7 @@ pub enum UndoState {
 
 impl Undos {
     /// None at all.
-    pub(super) const NONE: Undos = Undos { calls: Vec::new() };
+    pub(super) const NONE: Undos = Undos { calls: Rare::NOTHING };
 
     /// Whether there is none.
     #[must_use]
@@ -123,7 +124,7 @@ impl Undos {
     #[must_use]
     pub fn undone(&self, body: End) -> Undone {
         let mut undone = Undone::default();
-        for call in &self.calls {
+        for call in self.calls.iter() {
             let terminated = body == End::Terminated;
             let list = match call.state {
                 UndoState::Undone => &mut undone.undone,
@@ -174,11 +175,11 @@ impl Undos {
     }
 
     fn get_mut(&mut self, seq: Seq) -> Option<&mut Undoable> {
-        self.calls.iter_mut().rfind(|call| call.seq == seq)
+        self.calls.written()?.iter_mut().rfind(|call| call.seq == seq)
     }
 
     fn undone_by(&mut self, seq: Seq) -> Option<&mut Undoable> {
-        self.calls.iter_mut().rfind(|call| call.by == Some(seq))
+        self.calls.written()?.iter_mut().rfind(|call| call.by == Some(seq))
     }
 
     fn take_open(&mut self, seq: Seq) -> Option<Undoable> {

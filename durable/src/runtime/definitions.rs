@@ -62,7 +62,7 @@ impl Definitions {
                 (name, *definition, *register)
             }
             What::Step { name } | What::Receive { name } => return named(name),
-            What::Sleep => return Ok(()),
+            What::Sleep(_) => return Ok(()),
         };
         self.meet(register);
         let found = self.find(|registry| match what {

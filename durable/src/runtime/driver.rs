@@ -438,7 +438,7 @@ impl Driver {
             return;
         }
         let key = (request.namespace.clone(), request.id.clone());
-        if self.kernel.tables().ids.contains_key(&key) {
+        if self.kernel.tables().run_of(&key.0, &key.1).is_some() {
             return self.start_now(*request);
         }
         if let Some(queue) = self.starting.get_mut(&key) {
@@ -483,9 +483,8 @@ impl Driver {
     }
 
     fn start_now(&mut self, request: StartRequest) {
-        let key = (request.namespace.clone(), request.id.clone());
         let tables = self.kernel.tables();
-        let open = tables.ids.get(&key).and_then(|run| tables.open.get(run));
+        let open = tables.run_of(&request.namespace, &request.id).and_then(|run| tables.open.get(&run));
         let started = self.started(&request, open.map(|entry| entry.salt));
         match started {
             Ok(started) => {
@@ -526,7 +525,7 @@ impl Driver {
     }
 
     fn find(&mut self, namespace: Text, id: Text, reply: Reply) {
-        if let Some(run) = self.kernel.tables().ids.get(&(namespace.clone(), id.clone())).copied() {
+        if let Some(run) = self.kernel.tables().run_of(&namespace, &id) {
             if let Some(caller) = self.reader(reply) {
                 self.kernel.handle_describe(caller, run);
             }

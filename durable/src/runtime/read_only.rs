@@ -71,7 +71,7 @@ impl ReadOnly {
     /// When there is no such run, or what is stored of it cannot be read.
     pub async fn describe(&self, namespace: &str, id: &str) -> Result<Description, LookupError> {
         let tables = self.log.tables();
-        let open = tables.ids.get(&(namespace.into(), id.into())).and_then(|run| tables.open.get(run));
+        let open = tables.run_of(&namespace.into(), &id.into()).and_then(|run| tables.open.get(&run));
         match open {
             Some(entry) => Ok(Description::open(entry, None)),
             None => Ok(Description::closed(&self.closed(namespace, id).await?.into())),
@@ -83,8 +83,8 @@ impl ReadOnly {
     /// # Errors
     /// When there is no such run, or its journal has a gap.
     pub async fn journal(&self, namespace: &str, id: &str) -> Result<Journal, LookupError> {
-        if let Some(run) = self.log.tables().ids.get(&(namespace.into(), id.into())) {
-            return self.log.load(*run).await.map_err(store);
+        if let Some(run) = self.log.tables().run_of(&namespace.into(), &id.into()) {
+            return self.log.load(run).await.map_err(store);
         }
         let closed = self.closed(namespace, id).await?;
         self.log.load_at(closed.place, closed.run).await.map_err(store)

@@ -203,11 +203,11 @@ impl Description {
             workflow: entry.workflow.to_string(),
             build: entry.build.to_string(),
             started: entry.started.into(),
-            deadline: entry.deadline.map(SystemTime::from),
+            deadline: entry.with.deadline.map(SystemTime::from),
             ended: None,
             events: entry.next.0,
             status,
-            waits_for: entry.waiting.iter().chain(&entry.dropped).map(WaitsFor::new).collect(),
+            waits_for: entry.waiting.iter().chain(entry.dropped.iter()).map(WaitsFor::new).collect(),
             undone: entry.undos.undone(End::Completed).into(),
         }
     }

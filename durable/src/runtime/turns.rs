@@ -42,13 +42,15 @@ pub(crate) struct Hot {
     build: Text,
 }
 
+type Branches = FuturesUnordered<BranchFuture>;
+
 struct HotRun {
     context: Arc<RunContext>,
     body: Option<BodyFuture>,
     /// None until there is one.
-    branches: Option<FuturesUnordered<BranchFuture>>,
+    branches: Option<Box<Branches>>,
     /// What undoes the scopes. No cancel drops it.
-    undoers: Option<FuturesUnordered<BranchFuture>>,
+    undoers: Option<Box<Branches>>,
     /// How the body ended, while what it did is being undone.
     ending: Option<(End, Payload)>,
     waker: Arc<RunWaker>,
@@ -257,8 +259,6 @@ impl Hot {
         let context = RunContext::new(machine, Arc::clone(&self.check), self.codec);
         let waker = Arc::new(RunWaker {
             context: Arc::downgrade(&context),
-            workflow: started.workflow.clone(),
-            id: started.id.clone(),
             woken: AtomicBool::new(false),
             foreign: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -517,8 +517,8 @@ impl HotRun {
         let HotRun { body, branches, undoers, context, .. } = self;
         // Each by itself: a second panic while the first unwinds would end the process.
         drop_caught(body);
-        branches.into_iter().flatten().for_each(drop_caught);
-        undoers.into_iter().flatten().for_each(drop_caught);
+        branches.into_iter().flat_map(|branches| *branches).for_each(drop_caught);
+        undoers.into_iter().flat_map(|undoers| *undoers).for_each(drop_caught);
         context.take_branches().into_iter().for_each(drop_caught);
         context.take_undoers().into_iter().for_each(drop_caught);
         context.take_all_bound().into_values().for_each(drop_caught);
@@ -534,7 +534,7 @@ fn drop_caught<T>(value: T) {
 
 /// Polls the branches that were woken, and those that are new: also the ones that a branch has just made.
 fn poll_branches(
-    branches: &mut Option<FuturesUnordered<BranchFuture>>,
+    branches: &mut Option<Box<Branches>>,
     cx: &mut Context<'_>,
     take_new: impl Fn() -> Vec<BranchFuture>,
     has_new: impl Fn() -> bool,
@@ -545,7 +545,7 @@ fn poll_branches(
     let branches = branches.get_or_insert_default();
     loop {
         take_new().into_iter().for_each(|branch| branches.push(branch));
-        match Pin::new(&mut *branches).poll_next(cx) {
+        match Pin::new(&mut **branches).poll_next(cx) {
             Poll::Ready(Some(())) => {}
             Poll::Ready(None) | Poll::Pending if has_new() => {}
             Poll::Ready(None) | Poll::Pending => return,
@@ -565,8 +565,6 @@ fn ended(end: BodyEnd) -> Result<(End, Payload), Fault> {
 /// run, and is reported once.
 struct RunWaker {
     context: std::sync::Weak<RunContext>,
-    workflow: Text,
-    id: Text,
     woken: AtomicBool,
     foreign: AtomicBool,
     closed: AtomicBool,
@@ -581,11 +579,13 @@ impl Wake for RunWaker {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
-        if self.context.upgrade().is_some_and(|context| context.is_current()) {
+        let Some(context) = self.context.upgrade() else { return };
+        if context.is_current() {
             self.woken.store(true, Ordering::Relaxed);
         } else if !self.foreign.swap(true, Ordering::Relaxed) {
+            let (workflow, id) = context.machine(|machine| (machine.workflow().clone(), machine.id().clone()));
             tracing::warn!(
-                workflow = %self.workflow, id = %self.id,
+                %workflow, %id,
                 "a workflow was woken from outside its journal (a tokio timer, a channel, a join handle): it is not polled for \
                  that, since no replay could repeat it; use an activity, a step, `durable::sleep` or a signal [E0204]"
             );

@@ -196,7 +196,7 @@ impl World {
 
     pub(super) fn start_call(&mut self, call: &StartCall, id: &str) {
         let tables = self.kernel().tables();
-        let open = tables.ids.get(&(Text::default(), id.into())).and_then(|run| tables.open.get(run));
+        let open = tables.run_of(&Text::default(), &id.into()).and_then(|run| tables.open.get(&run));
         let tag = u8::try_from(self.log.groups.len() % 251).unwrap();
         let salt = open.map_or([3; 16], |entry| entry.salt);
         let (value, shape) = call.digests(&salt).unwrap();
@@ -285,7 +285,7 @@ impl World {
     }
 
     pub(super) fn run(&self, id: &str) -> RunNo {
-        let known = self.kernel().tables().ids.get(&(Text::default(), id.into())).copied();
+        let known = self.kernel().tables().run_of(&Text::default(), &id.into());
         known.unwrap_or(RunNo(u64::MAX))
     }
 
@@ -468,7 +468,7 @@ impl World {
     fn answer(&mut self, caller: Caller, answer: &Answer) {
         let asked = self.callers.remove(&caller).expect("one answer for each caller");
         assert!(self.log.durable >= asked.needs, "`{}` is answered before it is durable", asked.what);
-        let is_open = |tables: &Tables, of: &str| tables.ids.keys().any(|(_, id)| of == format!("watch {id}"));
+        let is_open = |tables: &Tables, of: &str| tables.open.values().any(|entry| of == format!("watch {}", entry.id));
         let line = match answer {
             Answer::Started { run, .. } => {
                 assert!(self.log.is_durable(*run), "a start is on disk when it is answered");

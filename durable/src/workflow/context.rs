@@ -14,6 +14,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::activity::{AttemptFuture, AttemptInfo};
 use crate::kernel::command::{Command, Outcome, Place};
@@ -22,7 +23,9 @@ use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::Machine;
+use crate::kernel::rare::Rare;
 use crate::kernel::scope::{Catches, ShieldNo, Within};
+use crate::kernel::short::Short;
 use crate::payload::PayloadCodec;
 use crate::registry::Registry;
 use crate::workflow::undo::Bound;
@@ -37,9 +40,28 @@ pub(crate) enum What {
     /// A step.
     Step { name: Text },
     /// A durable timer.
-    Sleep,
+    Sleep(Until),
     /// A receive.
     Receive { name: Text },
+}
+
+/// How long a durable timer takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    /// So long from when it is asked for.
+    After(Duration),
+    /// Until then.
+    At(Timestamp),
+}
+
+impl Until {
+    /// When it is due, if it is asked for now.
+    pub(crate) fn due(self, now: Timestamp) -> Timestamp {
+        match self {
+            Until::After(span) => now.after(span),
+            Until::At(at) => at,
+        }
+    }
 }
 
 impl fmt::Display for What {
@@ -48,7 +70,7 @@ impl fmt::Display for What {
             What::Activity { name, .. } => write!(f, "the call of activity `{name}`"),
             What::Workflow { name, .. } => write!(f, "the call of workflow `{name}`"),
             What::Step { name } => write!(f, "the step `{name}`"),
-            What::Sleep => f.write_str("the durable sleep"),
+            What::Sleep(_) => f.write_str("the durable sleep"),
             What::Receive { name } => write!(f, "the receive of signal `{name}`"),
         }
     }
@@ -85,12 +107,12 @@ pub(crate) struct RunContext {
 struct Inner {
     machine: Machine,
     wakers: Few<Seq, Waker>,
-    branches: Vec<BranchFuture>,
+    branches: Rare<Vec<BranchFuture>>,
     /// None until there is some of it: most runs have no scope and nothing to undo.
     scoped: Option<Box<Scoped>>,
     /// Where the code that is being polled stands.
     within: Within,
-    steps: Vec<(Seq, StepFn)>,
+    steps: Short<(Seq, StepFn)>,
     missing: Option<Text>,
     open: Gate,
 }
@@ -146,10 +168,10 @@ impl RunContext {
         let inner = Inner {
             machine,
             wakers: Few::default(),
-            branches: Vec::new(),
+            branches: Rare::default(),
             scoped: None,
             within: Within::default(),
-            steps: Vec::new(),
+            steps: Short::default(),
             missing: None,
             open: Gate::Open,
         };
@@ -215,7 +237,7 @@ impl RunContext {
     }
 
     pub(crate) fn take_branches(&self) -> Vec<BranchFuture> {
-        std::mem::take(&mut self.lock().branches)
+        std::mem::take(&mut self.lock().branches).take()
     }
 
     /// What undoes and was not taken yet.
@@ -310,7 +332,7 @@ impl RunContext {
         !self.lock().branches.is_empty()
     }
 
-    pub(crate) fn take_steps(&self) -> Vec<(Seq, StepFn)> {
+    pub(crate) fn take_steps(&self) -> Short<(Seq, StepFn)> {
         std::mem::take(&mut self.lock().steps)
     }
 
@@ -437,6 +459,14 @@ impl Pending {
             (run, seq)
         });
         Pending { what, built: Location::caller(), run, step: None, extras: None, stage: Stage::Built }
+    }
+
+    /// How long it takes, if it is a durable timer.
+    pub(crate) fn until(&self) -> Option<Until> {
+        match self.what {
+            What::Sleep(until) => Some(until),
+            What::Activity { .. } | What::Workflow { .. } | What::Step { .. } | What::Receive { .. } => None,
+        }
     }
 
     pub(crate) fn is_issued(&self) -> bool {

@@ -167,8 +167,7 @@ fn step_attempts<T, E>(build: impl FnOnce() -> Step<T, E>) -> StepFn {
     let run = run();
     let mut step = run.enter(build);
     issue(&run, &mut step);
-    let mut steps = run.take_steps();
-    let (_, attempts) = steps.pop().unwrap();
+    let (_, attempts) = run.take_steps().into_iter().last().unwrap();
     attempts
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::context::{Pending, What, in_run};
+use super::context::{Pending, Until, What, in_run};
 use crate::kernel::command::{Command, Outcome};
 use crate::kernel::id::Timestamp;
 
@@ -14,13 +14,6 @@ use crate::kernel::id::Timestamp;
 #[must_use = "a sleep does nothing unless it is awaited"]
 pub struct Sleep {
     pending: Pending,
-    until: Until,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Until {
-    After(Duration),
-    At(Timestamp),
 }
 
 /// Waits for a span of time that survives crashes: from microseconds to years.
@@ -38,7 +31,7 @@ enum Until {
 /// A dropped sleep never fires.
 #[track_caller]
 pub fn sleep(span: Duration) -> Sleep {
-    Sleep { pending: Pending::build(What::Sleep), until: Until::After(span) }
+    Sleep { pending: Pending::build(What::Sleep(Until::After(span))) }
 }
 
 /// Waits until a point in time. One that has passed is due at once.
@@ -50,22 +43,15 @@ pub fn sleep(span: Duration) -> Sleep {
 /// As [`sleep`].
 #[track_caller]
 pub fn sleep_until(at: SystemTime) -> Sleep {
-    Sleep { pending: Pending::build(What::Sleep), until: Until::At(Timestamp::from(at)) }
+    Sleep { pending: Pending::build(What::Sleep(Until::At(Timestamp::from(at)))) }
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let until = self.until;
-        let outcome = self.pending.poll(cx, |origin| {
-            Ok(Command::StartTimer {
-                due: match until {
-                    Until::After(span) => origin.spans_from.after(span),
-                    Until::At(at) => at,
-                },
-            })
-        });
+        let until = self.pending.until().expect("because it was built as a timer");
+        let outcome = self.pending.poll(cx, |origin| Ok(Command::StartTimer { due: until.due(origin.spans_from) }));
         outcome.map(|outcome| debug_assert!(matches!(outcome, Outcome::Fired), "a timer gives nothing else"))
     }
 }

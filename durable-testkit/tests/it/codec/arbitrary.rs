@@ -297,7 +297,7 @@ fn state() -> impl Strategy<Value = AttemptState> {
 fn waiting() -> impl Strategy<Value = Waiting> {
     let what = prop_oneof![
         (name(), binding(), undo(), state(), any::<bool>()).prop_map(|(name, binding, undo, state, maybe)| {
-            WaitingFor::Activity { name, binding, undo, state, maybe }
+            WaitingFor::Activity { name, binding: binding.into(), undo, state, maybe }
         }),
         time().prop_map(|due| WaitingFor::Timer { due }),
         name().prop_map(|name| WaitingFor::Signal { name }),
@@ -351,16 +351,14 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
                 shape,
                 salt,
                 build,
-                trace: trace.map(Box::new),
-                parent,
+                with: StartedWith { trace, parent, deadline }.into(),
                 started,
-                deadline,
                 next,
-                unturned,
-                waiting,
-                dropped,
+                unturned: unturned.into(),
+                waiting: waiting.into(),
+                dropped: dropped.into(),
                 signals,
-                blocked,
+                blocked: blocked.map(Box::new),
                 cancelling,
                 undoing,
                 undos,
@@ -371,7 +369,8 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
 
 pub(super) fn tables() -> impl Strategy<Value = Tables> {
     (run_no(), btree_map(run_no(), run_entry().prop_map(Box::new), 0..5)).prop_map(|(next_run, open)| {
-        let ids = open.iter().map(|(no, run)| ((run.namespace.clone(), run.id.clone()), *no)).collect();
+        let mut ids = Ids::default();
+        open.iter().for_each(|(no, run)| ids.insert(&run.namespace, &run.id, *no));
         Tables { next_run, open: open.into_iter().collect(), ids }
     })
 }

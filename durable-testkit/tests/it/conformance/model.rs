@@ -158,7 +158,7 @@ impl Pair {
         match *step {
             Step::Start { id: number } => {
                 // A kernel never has two open runs of one id.
-                if self.model.tables().ids.contains_key(&(Text::default(), id(number))) {
+                if self.model.tables().run_of(&Text::default(), &id(number)).is_some() {
                     return;
                 }
                 self.runs += 1;

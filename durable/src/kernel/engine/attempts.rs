@@ -2,16 +2,16 @@
 //! run's future: a run with attempts in flight can be put away. Nothing here begins an attempt before what allows it is
 //! durable, and nothing counts one twice.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::timers::Due;
+use super::timers::{Due, Number};
 use super::{Draining, Effect, Kernel, Memory, Now, Stop, Turns};
 use crate::kernel::command::CallActivity;
 use crate::kernel::event::{AttemptCause, Binding, CallFailure, Event, Payload, Text, Which};
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::machine::Issued;
+use crate::kernel::rare::Rare;
 use crate::kernel::tables::{AttemptState, RunEntry, Tables, Waiting, WaitingFor};
 use crate::kernel::trace::AttemptTrace;
 
@@ -143,8 +143,8 @@ enum Phase {
 struct Running {
     attempt: Attempt,
     began: Timestamp,
-    /// When its start-to-close timeout is due, on the monotonic clock; none if it has none.
-    times_out: Option<Duration>,
+    /// Its start-to-close timeout, if it has one.
+    times_out: Option<Number>,
 }
 
 impl Calls {
@@ -167,7 +167,7 @@ impl Calls {
     /// Notes which calls the process before this one left.
     pub(super) fn remember(&mut self, tables: &Tables) {
         for (run, entry) in tables.open.iter() {
-            let calls = entry.waiting.iter().chain(&entry.dropped).filter(|waiting| is_call(waiting));
+            let calls = entry.waiting.iter().chain(entry.dropped.iter()).filter(|waiting| is_call(waiting));
             self.from_before.extend(calls.map(|waiting| (*run, waiting.seq)));
         }
     }
@@ -400,7 +400,7 @@ impl Kernel {
             self.calls.queue.push_back((order.run, order.seq));
             return None;
         }
-        let due = Due::Attempt(order.seq, order.attempt);
+        let due = Due::Attempt(order.seq);
         let times_out =
             order.start_to_close.filter(|_| !planted!(67)).map(|span| self.timers.arm_in(order.run, due, span, now));
         call.phase = Phase::Running(Running { attempt: order.attempt, began: now.wall, times_out });
@@ -446,13 +446,13 @@ impl Kernel {
         }
     }
 
-    pub(super) fn attempt_timed_out(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
+    pub(super) fn attempt_timed_out(&mut self, run: RunNo, seq: Seq, now: Now) {
         let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
-        let Some((current, began)) = running.filter(|(current, _)| *current == attempt) else { return };
+        let Some((attempt, began)) = running else { return };
         self.stop(run, seq, WhyStopped::TimedOut);
         self.free_slot(run, seq);
         self.mark_maybe(run, seq);
-        self.attempt_failed(run, seq, current, began, AttemptCause::TimedOut, Retry::ByPolicy, now);
+        self.attempt_failed(run, seq, attempt, began, AttemptCause::TimedOut, Retry::ByPolicy, now);
     }
 
     pub(super) fn call_timed_out(&mut self, run: RunNo, seq: Seq, now: Now) {
@@ -652,7 +652,7 @@ impl Kernel {
             start_to_close: activity.start_to_close,
             scheduled: call.scheduled,
             may_be_asked: activity.undo.owes(),
-            trace: AttemptTrace { of_run: entry.trace.as_deref().copied(), run: entry.run, seq, attempt },
+            trace: AttemptTrace { of_run: entry.with.trace, run: entry.run, seq, attempt },
         };
         self.hold(Effect::StartAttempt(Box::new(order)));
     }
@@ -667,8 +667,8 @@ impl Kernel {
     }
 
     fn disarm_attempt(&mut self, run: RunNo, seq: Seq, running: Running) {
-        if let Some(at) = running.times_out {
-            self.timers.disarm_in(run, Due::Attempt(seq, running.attempt), at);
+        if let Some(number) = running.times_out {
+            self.timers.disarm_in(run, Due::Attempt(seq), number);
         }
     }
 
@@ -718,8 +718,8 @@ impl Kernel {
 
     /// Begins to load a run that is asleep.
     pub(super) fn wake(&mut self, run: RunNo) {
-        if let Entry::Vacant(place) = self.memory.entry(run) {
-            place.insert(Memory::Loading(Vec::new()));
+        if let Some(memory @ Memory::Away) = self.memory.get_mut(&run) {
+            *memory = Memory::Loading(Rare::default());
             self.loads.push_back(run);
         }
     }

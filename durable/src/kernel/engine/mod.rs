@@ -13,10 +13,12 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::by_run::ByRun;
 use super::command::Inputs;
 use super::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text};
 use super::id::{EventNo, Position, RunId, RunNo, Seq, Timestamp};
 use super::machine::{Issued, TurnDone};
+use super::rare::Rare;
 use super::tables::{RunEntry, Tables};
 
 use attempts::Calls;
@@ -192,12 +194,14 @@ pub enum LoadFailure {
 /// Where a run is.
 #[derive(Debug)]
 enum Memory {
+    /// In the log alone.
+    Away,
     /// Its journal is being loaded; delivered events that came meanwhile.
-    Loading(Vec<(EventNo, Timestamp, Event)>),
+    Loading(Rare<Vec<(EventNo, Timestamp, Event)>>),
     /// It can be polled.
     Hot,
     /// This process cannot poll it.
-    Stuck(Text),
+    Stuck(Box<Text>),
 }
 
 /// All runs of one store that this process drives.
@@ -205,7 +209,8 @@ enum Memory {
 pub struct Kernel {
     config: Config,
     tables: Tables,
-    memory: BTreeMap<RunNo, Memory>,
+    /// Where each open run is.
+    memory: ByRun<Memory>,
     calls: Calls,
     timers: Timers,
     watchers: BTreeMap<RunNo, Vec<Watcher>>,
@@ -347,7 +352,7 @@ impl Kernel {
         let mut kernel = Kernel {
             config,
             tables,
-            memory: BTreeMap::new(),
+            memory: ByRun::default(),
             calls: Calls::new(clean),
             timers: Timers::default(),
             watchers: BTreeMap::new(),

@@ -17,8 +17,7 @@ impl Kernel {
     /// Starts a run, or attaches to the open one of the same id. That no closed run has the id was made sure before.
     pub fn handle_start(&mut self, start: Start, now: Now, turns: &mut dyn Turns) {
         let Start { caller, started, inputs } = start;
-        let key = (started.namespace.clone(), started.id.clone());
-        if let Some(run) = self.tables.ids.get(&key).copied() {
+        if let Some(run) = self.tables.run_of(&started.namespace, &started.id) {
             self.attach(caller, run, &started, inputs);
         } else {
             let run = self.next_run();
@@ -118,7 +117,7 @@ impl Kernel {
             match due {
                 Due::Timer(seq) => self.timer_fired(run, seq, now),
                 Due::Retry(seq) => self.retry_due(run, seq),
-                Due::Attempt(seq, attempt) => self.attempt_timed_out(run, seq, attempt, now),
+                Due::Attempt(seq) => self.attempt_timed_out(run, seq, now),
                 Due::Call(seq) => self.call_timed_out(run, seq, now),
                 Due::Run => self.work.push_back((run, Event::RunTimedOut { at: now.wall })),
             }
@@ -137,11 +136,11 @@ impl Kernel {
         if !self.tables.open.contains_key(&run) {
             return turns.ended(run);
         }
-        let Some(Memory::Loading(tail)) = self.memory.remove(&run) else { return turns.put_away(run) };
+        let Some(Memory::Loading(tail)) = self.memory.insert(run, Memory::Away) else { return turns.put_away(run) };
         match loaded {
             Ok(replayed) => {
                 self.memory.insert(run, Memory::Hot);
-                self.adopt(run, replayed, tail, now, turns);
+                self.adopt(run, replayed, tail.take(), now, turns);
             }
             Err(LoadFailure::Fault(reason)) => self.block(run, reason, now, turns),
             Err(LoadFailure::Outside(reason)) => self.stick(run, reason, turns),
@@ -164,6 +163,7 @@ impl Kernel {
 
     /// At open: arms what the run waits for, and loads it if there is something to do.
     pub(super) fn take_up(&mut self, run: RunNo, now: Now) {
+        self.memory.insert(run, Memory::Away);
         let Some(entry) = self.tables.open.get(&run) else { return };
         let (timers, started) = (entry.armed().collect::<Vec<_>>(), entry.started);
         let replay = !entry.unturned.is_empty() || entry.needs_attempts();
@@ -204,7 +204,7 @@ impl Kernel {
             Some(Memory::Hot) => return self.turn(run, (no, at, event), now, turns),
             Some(Memory::Loading(tail)) => tail.push((no, at, event)),
             Some(Memory::Stuck(_)) => {}
-            None => self.wake(run),
+            Some(Memory::Away) | None => self.wake(run),
         }
         self.take_promises_back(run);
     }
@@ -222,8 +222,8 @@ impl Kernel {
 
     fn stuck(&self, run: RunNo) -> Option<Text> {
         match self.memory.get(&run) {
-            Some(Memory::Stuck(reason)) => Some(reason.clone()),
-            Some(Memory::Hot | Memory::Loading(_)) | None => None,
+            Some(Memory::Stuck(reason)) => Some(Text::clone(reason)),
+            Some(Memory::Away | Memory::Hot | Memory::Loading(_)) | None => None,
         }
     }
 
@@ -297,7 +297,7 @@ impl Kernel {
         self.forget_inputs(run);
         turns.put_away(run);
         self.tell_blocked(run, &reason);
-        self.memory.insert(run, Memory::Stuck(reason));
+        self.memory.insert(run, Memory::Stuck(Box::new(reason)));
     }
 
     /// Appends a turn and sets in motion what it asked for; false if the run was blocked instead.
@@ -403,7 +403,7 @@ impl Kernel {
         let Some((no, id)) = children.asked.get(&seq) else { return };
         let Some(parent) = self.tables.open.get(&run) else { return };
         let (namespace, trace) = (parent.namespace.clone(), parent.trace().of_call(parent.run, seq, Attempt(0)));
-        if self.tables.ids.contains_key(&(namespace.clone(), id.clone())) {
+        if self.tables.run_of(&namespace, id).is_some() {
             let how = End::NotStarted;
             let (result, undone) = (Payload::default(), Undone::default());
             return self.work.push_back((run, Event::ChildEnded { seq, how, body: how, result, undone }));
@@ -448,7 +448,7 @@ impl Kernel {
         turns: &mut dyn Turns,
     ) {
         let Some(entry) = self.tables.open.get(&run) else { return };
-        let (parent, children) = (entry.parent, entry.children());
+        let (parent, children) = (entry.with.parent, entry.children());
         let (actor, reason) = by;
         let (body, undone) = (how, entry.undos.undone(how));
         let failed = how != End::Terminated && !undone.not_undone.is_empty();
@@ -504,7 +504,7 @@ impl Kernel {
     pub(super) fn block(&mut self, run: RunNo, reason: Text, now: Now, turns: &mut dyn Turns) {
         let build = self.config.build.clone();
         self.append(run, Event::RunBlocked { build, reason: reason.clone() }, now);
-        self.memory.remove(&run);
+        self.memory.insert(run, Memory::Away);
         self.take_promises_back(run);
         self.forget_inputs(run);
         turns.put_away(run);
@@ -527,12 +527,12 @@ impl Kernel {
             let build = self.config.build.clone();
             self.append(run, Event::RunUnblocked { build, reason }, now);
         }
-        self.memory.remove(&run);
+        self.memory.insert(run, Memory::Away);
         self.wake(run);
     }
 
     fn put_away(&mut self, run: RunNo, turns: &mut dyn Turns) {
-        self.memory.remove(&run);
+        self.memory.insert(run, Memory::Away);
         self.forget_inputs(run);
         turns.put_away(run);
     }
@@ -681,7 +681,7 @@ impl RunEntry {
             WaitingFor::Activity { binding, .. } => Some((Due::Call(waiting.seq), binding.deadline?)),
             WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
         });
-        timers.chain(self.deadline.filter(|_| !planted!(64)).map(|at| (Due::Run, at)))
+        timers.chain(self.with.deadline.filter(|_| !planted!(64)).map(|at| (Due::Run, at)))
     }
 }
 

@@ -1,12 +1,14 @@
 //! What is due when. A wall deadline comes due when the wall clock reaches it, or when the monotonic clock has used up what
 //! remained when it was armed, whichever is first: a wall clock that is set back prolongs nothing. A span of this process
 //! (an attempt's start-to-close) counts on the monotonic clock alone.
+//!
+//! There may be a million of them, and one for each attempt in flight: each has a number, by which two heaps know it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Now;
-use crate::kernel::id::{Attempt, RunNo, Seq, Timestamp};
+use crate::kernel::id::{RunNo, Seq, Timestamp};
 
 /// What comes due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,53 +19,77 @@ pub(super) enum Due {
     Retry(Seq),
     /// A call's schedule-to-close deadline.
     Call(Seq),
-    /// An attempt's start-to-close timeout.
-    Attempt(Seq, Attempt),
+    /// The start-to-close timeout of the call's attempt in flight, of which there is one at most.
+    Attempt(Seq),
     /// The run's deadline.
     Run,
 }
 
 type Key = (RunNo, Due);
 
+/// The key of a number that is free. No run has the number 0.
+const NOBODY: Key = (RunNo(0), Due::Run);
+
+/// So many numbers are kept for what is armed next when nothing is armed; what a flood of timers took is given back.
+const NUMBERS_KEPT_MAX: usize = 1024;
+
 /// Everything that is armed.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    /// The wall deadlines, and when each comes due on the monotonic clock. Spans are not here: who armed one knows when it is due.
-    deadlines: BTreeMap<Key, (Duration, Timestamp)>,
-    by_monotonic: BTreeSet<(Duration, Key)>,
-    by_wall: BTreeSet<(Timestamp, Key)>,
+    /// What each number stands for.
+    keys: Vec<Key>,
+    free: Vec<Number>,
+    /// The wall deadlines. Spans are not here: who armed one knows its number.
+    deadlines: BTreeMap<Key, Number>,
+    by_monotonic: Soonest<Nanos>,
+    by_wall: Soonest<Timestamp>,
+}
+
+/// Something that is armed, by number. When it is disarmed or due, the number goes to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Number(u32);
+
+/// The monotonic clock in half the room of a [`Duration`]; what is centuries away is never due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Nanos(u64);
+
+impl From<Duration> for Nanos {
+    fn from(at: Duration) -> Nanos {
+        Nanos(at.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(at.subsec_nanos())))
+    }
 }
 
 impl Timers {
     /// Arms a wall deadline.
     pub(super) fn arm_at(&mut self, run: RunNo, due: Due, at: Timestamp, now: Now) {
         self.disarm(run, due);
-        let key = (run, due);
         let span = at.since(now.wall);
         let monotonic = now.monotonic.saturating_add(if planted!(66) { span / 8 * 7 } else { span });
-        self.deadlines.insert(key, (monotonic, at));
-        self.by_monotonic.insert((monotonic, key));
-        self.by_wall.insert((at, key));
+        let number = self.number((run, due));
+        self.deadlines.insert((run, due), number);
+        self.by_monotonic.insert(number, monotonic.into(), &self.keys);
+        self.by_wall.insert(number, at, &self.keys);
     }
 
-    /// Arms a span of this process; gives when it is due, by which it is disarmed.
-    pub(super) fn arm_in(&mut self, run: RunNo, due: Due, span: Duration, now: Now) -> Duration {
-        let monotonic = now.monotonic.saturating_add(span);
-        self.by_monotonic.insert((monotonic, (run, due)));
-        monotonic
+    /// Arms a span of this process; gives its number, by which it is disarmed.
+    pub(super) fn arm_in(&mut self, run: RunNo, due: Due, span: Duration, now: Now) -> Number {
+        let number = self.number((run, due));
+        self.by_monotonic.insert(number, now.monotonic.saturating_add(span).into(), &self.keys);
+        number
     }
 
     /// Disarms a wall deadline, if it is armed.
     pub(super) fn disarm(&mut self, run: RunNo, due: Due) {
-        let key = (run, due);
-        let Some((monotonic, wall)) = self.deadlines.remove(&key) else { return };
-        self.by_monotonic.remove(&(monotonic, key));
-        self.by_wall.remove(&(wall, key));
+        if let Some(number) = self.deadlines.remove(&(run, due)) {
+            self.forget(number);
+        }
     }
 
     /// Disarms a span, if it is armed.
-    pub(super) fn disarm_in(&mut self, run: RunNo, due: Due, monotonic: Duration) {
-        self.by_monotonic.remove(&(monotonic, (run, due)));
+    pub(super) fn disarm_in(&mut self, run: RunNo, due: Due, number: Number) {
+        if self.key(number) == (run, due) {
+            self.forget(number);
+        }
     }
 
     /// Disarms all wall deadlines of a run.
@@ -75,32 +101,164 @@ impl Timers {
 
     /// Takes the next thing that is due.
     pub(super) fn take_due(&mut self, now: Now) -> Option<Key> {
-        if let Some((at, key)) = self.by_monotonic.first().filter(|(at, _)| *at <= now.monotonic).copied() {
-            if planted!(56)
-                && let Some((_, wall)) = self.deadlines.get(&key).copied().filter(|(_, wall)| *wall > now.wall)
-            {
-                self.arm_at(key.0, key.1, wall, now);
+        let monotonic = self.by_monotonic.first().filter(|(at, _)| *at <= now.monotonic.into());
+        if let Some((_, number)) = monotonic.filter(|_| planted!(56)) {
+            let (run, due) = self.key(number);
+            if let Some(wall) = self.by_wall.time(number).filter(|wall| *wall > now.wall) {
+                self.arm_at(run, due, wall, now);
                 return self.take_due(now);
             }
-            self.by_monotonic.remove(&(at, key));
-            self.disarm(key.0, key.1);
-            return Some(key);
         }
-        let (_, key) = self.by_wall.first().filter(|(at, _)| *at <= now.wall).copied()?;
-        self.disarm(key.0, key.1);
+        let by_wall = || self.by_wall.first().filter(|(at, _)| *at <= now.wall).map(|(_, number)| number);
+        let number = monotonic.map(|(_, number)| number).or_else(by_wall)?;
+        let key = self.key(number);
+        if let Due::Attempt(_) = key.1 {
+            self.forget(number);
+        } else {
+            self.disarm(key.0, key.1);
+        }
         Some(key)
     }
 
     /// When the monotonic clock shows that something is due. A wall clock that was set forward brings a wall deadline nearer.
     pub(super) fn next(&self, now: Now) -> Option<Duration> {
-        let monotonic = self.by_monotonic.first().map(|(at, _)| *at);
+        let monotonic = self.by_monotonic.first().map(|(at, _)| Duration::from_nanos(at.0));
         let wall = self.by_wall.first().map(|(at, _)| now.monotonic.saturating_add(at.since(now.wall)));
         monotonic.into_iter().chain(wall).min()
+    }
+
+    fn number(&mut self, key: Key) -> Number {
+        if let Some(number) = self.free.pop() {
+            self.keys[number.index()] = key;
+            return number;
+        }
+        let number = u32::try_from(self.keys.len()).expect("because 4 billion timers do not fit into memory");
+        self.keys.push(key);
+        Number(number)
+    }
+
+    fn key(&self, number: Number) -> Key {
+        self.keys.get(number.index()).copied().unwrap_or(NOBODY)
+    }
+
+    fn forget(&mut self, number: Number) {
+        self.by_monotonic.remove(number, &self.keys);
+        self.by_wall.remove(number, &self.keys);
+        self.keys[number.index()] = NOBODY;
+        self.free.push(number);
+        if self.by_monotonic.is_empty() && self.keys.len() > NUMBERS_KEPT_MAX {
+            *self = Timers::default();
+        }
+    }
+}
+
+impl Number {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A heap of times, the soonest first and of equal ones that of the lower key, and where in it each number stands.
+#[derive(Debug)]
+struct Soonest<T> {
+    heap: Vec<(T, Number)>,
+    places: Vec<u32>,
+}
+
+/// The place of what is not in a heap.
+const NOWHERE: u32 = u32::MAX;
+
+impl<T> Default for Soonest<T> {
+    fn default() -> Self {
+        Soonest { heap: Vec::new(), places: Vec::new() }
+    }
+}
+
+impl<T: Ord + Copy> Soonest<T> {
+    fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    fn first(&self) -> Option<(T, Number)> {
+        self.heap.first().copied()
+    }
+
+    fn time(&self, number: Number) -> Option<T> {
+        self.place(number).map(|place| self.heap[place].0)
+    }
+
+    fn insert(&mut self, number: Number, at: T, keys: &[Key]) {
+        if self.places.len() <= number.index() {
+            self.places.resize(number.index() + 1, NOWHERE);
+        }
+        self.heap.push((at, number));
+        self.rise(self.heap.len() - 1, keys);
+    }
+
+    fn remove(&mut self, number: Number, keys: &[Key]) {
+        let Some(place) = self.place(number) else { return };
+        self.places[number.index()] = NOWHERE;
+        self.heap.swap_remove(place);
+        if place < self.heap.len() {
+            let place = self.rise(place, keys);
+            self.sink(place, keys);
+        }
+    }
+
+    fn place(&self, number: Number) -> Option<usize> {
+        self.places.get(number.index()).filter(|place| **place != NOWHERE).map(|place| *place as usize)
+    }
+
+    /// Moves what stands at a place towards the first until it is later than what is above it.
+    fn rise(&mut self, mut place: usize, keys: &[Key]) -> usize {
+        while place > 0 && self.is_sooner(place, (place - 1) / 2, keys) {
+            self.swap(place, (place - 1) / 2);
+            place = (place - 1) / 2;
+        }
+        self.note(place);
+        place
+    }
+
+    /// Moves what stands at a place away from the first until it is sooner than what is below it.
+    fn sink(&mut self, mut place: usize, keys: &[Key]) {
+        loop {
+            let below = 2 * place + 1;
+            if below >= self.heap.len() {
+                return;
+            }
+            let right = below + 1 < self.heap.len() && self.is_sooner(below + 1, below, keys);
+            let below = below + usize::from(right);
+            if !self.is_sooner(below, place, keys) {
+                return;
+            }
+            self.swap(place, below);
+            self.note(below);
+            place = below;
+        }
+    }
+
+    fn is_sooner(&self, one: usize, other: usize, keys: &[Key]) -> bool {
+        let ((one, by), (other, than)) = (self.heap[one], self.heap[other]);
+        one < other || (one == other && keys[by.index()] < keys[than.index()])
+    }
+
+    /// Swaps two; only the first of the places is noted.
+    fn swap(&mut self, moved: usize, other: usize) {
+        self.heap.swap(moved, other);
+        self.note(moved);
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "there are no more than there are numbers")]
+    fn note(&mut self, place: usize) {
+        let (_, number) = self.heap[place];
+        self.places[number.index()] = place as u32;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -113,7 +271,109 @@ mod tests {
         assert_eq!(timers.next(now(30, 10)), Some(seconds(80)));
         assert_eq!(timers.next(now(0, 10)), Some(seconds(100)));
         assert_eq!(timers.next(now(500, 10)), Some(seconds(10)), "it is due");
-        timers.arm_in(RunNo(1), Due::Attempt(Seq(1), Attempt(1)), seconds(5), now(30, 10));
+        timers.arm_in(RunNo(1), Due::Attempt(Seq(1)), seconds(5), now(30, 10));
         assert_eq!(timers.next(now(30, 10)), Some(seconds(15)));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Deadline(u64, u32, u8),
+        Span(u64, u32, u8),
+        Disarm(u64, u32),
+        DisarmSpan(usize),
+        DisarmRun(u64),
+        Wall(i8),
+        Wait(u8),
+    }
+
+    fn ops() -> impl Strategy<Value = Vec<Op>> {
+        let (run, seq) = (|| 1..6_u64, || 1..4_u32);
+        let op = prop_oneof![
+            4 => (run(), seq(), 0..30_u8).prop_map(|(run, seq, at)| Op::Deadline(run, seq, at)),
+            3 => (run(), seq(), 0..30_u8).prop_map(|(run, seq, at)| Op::Span(run, seq, at)),
+            2 => (run(), seq()).prop_map(|(run, seq)| Op::Disarm(run, seq)),
+            2 => any::<usize>().prop_map(Op::DisarmSpan),
+            1 => run().prop_map(Op::DisarmRun),
+            1 => any::<i8>().prop_map(Op::Wall),
+            3 => (0..8_u8).prop_map(Op::Wait),
+        ];
+        proptest::collection::vec(op, 0..200)
+    }
+
+    /// What is armed, in one list: when it is due by either clock.
+    type Model = BTreeMap<Key, (Duration, Option<Timestamp>)>;
+
+    fn due(model: &Model, now: Now) -> Option<Key> {
+        let monotonic = model.iter().filter(|(_, (at, _))| *at <= now.monotonic).min_by_key(|(key, (at, _))| (*at, **key));
+        let wall = model.iter().filter_map(|(key, (_, wall))| Some(((*wall)?, *key)));
+        let wall = wall.filter(|(at, _)| *at <= now.wall).min();
+        monotonic.map(|(key, _)| *key).or(wall.map(|(_, key)| key))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_due_comes_in_the_order_of_time(ops in ops()) {
+            let (mut timers, mut model, mut spans) = (Timers::default(), Model::new(), Vec::new());
+            let mut now = Now { wall: Timestamp(1000), monotonic: Duration::from_micros(500) };
+            for op in ops {
+                match op {
+                    Op::Deadline(run, seq, at) => {
+                        let at = Timestamp(now.wall.0 + i64::from(at));
+                        timers.arm_at(RunNo(run), Due::Timer(Seq(seq)), at, now);
+                        model.insert((RunNo(run), Due::Timer(Seq(seq))), (now.monotonic + at.since(now.wall), Some(at)));
+                    }
+                    Op::Span(run, seq, span) => {
+                        let (key, span) = ((RunNo(run), Due::Attempt(Seq(seq))), Duration::from_micros(span.into()));
+                        if !model.contains_key(&key) {
+                            spans.push((key, timers.arm_in(key.0, key.1, span, now)));
+                            model.insert(key, (now.monotonic + span, None));
+                        }
+                    }
+                    Op::Disarm(run, seq) => {
+                        timers.disarm(RunNo(run), Due::Timer(Seq(seq)));
+                        model.remove(&(RunNo(run), Due::Timer(Seq(seq))));
+                    }
+                    // Also one that was due already.
+                    Op::DisarmSpan(index) if !spans.is_empty() => {
+                        let (key, number) = spans.swap_remove(index % spans.len());
+                        if spans.iter().all(|(other, _)| *other != key) {
+                            timers.disarm_in(key.0, key.1, number);
+                            model.remove(&key);
+                        }
+                    }
+                    Op::DisarmSpan(_) => {}
+                    Op::DisarmRun(run) => {
+                        timers.disarm_run(RunNo(run));
+                        model.retain(|key, (_, wall)| key.0 != RunNo(run) || wall.is_none());
+                    }
+                    Op::Wall(by) => now.wall.0 += i64::from(by),
+                    Op::Wait(span) => {
+                        now.wall.0 += i64::from(span);
+                        now.monotonic += Duration::from_micros(span.into());
+                    }
+                }
+                while let Some(key) = due(&model, now) {
+                    prop_assert_eq!(timers.take_due(now), Some(key));
+                    model.remove(&key);
+                }
+                prop_assert_eq!(timers.take_due(now), None);
+                let soonest = model.values().map(|(at, wall)| {
+                    wall.map_or(*at, |wall| (now.monotonic + wall.since(now.wall)).min(*at))
+                });
+                prop_assert_eq!(timers.next(now), soonest.min());
+                prop_assert_eq!(timers.keys.len() - timers.free.len(), model.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_flood_of_timers_took_is_given_back() {
+        let mut timers = Timers::default();
+        let now = Now::default();
+        for seq in 0..5000 {
+            timers.arm_at(RunNo(1), Due::Timer(Seq(seq)), Timestamp(i64::from(seq)), now);
+        }
+        timers.disarm_run(RunNo(1));
+        assert_eq!((timers.keys.capacity(), timers.by_wall.heap.capacity(), timers.next(now)), (0, 0, None));
     }
 }

@@ -175,10 +175,7 @@ impl Fold {
         self.broken.insert(run);
         self.runs.remove(&run);
         if let Some(entry) = self.tables.open.remove(&run) {
-            let id = (entry.namespace, entry.id);
-            if self.tables.ids.get(&id) == Some(&run) {
-                self.tables.ids.remove(&id);
-            }
+            self.tables.ids.remove(&entry.namespace, &entry.id, run);
         }
     }
 
