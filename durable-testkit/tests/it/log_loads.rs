@@ -1,7 +1,8 @@
 //! Loading the journals of many runs whose sections share frames: how often the disk is read for it.
 
 use durable::kernel::id::RunNo;
-use durable_testkit::{Op, SimDisk};
+use durable::store::log::SegmentSizes;
+use durable_testkit::{Fault, Op, OpKind, SimDisk, When, errno};
 
 use crate::log_fixture::*;
 
@@ -83,4 +84,60 @@ fn a_frame_that_was_spoilt_is_not_kept_and_one_that_was_kept_is_still_whole() {
     load_all(&node);
     disk.flip_bit(segment_path(2), place.offset + 100, 1).unwrap();
     load_all(&node);
+}
+
+/// How many events the one run has that wrote alone.
+const ALONE: u64 = 600;
+
+/// Opens the log with segments that hold all that a run alone writes.
+fn open_roomy(disk: &SimDisk) -> Node {
+    let reports = std::sync::Arc::default();
+    let mut options = options(&reports);
+    options.sizes.segments = SegmentSizes { bytes_min: 1 << 20, bytes_max: 1 << 20 };
+    Process::new(disk).open_with(options, reports).unwrap().unwrap()
+}
+
+/// One run's journal lies together, each event in a frame of its own.
+fn together() -> SimDisk {
+    let disk = SimDisk::new();
+    let node = open_roomy(&disk);
+    node.write([group([start(1)])]);
+    node.write((1..ALONE).map(|no| group([signal(1, no, no, 100)])));
+    node.die();
+    disk
+}
+
+#[test]
+fn a_journal_that_lies_together_is_read_in_a_few_stretches_and_no_part_of_it_twice() {
+    let disk = together();
+    let node = open_roomy(&disk);
+    let mut found = Vec::new();
+    let (times, bytes) = reads(&disk, || found = node.numbers(1));
+    assert_eq!(found, (1..ALONE).collect::<Vec<_>>());
+    let least = ALONE as usize * 150;
+    assert!(times <= 8, "{times} reads");
+    // The copy of the newest frame, and that frame before it, are read with what follows them, which is nothing.
+    assert!((least..2 * least).contains(&bytes), "{bytes} bytes");
+}
+
+#[test]
+fn where_a_stretch_cannot_be_read_each_frame_is_read_by_itself() {
+    let disk = together();
+    let in_open = |node: &Node| {
+        let trace = disk.trace();
+        let mine = trace.iter().filter(|line| line.process == node.process.sim.id());
+        mine.filter(|line| matches!(line.op, Op::Read { .. })).count() as u64
+    };
+    let mut failed = 0;
+    for nth in 1..=4 {
+        let node = open_roomy(&disk);
+        let read = in_open(&node);
+        node.process.sim.fail(When::Kind(OpKind::Read, read + nth), Fault::Errno(errno::EIO));
+        match node.process.run(node.log.load(RunNo(1))).unwrap() {
+            Ok(journal) => assert_eq!(journal.len() as u64, ALONE),
+            Err(_) => failed += 1,
+        }
+        node.die();
+    }
+    assert_eq!(failed, 2, "of the copy of the newest frame, and of the frame before it, nothing else was read");
 }

@@ -100,6 +100,17 @@ pub fn decode_raw(raw: &RawEvent<'_>, at: Timestamp, names: &mut Names) -> Resul
     event.map(Some)
 }
 
+/// What a part of a checkpoint holds: its number, how many there are, and its bytes, which are not copied. None if the event is another one,
+/// or cannot be read.
+#[cfg(feature = "runtime")]
+pub(crate) fn checkpoint_part<'a>(raw: &RawEvent<'a>) -> Option<(u32, u32, &'a [u8])> {
+    if raw.kind != kind::CHECKPOINT || !raw.is_known() {
+        return None;
+    }
+    let wire::Checkpoint { part, of, tables } = wire::read(raw.body, 0).ok()?;
+    Some((part, of, tables))
+}
+
 /// The kind's number.
 #[must_use]
 pub fn kind_of(event: &Event) -> Kind {
@@ -189,8 +200,11 @@ fn take_body(raw: &RawEvent<'_>, base: Timestamp, names: &mut Names) -> Result<E
         kind::RUN_STARTED => Event::RunStarted(Box::new(started_of_wire(&wire::read(body, known)?, base))),
         kind::TURN => {
             let wire::Turn { of, entries } = wire::read(body, known)?;
-            let entries = entries.0.into_iter().map(|entry| entry_of_wire(entry, base, names));
-            Event::Turn { of: EventNo(of), entries: entries.collect::<Result<_, _>>()? }
+            let mut asked = Vec::with_capacity(entries.0.len());
+            for entry in entries.0 {
+                asked.push(entry_of_wire(entry, base, names)?);
+            }
+            Event::Turn { of: EventNo(of), entries: asked }
         }
         kind::ATTEMPT_STARTED => {
             let wire::AttemptStarted { seq, attempt } = wire::read(body, known)?;

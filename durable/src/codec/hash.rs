@@ -35,10 +35,12 @@ pub fn sip128(key: &[u8; 16], bytes: &[u8]) -> [u8; 16] {
 /// of the namespace (u32 LE), the namespace, and the id.
 #[must_use]
 pub fn id_hash(store: &[u8; 16], namespace: &str, id: &str) -> [u8; 16] {
-    let mut text = Vec::with_capacity(4 + namespace.len() + id.len());
-    put_text(namespace, &mut text);
-    text.extend_from_slice(id.as_bytes());
-    sip128(store, &text)
+    let len = u32::try_from(namespace.len()).unwrap_or(u32::MAX);
+    let mut hasher = sip128::SipHasher24::new_with_key(store);
+    hasher.write(&len.to_le_bytes());
+    hasher.write(namespace.as_bytes());
+    hasher.write(id.as_bytes());
+    sip128::Hasher128::finish128(&hasher).as_bytes()
 }
 
 /// What an activity hands to the outside so that an effect happens once: 32 lower hex digits, the same for every attempt

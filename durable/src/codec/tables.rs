@@ -59,6 +59,8 @@ pub fn decode(mut bytes: &[u8]) -> Result<Tables, DecodeError> {
         let (no, run) = run_of_wire(run, &texts)?;
         add(&mut tables, no, run)?;
     }
+    // All at once: put in one by one, ids would be searched for as often as there are runs.
+    tables.ids = tables.open.iter().map(|(no, run)| (&run.namespace, &run.id, *no)).collect();
     match bytes.len() {
         0 => Ok(tables),
         left => Err(DecodeError::Trailing { left: left as u64 }),
@@ -70,7 +72,6 @@ fn add(tables: &mut Tables, no: RunNo, run: RunEntry) -> Result<(), DecodeError>
     if last.is_some_and(|last| last >= no) {
         return Err(DecodeError::Value { rule: "runs stand in the order of their numbers" });
     }
-    tables.ids.insert(&run.namespace, &run.id, no);
     tables.open.insert(no, Box::new(run));
     Ok(())
 }

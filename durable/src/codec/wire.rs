@@ -68,7 +68,7 @@ fn why(error: BodyError) -> DecodeError {
     }
 }
 
-/// As bincode's own `Vec`: a count, then the items. It grows with the items that are there, never by the count.
+/// As bincode's own `Vec`: a count, then the items. It grows with the items that are there, never by the count. Most hold one.
 pub(super) struct List<T>(pub(super) Vec<T>);
 
 impl<T: Encode> Encode for List<T> {
@@ -81,7 +81,7 @@ impl<T: Encode> Encode for List<T> {
 impl<'de, C, T: BorrowDecode<'de, C>> BorrowDecode<'de, C> for List<T> {
     fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, BodyError> {
         let count = u64::decode(decoder)?;
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(usize::from(count > 0));
         for _ in 0..count {
             items.push(T::borrow_decode(decoder)?);
         }

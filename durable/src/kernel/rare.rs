@@ -93,7 +93,9 @@ mod tests {
         assert_ne!(rare, nothing);
         rare.written().unwrap().clear();
         assert_eq!(rare, nothing, "however it came to be empty");
-        assert!(Rare::from(Vec::<u8>::new()).written().is_none() && Rare::<Vec<u8>>::of(&Vec::new()).written().is_none());
+        assert!(
+            Rare::from(Vec::<u8>::new()).written().is_none() && Rare::<Vec<u8>>::of(&Vec::new()).written().is_none()
+        );
         assert_eq!((&*Rare::from(vec![2]), &*Rare::of(&vec![3])), (&vec![2], &vec![3]));
     }
 }

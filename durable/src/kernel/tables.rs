@@ -31,6 +31,13 @@ pub struct Tables {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ids(BTreeSet<(u64, RunNo)>);
 
+impl<'a> FromIterator<(&'a Text, &'a Text, RunNo)> for Ids {
+    /// The ids of many runs at once: put in one by one, each would be searched for.
+    fn from_iter<I: IntoIterator<Item = (&'a Text, &'a Text, RunNo)>>(runs: I) -> Ids {
+        Ids(runs.into_iter().map(|(namespace, id, run)| (Ids::hash(namespace, id), run)).collect())
+    }
+}
+
 impl Ids {
     /// A run has this id.
     pub fn insert(&mut self, namespace: &Text, id: &Text, run: RunNo) {

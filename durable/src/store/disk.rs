@@ -43,6 +43,11 @@ pub trait Disk: Send + Sync + Debug + 'static {
     fn create(&self, dir: Dir, name: &str) -> Submitted<File>;
     /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
     fn read(&self, file: File, offset: u64, len: usize) -> Submitted<Vec<u8>>;
+    /// As [`Disk::read`], into the memory of `room` if that is enough.
+    fn read_to(&self, file: File, offset: u64, len: usize, room: Vec<u8>) -> Submitted<Vec<u8>> {
+        drop(room);
+        self.read(file, offset, len)
+    }
     /// Writes at `offset`; gives how many bytes were written, which may be fewer than there are.
     fn write(&self, file: File, offset: u64, bytes: Vec<u8>) -> Submitted<usize>;
     /// Cuts or extends a file.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
@@ -102,17 +103,18 @@ impl RealDisk {
         Ok(names)
     }
 
-    fn do_read(&self, file: File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    fn do_read(&self, file: File, offset: u64, len: usize, room: Vec<u8>) -> io::Result<Vec<u8>> {
         let fd = self.fd(file.0)?;
-        let mut bytes = vec![0; len];
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match again(|| rustix::io::pread(&fd, &mut *rest, offset + filled as u64))? {
-                0 => break,
-                read => filled += read,
+        let mut bytes = room;
+        bytes.clear();
+        bytes.reserve_exact(len);
+        while bytes.len() < len {
+            let at = offset + bytes.len() as u64;
+            if again(|| rustix::io::pread(&fd, spare_capacity(&mut bytes), at))? == 0 {
+                break;
             }
         }
-        bytes.truncate(filled);
+        bytes.truncate(len);
         Ok(bytes)
     }
 
@@ -164,7 +166,11 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, file: File, offset: u64, len: usize) -> Submitted<Vec<u8>> {
-        done(self.do_read(file, offset, len))
+        self.read_to(file, offset, len, Vec::new())
+    }
+
+    fn read_to(&self, file: File, offset: u64, len: usize, room: Vec<u8>) -> Submitted<Vec<u8>> {
+        done(self.do_read(file, offset, len, room))
     }
 
     fn write(&self, file: File, offset: u64, bytes: Vec<u8>) -> Submitted<usize> {

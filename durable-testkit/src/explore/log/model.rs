@@ -166,8 +166,7 @@ impl Author {
         // An id is used again when its run has ended, and not while another run has it.
         let open = history.tables(history.len());
         let mut closed = history.closed(history.len()).into_keys();
-        let again =
-            closed.next().filter(|id| self.rng.percent(25) && open.run_of(&Text::default(), id).is_none());
+        let again = closed.next().filter(|id| self.rng.percent(25) && open.run_of(&Text::default(), id).is_none());
         let id = again.unwrap_or_else(|| format!("run-{}", self.number()).into());
         let started = RunStarted { id, workflow: "flow".into(), ..RunStarted::default() };
         let events = vec![Event::RunStarted(Box::new(started)), self.signal(bytes)];

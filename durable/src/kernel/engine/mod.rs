@@ -378,6 +378,7 @@ impl Kernel {
             host: kernel.config.host.clone(),
         };
         kernel.append_for_store(opened, now);
+        kernel.timers = Timers::of(kernel.armed(now), now);
         let runs: Vec<RunNo> = kernel.tables.open.keys().copied().collect();
         for run in runs {
             kernel.take_up(run, now);

@@ -161,18 +161,23 @@ impl Kernel {
         blocked.len()
     }
 
-    /// At open: arms what the run waits for, and loads it if there is something to do.
+    /// At open: what all runs wait for that has a wall deadline.
+    pub(super) fn armed(&self, now: Now) -> impl Iterator<Item = (RunNo, Due, Timestamp)> + '_ {
+        self.tables.open.iter().flat_map(move |(run, entry)| {
+            entry.armed().map(move |(due, at)| {
+                let at = if planted!(54) { now.wall.after(at.since(entry.started)) } else { at };
+                (*run, due, at)
+            })
+        })
+    }
+
+    /// At open: loads the run if there is something to do.
     pub(super) fn take_up(&mut self, run: RunNo, now: Now) {
         self.memory.insert(run, Memory::Away);
         let Some(entry) = self.tables.open.get(&run) else { return };
-        let (timers, started) = (entry.armed().collect::<Vec<_>>(), entry.started);
         let replay = !entry.unturned.is_empty() || entry.needs_attempts();
         let blocked = entry.blocked.as_ref().map(|blocked| blocked.build.clone());
         let replay = self.settle_left(run, now) || replay;
-        for (due, at) in timers {
-            let at = if planted!(54) { now.wall.after(at.since(started)) } else { at };
-            self.timers.arm_at(run, due, at, now);
-        }
         match blocked {
             Some(build) if build == self.config.build => {}
             Some(_) => self.unblock(run, "another build opened the store".into(), now),

@@ -60,14 +60,25 @@ impl From<Duration> for Nanos {
 }
 
 impl Timers {
+    /// These wall deadlines, armed all at once.
+    pub(super) fn of(armed: impl Iterator<Item = (RunNo, Due, Timestamp)>, now: Now) -> Timers {
+        let mut timers = Timers::default();
+        let armed: Vec<_> = armed.map(|(run, due, at)| ((run, due), at)).collect();
+        for (key, at) in &armed {
+            let number = timers.number(*key);
+            timers.by_monotonic.insert(number, due_at(*at, now).into(), &timers.keys);
+            timers.by_wall.insert(number, *at, &timers.keys);
+        }
+        timers.deadlines = armed.iter().zip(0..).map(|((key, _), number)| (*key, Number(number))).collect();
+        timers
+    }
+
     /// Arms a wall deadline.
     pub(super) fn arm_at(&mut self, run: RunNo, due: Due, at: Timestamp, now: Now) {
         self.disarm(run, due);
-        let span = at.since(now.wall);
-        let monotonic = now.monotonic.saturating_add(if planted!(66) { span / 8 * 7 } else { span });
         let number = self.number((run, due));
         self.deadlines.insert((run, due), number);
-        self.by_monotonic.insert(number, monotonic.into(), &self.keys);
+        self.by_monotonic.insert(number, due_at(at, now).into(), &self.keys);
         self.by_wall.insert(number, at, &self.keys);
     }
 
@@ -255,6 +266,12 @@ impl<T: Ord + Copy> Soonest<T> {
     }
 }
 
+/// When a wall deadline is due on the monotonic clock.
+fn due_at(at: Timestamp, now: Now) -> Duration {
+    let span = at.since(now.wall);
+    now.monotonic.saturating_add(if planted!(66) { span / 8 * 7 } else { span })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -304,7 +321,8 @@ mod tests {
     type Model = BTreeMap<Key, (Duration, Option<Timestamp>)>;
 
     fn due(model: &Model, now: Now) -> Option<Key> {
-        let monotonic = model.iter().filter(|(_, (at, _))| *at <= now.monotonic).min_by_key(|(key, (at, _))| (*at, **key));
+        let monotonic =
+            model.iter().filter(|(_, (at, _))| *at <= now.monotonic).min_by_key(|(key, (at, _))| (*at, **key));
         let wall = model.iter().filter_map(|(key, (_, wall))| Some(((*wall)?, *key)));
         let wall = wall.filter(|(at, _)| *at <= now.wall).min();
         monotonic.map(|(key, _)| *key).or(wall.map(|(_, key)| key))

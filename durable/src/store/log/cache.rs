@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use crate::codec::DecodeError;
-use crate::codec::frame::{Frame, HEADER_BYTES, Lsn, Place};
+use crate::codec::frame::{Frame, Lsn, Place};
 use crate::codec::section::Head;
 use crate::kernel::id::{RunNo, Timestamp};
 
@@ -29,22 +29,18 @@ pub(super) struct Checked {
     pub(super) lsn: Lsn,
     pub(super) crc: u32,
     at: Timestamp,
-    body: Vec<u8>,
+    body: Box<[u8]>,
     /// Sorted.
     sections: Vec<SectionAt>,
 }
 
 impl Checked {
-    /// Takes over `bytes`, with which `frame` was read.
-    pub(super) fn new(
-        mut bytes: Vec<u8>,
-        (lsn, crc, at, len): (Lsn, u32, Timestamp, usize),
-    ) -> Result<Checked, DecodeError> {
-        bytes.truncate(len);
-        bytes.drain(..HEADER_BYTES.min(len));
-        let mut sections = sections_of(&bytes, at)?;
+    /// Keeps of a frame that was read what its journals are read from.
+    pub(super) fn new(frame: &Frame<'_>) -> Result<Checked, DecodeError> {
+        let header = frame.header;
+        let mut sections = sections_of(frame.body, header.at)?;
         sections.sort_unstable();
-        Ok(Checked { lsn, crc, at, body: bytes, sections })
+        Ok(Checked { lsn: header.lsn, crc: frame.crc, at: header.at, body: frame.body.into(), sections })
     }
 
     /// The sections of a run, in their order: the head of each, and where its events begin.
@@ -65,11 +61,6 @@ impl Checked {
     fn cost(&self) -> usize {
         self.body.len() + self.sections.len() * size_of::<SectionAt>() + FRAME_OVERHEAD_BYTES
     }
-}
-
-/// What of a frame that was decoded is kept beside its bytes.
-pub(super) fn gist(frame: &Frame<'_>) -> (Lsn, u32, Timestamp, usize) {
-    (frame.header.lsn, frame.crc, frame.header.at, frame.len())
 }
 
 fn sections_of(body: &[u8], at: Timestamp) -> Result<Vec<SectionAt>, DecodeError> {
@@ -206,7 +197,7 @@ mod tests {
     }
 
     fn frame(lsn: u64) -> Checked {
-        Checked { lsn: Lsn(lsn), crc: 0, at: Timestamp(0), body: vec![0; 1000], sections: Vec::new() }
+        Checked { lsn: Lsn(lsn), crc: 0, at: Timestamp(0), body: [0; 1000].into(), sections: Vec::new() }
     }
 
     fn is_kept(cache: &FrameCache, offset: u64) -> bool {

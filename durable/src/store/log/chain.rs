@@ -4,7 +4,6 @@
 use super::error::{Rot, RotKind};
 use crate::codec::event;
 use crate::codec::frame::{self, ALIGN, Frame, Lsn, Place, SegmentNo, StoreId};
-use crate::codec::kind;
 use crate::codec::section::Head;
 use crate::codec::segment::{self, FIRST_FRAME};
 use crate::kernel::id::RunNo;
@@ -104,6 +103,18 @@ struct PartAt {
     lsn: Lsn,
     part: u64,
     of: u64,
+    bytes: usize,
+}
+
+/// A checkpoint whose parts are all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CheckpointAt {
+    /// The frame of its first part.
+    pub(super) first: Lsn,
+    /// That of its last one.
+    pub(super) last: Lsn,
+    /// How many bytes the parts have together.
+    pub(super) bytes: usize,
 }
 
 /// The place of a segment's first frame that does not follow what was read before it (rule 2).
@@ -143,8 +154,8 @@ pub(super) struct Read {
     pub(super) extents: Vec<Extent>,
     /// The last one.
     pub(super) last: Option<LastFrame>,
-    /// The newest complete checkpoint: the frames of its first and its last part.
-    pub(super) checkpoint: Option<(Lsn, Lsn)>,
+    /// The newest complete checkpoint.
+    pub(super) checkpoint: Option<CheckpointAt>,
     /// What is damaged.
     pub(super) rot: Vec<Rot>,
 }
@@ -254,8 +265,8 @@ impl Chain {
     fn note(&mut self, place: Place, frame: &Frame<'_>) {
         let lsn = frame.header.lsn;
         self.crcs.push(frame.crc);
-        if let Some((part, of)) = checkpoint_part(frame) {
-            self.parts.push(PartAt { lsn, part, of });
+        if let Some((part, of, bytes)) = checkpoint_part(frame) {
+            self.parts.push(PartAt { lsn, part, of, bytes });
         }
         self.last = Some(LastFrame { lsn, base: frame.header.base, crc: frame.crc, place, len: frame.len() });
     }
@@ -296,7 +307,7 @@ fn rot(place: Place, what: RotKind) -> Rot {
 }
 
 /// The parts of a checkpoint stand in consecutive frames, each at the begin of its frame.
-fn newest_complete(parts: &[PartAt]) -> Option<(Lsn, Lsn)> {
+fn newest_complete(parts: &[PartAt]) -> Option<CheckpointAt> {
     let ends = parts.iter().enumerate().rev().filter(|(_, end)| end.part.checked_add(1) == Some(end.of));
     ends.filter_map(|(index, end)| {
         let first = index.checked_sub(usize::try_from(end.part).ok()?)?;
@@ -305,21 +316,19 @@ fn newest_complete(parts: &[PartAt]) -> Option<(Lsn, Lsn)> {
         let begin = end.lsn.0.checked_sub(end.part)?;
         let is_whole =
             numbered.all(|(part, number)| (part.part, part.of, part.lsn.0) == (number, end.of, begin + number));
-        is_whole.then_some((Lsn(begin), end.lsn))
+        let bytes = all.iter().map(|part| part.bytes).sum();
+        is_whole.then_some(CheckpointAt { first: Lsn(begin), last: end.lsn, bytes })
     })
     .next()
 }
 
-/// Which part of a checkpoint a frame holds, and how many there are.
-fn checkpoint_part(frame: &Frame<'_>) -> Option<(u64, u64)> {
+/// Which part of a checkpoint a frame holds, how many there are, and how many bytes it has.
+fn checkpoint_part(frame: &Frame<'_>) -> Option<(u64, u64, usize)> {
     let bytes = &mut &*frame.body;
     let head = Head::decode(bytes, frame.header.at).ok()?;
     if head.run != RunNo(0) || head.count != 1 {
         return None;
     }
-    let raw = event::peek(bytes).ok().filter(|raw| raw.kind == kind::CHECKPOINT)?;
-    match event::decode_raw(&raw, head.at, &mut crate::codec::names::Names::new()).ok()?? {
-        crate::kernel::event::Event::Checkpoint { part, of, .. } => Some((part.into(), of.into())),
-        _ => None,
-    }
+    let (part, of, tables) = event::checkpoint_part(&event::peek(bytes).ok()?)?;
+    Some((part.into(), of.into(), tables.len()))
 }

@@ -8,7 +8,7 @@
 //! ```
 
 use super::closed::Closed;
-use super::runs::{self, Run, Runs, Tail};
+use super::runs::{self, IdHash, Run, Runs, Tail};
 use crate::codec::frame::{Lsn, Place, SegmentNo, StoreId};
 use crate::codec::names::Names;
 use crate::codec::{DecodeError, leb, tables};
@@ -53,28 +53,27 @@ pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, Decode
         found => return Err(DecodeError::Choice { of: "version of a checkpoint", found: found.into() }),
     }
     let closed = Closed::decode(bytes)?;
-    let mut places = Vec::new();
+    let mut runs = Runs::default();
     for _ in 0..leb::take(bytes)? {
-        places.push(take_run(bytes)?);
+        let (no, run) = take_run(bytes)?;
+        runs.insert(no, run);
     }
     let tables = tables::decode(bytes)?;
-    let mut runs = Runs::default();
-    for (no, place, names) in places {
-        let entry =
-            tables.open.get(&no).ok_or(DecodeError::Value { rule: "the tables hold every run with a place" })?;
-        let id = runs::id_hash(store, &entry.namespace, &entry.id);
-        let tail = Tail::At(place, Lsn::default());
-        runs.insert(no, Run { next: entry.next, tail, names, id, is_ended: false });
+    if !runs.keys().eq(tables.open.keys()) {
+        return Err(DecodeError::Value { rule: "the runs that have a place are those in the tables" });
     }
-    if runs.len() != tables.open.len() {
-        return Err(DecodeError::Value { rule: "every run in the tables has a place" });
+    for (run, entry) in runs.values_mut().zip(tables.open.values()) {
+        run.next = entry.next;
+        run.id = runs::id_hash(store, &entry.namespace, &entry.id);
     }
     Ok(Content { tables, runs, closed })
 }
 
-fn take_run(bytes: &mut &[u8]) -> Result<(RunNo, Place, Names), DecodeError> {
+/// A run's place and names; the rest of it follows from the tables.
+fn take_run(bytes: &mut &[u8]) -> Result<(RunNo, Run), DecodeError> {
     let no = RunNo(leb::take(bytes)?);
     let segment = SegmentNo(leb::take(bytes)?);
     let offset = leb::take(bytes)?.checked_mul(8).ok_or(DecodeError::Number)?;
-    Ok((no, Place { segment, offset }, Names::decode(bytes)?))
+    let tail = Tail::At(Place { segment, offset }, Lsn::default());
+    Ok((no, Run { tail, names: Names::decode(bytes)?, ..Run::new(IdHash::default()) }))
 }

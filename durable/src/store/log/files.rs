@@ -11,7 +11,7 @@ use crate::codec::frame::SegmentNo;
 use crate::codec::segment;
 use crate::store::disk::{Dir, Disk, File, Identity};
 
-/// How much is read or zeroed at once.
+/// How much is zeroed at once.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 
 /// An open file.
@@ -36,20 +36,10 @@ impl Handle {
         self.disk.read(self.file, offset, len).await.map_err(|error| self.fault("reading", error))
     }
 
-    /// The whole file, which has `len` bytes or fewer by now.
-    pub(super) async fn read_all(&self) -> Result<Vec<u8>, DiskFault> {
-        let len = self.len().await?;
-        let mut bytes = Vec::new();
-        while (bytes.len() as u64) < len {
-            let wanted = (len - bytes.len() as u64).min(8 * CHUNK_BYTES as u64) as usize;
-            let read = self.read(bytes.len() as u64, wanted).await?;
-            if read.is_empty() {
-                break;
-            }
-            // Most files are read in one go, and need no copy.
-            if bytes.is_empty() { bytes = read } else { bytes.extend_from_slice(&read) }
-        }
-        Ok(bytes)
+    /// The whole file, as long as it is now, into the memory of `room` if that is enough.
+    pub(super) async fn read_all(&self, room: Vec<u8>) -> Result<Vec<u8>, DiskFault> {
+        let len = usize::try_from(self.len().await?).unwrap_or(usize::MAX);
+        self.disk.read_to(self.file, 0, len, room).await.map_err(|error| self.fault("reading", error))
     }
 
     /// Writes all of `bytes`; a short write is continued.
@@ -229,8 +219,13 @@ impl Folder {
     }
 
     pub(super) async fn read_segment(&self, segment: SegmentNo) -> Result<Vec<u8>, DiskFault> {
+        self.read_segment_to(segment, Vec::new()).await
+    }
+
+    /// The same, into the memory of `room` if that is enough.
+    async fn read_segment_to(&self, segment: SegmentNo, room: Vec<u8>) -> Result<Vec<u8>, DiskFault> {
         let handle = self.open_file(&segment::name(segment)).await?;
-        let bytes = handle.read_all().await;
+        let bytes = handle.read_all(room).await;
         handle.close().await;
         bytes
     }
@@ -253,12 +248,14 @@ pub(super) struct Segments<'f> {
     bytes_max: usize,
     kept: BTreeMap<SegmentNo, Arc<Vec<u8>>>,
     bytes: usize,
+    /// What is not kept any more, as room for what is read next: memory that is new costs more than what is read into it.
+    room: Vec<u8>,
 }
 
 impl<'f> Segments<'f> {
     /// Of these so many bytes are kept at most.
     pub(super) fn keeping(folder: &'f Folder, bytes_max: usize) -> Segments<'f> {
-        Segments { folder, bytes_max, kept: BTreeMap::new(), bytes: 0 }
+        Segments { folder, bytes_max, kept: BTreeMap::new(), bytes: 0, room: Vec::new() }
     }
 
     /// The whole segment, as it is or was when it was read first.
@@ -266,12 +263,14 @@ impl<'f> Segments<'f> {
         if let Some(bytes) = self.kept.get(&segment) {
             return Ok(Arc::clone(bytes));
         }
-        let bytes = Arc::new(self.folder.read_segment(segment).await?);
+        let room = std::mem::take(&mut self.room);
+        let bytes = Arc::new(self.folder.read_segment_to(segment, room).await?);
         self.bytes += bytes.len();
         self.kept.insert(segment, Arc::clone(&bytes));
         while self.bytes > self.bytes_max {
             let Some((_, oldest)) = self.kept.pop_first() else { break };
             self.bytes -= oldest.len();
+            self.room = Arc::into_inner(oldest).unwrap_or_default();
         }
         Ok(bytes)
     }

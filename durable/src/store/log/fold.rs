@@ -11,7 +11,7 @@ use crate::codec::event;
 use crate::codec::frame::{Frame, Place, StoreId};
 use crate::codec::names::Names;
 use crate::codec::section::Head;
-use crate::kernel::event::{Event, RunStarted};
+use crate::kernel::event::{Event, RunStarted, Text};
 use crate::kernel::id::{EventNo, RunNo};
 use crate::kernel::tables::{Gap, Tables};
 
@@ -53,7 +53,11 @@ pub(super) struct Fold {
     pub(super) is_clean: bool,
     /// Runs whose journals are not whole.
     pub(super) broken: BTreeSet<RunNo>,
+    shared: BTreeSet<Text>,
 }
+
+/// How many texts are shared at most.
+const SHARED_MAX: usize = 1024;
 
 impl Fold {
     /// Nothing yet.
@@ -67,6 +71,7 @@ impl Fold {
             rows: BTreeMap::new(),
             is_clean: true,
             broken: BTreeSet::new(),
+            shared: BTreeSet::new(),
         }
     }
 
@@ -114,7 +119,7 @@ impl Fold {
             let mut none = Names::new();
             let names = self.runs.get_mut(&head.run).map_or(&mut none, |run| &mut run.names);
             let taken = match event::decode_raw(&raw, head.at, names) {
-                Ok(Some(event)) => self.event(head, no, &event, place, frame),
+                Ok(Some(event)) => self.event(head, no, event, place, frame),
                 Ok(None) => self.skipped(head.run, no, Tail::At(place, frame.header.lsn)),
                 Err(error) => Err(Refused::Undecodable(error)),
             };
@@ -130,16 +135,31 @@ impl Fold {
         Ok(())
     }
 
+    /// A text that most runs have, such as their workflow's name, is one in memory.
+    fn share(&mut self, text: &mut Text) {
+        match self.shared.get(text) {
+            Some(shared) => *text = shared.clone(),
+            None if self.shared.len() < SHARED_MAX => {
+                self.shared.insert(text.clone());
+            }
+            None => {}
+        }
+    }
+
     fn event(
         &mut self,
         head: &Head,
         no: EventNo,
-        event: &Event,
+        mut event: Event,
         place: Place,
         frame: &Frame<'_>,
     ) -> Result<(), Refused> {
-        self.tables.apply(head.run, no, head.at, event).map_err(Refused::Gap)?;
-        if let Event::RunStarted(started) = event {
+        if let Event::RunStarted(started) = &mut event {
+            let often_alike = [&mut started.namespace, &mut started.workflow, &mut started.build];
+            often_alike.into_iter().for_each(|text| self.share(text));
+        }
+        self.tables.apply(head.run, no, head.at, &event).map_err(Refused::Gap)?;
+        if let Event::RunStarted(started) = &event {
             self.runs.insert(head.run, Run::new(self.id(started)));
         }
         let Some(run) = self.runs.get_mut(&head.run) else { return Err(gap(head.run, EventNo(0), no)) };

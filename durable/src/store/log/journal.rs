@@ -5,19 +5,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::cache::{self, Checked, Found, FrameCache};
+use super::cache::{Checked, Found, FrameCache};
 use super::error::LoadError;
 use super::files::{Folder, Handle};
 use crate::codec::event;
 use crate::codec::frame::{self, Place, SegmentNo, StoreId};
 use crate::codec::names::Names;
 use crate::codec::section::Head;
-use crate::codec::segment;
+use crate::codec::segment::{self, FIRST_FRAME};
 use crate::kernel::event::Event;
 use crate::kernel::id::{EventNo, RunNo, Timestamp};
 
-/// How much of a frame is read before its length is known.
+/// How much of a frame is read before its length is known. A journal lies together where a frame of it begins no further before the next.
 const FIRST_READ_BYTES: usize = 16 << 10;
+
+/// How much is read at once of a journal that lies together, at most.
+const TOGETHER_BYTES_MAX: usize = 1 << 20;
 
 /// An event with its number and the time at which it happened. An event that this build does not know, and may step over,
 /// is left out; its number is missing then.
@@ -29,6 +32,39 @@ pub(super) struct Reader<'a> {
     frames: &'a FrameCache,
     store: StoreId,
     open: BTreeMap<SegmentNo, Handle>,
+    stretch: Stretch,
+}
+
+/// What was read last: the bytes of a segment from `begin` on. The frames before are looked for in it, since a journal is read backwards.
+#[derive(Default)]
+struct Stretch {
+    begin: Place,
+    bytes: Vec<u8>,
+    /// Where the frame begins that was taken out of it last.
+    taken: Place,
+}
+
+impl Stretch {
+    /// What there is of the bytes from `place` on, if that is a whole frame by its own account.
+    fn frame_at(&self, place: Place) -> Option<&[u8]> {
+        let offset = place.offset.checked_sub(self.begin.offset).filter(|_| place.segment == self.begin.segment)?;
+        let bytes = self.bytes.get(usize::try_from(offset).ok()?..)?;
+        bytes.get(..usize::try_from(frame::announced(bytes)?).ok()?)
+    }
+
+    /// Where to begin to read the frame at `place`, and how much: itself, or with it so much before it as lies together, twice as much each
+    /// time.
+    fn before(&self, place: Place) -> (u64, usize) {
+        let gap = self.taken.offset.checked_sub(place.offset).filter(|_| place.segment == self.taken.segment);
+        if gap.is_none_or(|gap| gap > FIRST_READ_BYTES as u64) {
+            return (place.offset, FIRST_READ_BYTES);
+        }
+        let len = (2 * self.bytes.len()).clamp(FIRST_READ_BYTES, TOGETHER_BYTES_MAX);
+        // It ends where the frame begins that was taken last, and no frame stands before the first.
+        let end = self.taken.offset;
+        let begin = end.saturating_sub(len as u64).max(FIRST_FRAME).min(place.offset);
+        (begin, usize::try_from(end - begin).unwrap_or(FIRST_READ_BYTES))
+    }
 }
 
 /// A section of the run: its head, and where its events begin.
@@ -41,7 +77,7 @@ struct Piece {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(folder: &'a Folder, frames: &'a FrameCache, store: StoreId) -> Reader<'a> {
-        Reader { folder, frames, store, open: BTreeMap::new() }
+        Reader { folder, frames, store, open: BTreeMap::new(), stretch: Stretch::default() }
     }
 
     /// The journal whose newest events stand at `from`, up to event `up_to`, which is not in it; up to the last event in
@@ -71,17 +107,40 @@ impl<'a> Reader<'a> {
             Found::Frame(frame) => return Ok(frame),
             Found::ToRead(reading) => reading,
         };
+        let store = self.store;
         let bytes = self.bytes(run, place).await?;
-        let gist = match frame::decode(&bytes, self.store, place) {
-            Ok(frame) => cache::gist(&frame),
+        let checked = match frame::decode(bytes, store, place) {
+            Ok(frame) => Checked::new(&frame).map_err(|error| LoadError::undecodable(run, place, error))?,
             Err(_) => return Err(LoadError::unreadable(run, place)),
         };
-        let checked = Checked::new(bytes, gist).map_err(|error| LoadError::undecodable(run, place, error))?;
         Ok(reading.keep(checked))
     }
 
     /// So many bytes as the frame at `place` says that it has, or a few more.
-    async fn bytes(&mut self, run: RunNo, place: Place) -> Result<Vec<u8>, LoadError> {
+    async fn bytes(&mut self, run: RunNo, place: Place) -> Result<&[u8], LoadError> {
+        if self.stretch.frame_at(place).is_none() {
+            self.read(run, place).await?;
+        }
+        self.stretch.taken = place;
+        self.stretch.frame_at(place).ok_or_else(|| LoadError::unreadable(run, place))
+    }
+
+    /// Reads the frame at `place`, and what lies together with it.
+    async fn read(&mut self, run: RunNo, place: Place) -> Result<(), LoadError> {
+        let (begin, len) = self.stretch.before(place);
+        if begin < place.offset {
+            // What stands before it may be unreadable, and does not matter: the frame is read by itself then.
+            let bytes = self.segment(run, place).await?.read(begin, len).await.unwrap_or_default();
+            self.stretch = Stretch { begin: Place { offset: begin, ..place }, bytes, taken: place };
+            if self.stretch.frame_at(place).is_some() {
+                return Ok(());
+            }
+        }
+        self.stretch = self.alone(run, place).await?;
+        Ok(())
+    }
+
+    async fn alone(&mut self, run: RunNo, place: Place) -> Result<Stretch, LoadError> {
         let handle = self.segment(run, place).await?;
         let mut bytes = handle.read(place.offset, FIRST_READ_BYTES).await?;
         let announced = frame::announced(&bytes).ok_or_else(|| LoadError::unreadable(run, place))?;
@@ -93,7 +152,7 @@ impl<'a> Reader<'a> {
             }
             bytes.extend(handle.read(place.offset + bytes.len() as u64, missing).await?);
         }
-        Ok(bytes)
+        Ok(Stretch { begin: place, bytes, taken: place })
     }
 
     async fn segment(&mut self, run: RunNo, place: Place) -> Result<&Handle, LoadError> {
@@ -150,7 +209,9 @@ fn before(run: RunNo, place: Place, pieces: &[Piece]) -> Result<Option<(Place, O
 
 fn decode(run: RunNo, pieces: &[Piece]) -> Result<Vec<JournalEvent>, LoadError> {
     let mut names = Names::new();
-    let mut journal = Vec::new();
+    // So many events were seen in these frames.
+    let count: u64 = pieces.iter().map(|piece| piece.head.count).sum();
+    let mut journal = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
     for piece in pieces {
         let bytes = &mut piece.frame.from(piece.events_at);
         let numbers = piece.head.first.0..piece.end().0;

@@ -1,17 +1,15 @@
 //! What a store's files say: the whole chain is checked, events are read from the newest complete checkpoint on. It only
 //! reads, and finds the same whenever it reads the same.
 
-use super::chain::{Chain, Extent, Found, Frames, Read};
+use super::chain::{Chain, CheckpointAt, Extent, Found, Frames, Read};
 use super::checkpoint::{self, Content};
 use super::error::{DiskFault, OpenError};
 use super::files::Segments;
 use super::fold::{Fold, Gaps, Refused};
 use crate::codec::event;
 use crate::codec::frame::{Frame, Lsn, Place, SegmentNo, StoreId};
-use crate::codec::names::Names;
 use crate::codec::section::Head;
 use crate::codec::segment;
-use crate::kernel::event::{Event, Payload};
 use crate::kernel::tables::Gap;
 
 /// Reads every segment.
@@ -48,10 +46,10 @@ pub(super) async fn fold(
 ) -> Result<Folded, OpenError> {
     let mut folding = Folding::new(store, gaps);
     folding.from = read.last.map_or(Lsn::FIRST, |last| last.base);
-    if let Some((first, last)) = read.checkpoint {
-        let bytes = parts(segments, store, read, first, last).await?.unwrap_or_default();
+    if let Some(at) = read.checkpoint {
+        let bytes = parts(segments, store, read, at).await?.unwrap_or_default();
         if let Ok(content) = checkpoint::decode(&bytes, store) {
-            folding.begin_at(content, bytes.len() as u64, last);
+            folding.begin_at(content, bytes.len() as u64, at.last);
         }
     }
     let from = folding.from;
@@ -133,15 +131,14 @@ fn refusal(place: Place, refused: Refused) -> OpenError {
     }
 }
 
-/// The parts of the checkpoint in the frames from `first` to `last`, put together; none if they do not fit together.
+/// The parts of a checkpoint, put together; none if they do not fit together.
 async fn parts(
     segments: &mut Segments<'_>,
     store: StoreId,
     read: &Read,
-    first: Lsn,
-    last: Lsn,
+    CheckpointAt { first, last, bytes }: CheckpointAt,
 ) -> Result<Option<Vec<u8>>, DiskFault> {
-    let mut content = Some(Vec::new());
+    let mut content = Some(Vec::with_capacity(bytes));
     let touches = |extent: &&Extent| extent.last >= first && extent.first <= last;
     for extent in read.extents.iter().filter(touches) {
         let bytes = segments.read(extent.place.segment).await?;
@@ -153,7 +150,7 @@ async fn parts(
             }
             let part = part_of(&frame, frame.header.lsn == last);
             match (&mut content, part) {
-                (Some(content), Some(part)) => content.extend_from_slice(&part.0),
+                (Some(content), Some(part)) => content.extend_from_slice(part),
                 _ => content = None,
             }
         }
@@ -162,12 +159,9 @@ async fn parts(
 }
 
 /// The part of a checkpoint with which a frame begins. Other sections may stand behind the last part only.
-fn part_of(frame: &Frame<'_>, is_last: bool) -> Option<Payload> {
+fn part_of<'a>(frame: &Frame<'a>, is_last: bool) -> Option<&'a [u8]> {
     let bytes = &mut &*frame.body;
-    let head = Head::decode(bytes, frame.header.at).ok()?;
-    let event = event::decode(bytes, head.at, &mut Names::new()).ok()??;
-    match event {
-        Event::Checkpoint { tables, .. } if is_last || bytes.is_empty() => Some(tables),
-        _ => None,
-    }
+    Head::decode(bytes, frame.header.at).ok()?;
+    let (_, _, tables) = event::checkpoint_part(&event::peek(bytes).ok()?)?;
+    (is_last || bytes.is_empty()).then_some(tables)
 }
