@@ -130,7 +130,7 @@ async fn read(source: Source<'_>, mut ids: Vec<Text>) -> Result<BTreeMap<Text, P
 }
 
 async fn journal_of(source: Source<'_>, id: &Text) -> Result<Option<(RunNo, Journal)>, log::LoadError> {
-    let open = source.tables().run_of(&Text::default(), &id);
+    let open = source.tables().run_of(&Text::default(), id);
     match open {
         Some(no) => Ok(Some((no, source.load(no).await?))),
         None => source.closed(id).await,

@@ -11,8 +11,8 @@ const FEW: usize = 16;
 #[derive(Debug)]
 pub(crate) enum Few<K, V> {
     One(Option<(K, V)>),
-    /// Sorted.
-    Few(Vec<(K, V)>),
+    Sorted(Vec<(K, V)>),
+    #[expect(clippy::box_collection, reason = "a pointer leaves the others the room that they need, and no more")]
     Many(Box<BTreeMap<K, V>>),
 }
 
@@ -26,7 +26,7 @@ impl<K: Ord, V> Few<K, V> {
     pub(crate) fn get(&self, key: K) -> Option<&V> {
         match self {
             Few::One(one) => one.as_ref().filter(|(at, _)| *at == key).map(|(_, value)| value),
-            Few::Few(few) => few.get(place(few, &key).ok()?).map(|(_, value)| value),
+            Few::Sorted(few) => few.get(place(few, &key).ok()?).map(|(_, value)| value),
             Few::Many(many) => many.get(&key),
         }
     }
@@ -34,7 +34,7 @@ impl<K: Ord, V> Few<K, V> {
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
         match self {
             Few::One(one) => one.as_mut().filter(|(at, _)| *at == key).map(|(_, value)| value),
-            Few::Few(few) => {
+            Few::Sorted(few) => {
                 let place = place(few, &key).ok()?;
                 few.get_mut(place).map(|(_, value)| value)
             }
@@ -53,10 +53,10 @@ impl<K: Ord, V> Few<K, V> {
                 let mut few: Vec<(K, V)> = one.take().into_iter().collect();
                 let place = place(&few, &key).unwrap_or_else(|place| place);
                 few.insert(place, (key, value));
-                *self = Few::Few(few);
+                *self = Few::Sorted(few);
                 None
             }
-            Few::Few(few) => match place(few, &key) {
+            Few::Sorted(few) => match place(few, &key) {
                 Ok(place) => few.get_mut(place).map(|(_, old)| std::mem::replace(old, value)),
                 Err(_) if few.len() >= FEW => {
                     let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
@@ -76,7 +76,7 @@ impl<K: Ord, V> Few<K, V> {
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {
         match self {
             Few::One(one) => one.take_if(|(at, _)| *at == key).map(|(_, value)| value),
-            Few::Few(few) => place(few, &key).ok().map(|place| few.remove(place).1),
+            Few::Sorted(few) => place(few, &key).ok().map(|place| few.remove(place).1),
             Few::Many(many) => {
                 let value = many.remove(&key);
                 if many.is_empty() {
@@ -93,7 +93,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
     pub(crate) fn keys(&self) -> Box<dyn Iterator<Item = K> + '_> {
         match self {
             Few::One(one) => Box::new(one.iter().map(|(key, _)| *key)),
-            Few::Few(few) => Box::new(few.iter().map(|(key, _)| *key)),
+            Few::Sorted(few) => Box::new(few.iter().map(|(key, _)| *key)),
             Few::Many(many) => Box::new(many.keys().copied()),
         }
     }
@@ -102,7 +102,7 @@ impl<K: Ord + Copy, V> Few<K, V> {
     pub(crate) fn first(&self) -> Option<K> {
         match self {
             Few::One(one) => one.as_ref().map(|(key, _)| *key),
-            Few::Few(few) => few.first().map(|(key, _)| *key),
+            Few::Sorted(few) => few.first().map(|(key, _)| *key),
             Few::Many(many) => many.keys().next().copied(),
         }
     }

@@ -240,8 +240,8 @@ impl Tables {
     /// The open run of a namespace and workflow id; of two, the one that began last.
     #[must_use]
     pub fn run_of(&self, namespace: &Text, id: &Text) -> Option<RunNo> {
-        let is_it = |entry: &Box<RunEntry>| entry.id == *id && entry.namespace == *namespace;
-        self.ids.candidates(namespace, id).find(|run| self.open.get(run).is_some_and(is_it))
+        let has_it = |run: &RunNo| self.open.get(run).is_some_and(|run| run.id == *id && run.namespace == *namespace);
+        self.ids.candidates(namespace, id).find(has_it)
     }
 
     fn begin(&mut self, run: RunNo, no: EventNo, at: Timestamp, started: &RunStarted) -> Result<(), Gap> {

@@ -274,6 +274,8 @@ fn due_at(at: Timestamp, now: Now) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::btree_map::Entry;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -297,7 +299,7 @@ mod tests {
         Deadline(u64, u32, u8),
         Span(u64, u32, u8),
         Disarm(u64, u32),
-        DisarmSpan(usize),
+        DisarmSpan(u64, u32),
         DisarmRun(u64),
         Wall(i8),
         Wait(u8),
@@ -309,7 +311,7 @@ mod tests {
             4 => (run(), seq(), 0..30_u8).prop_map(|(run, seq, at)| Op::Deadline(run, seq, at)),
             3 => (run(), seq(), 0..30_u8).prop_map(|(run, seq, at)| Op::Span(run, seq, at)),
             2 => (run(), seq()).prop_map(|(run, seq)| Op::Disarm(run, seq)),
-            2 => any::<usize>().prop_map(Op::DisarmSpan),
+            2 => (run(), seq()).prop_map(|(run, seq)| Op::DisarmSpan(run, seq)),
             1 => run().prop_map(Op::DisarmRun),
             1 => any::<i8>().prop_map(Op::Wall),
             3 => (0..8_u8).prop_map(Op::Wait),
@@ -331,7 +333,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_due_comes_in_the_order_of_time(ops in ops()) {
-            let (mut timers, mut model, mut spans) = (Timers::default(), Model::new(), Vec::new());
+            let (mut timers, mut model, mut spans) = (Timers::default(), Model::new(), BTreeMap::new());
             let mut now = Now { wall: Timestamp(1000), monotonic: Duration::from_micros(500) };
             for op in ops {
                 match op {
@@ -342,9 +344,9 @@ mod tests {
                     }
                     Op::Span(run, seq, span) => {
                         let (key, span) = ((RunNo(run), Due::Attempt(Seq(seq))), Duration::from_micros(span.into()));
-                        if !model.contains_key(&key) {
-                            spans.push((key, timers.arm_in(key.0, key.1, span, now)));
-                            model.insert(key, (now.monotonic + span, None));
+                        if let Entry::Vacant(place) = model.entry(key) {
+                            spans.insert(key, timers.arm_in(key.0, key.1, span, now));
+                            place.insert((now.monotonic + span, None));
                         }
                     }
                     Op::Disarm(run, seq) => {
@@ -352,14 +354,13 @@ mod tests {
                         model.remove(&(RunNo(run), Due::Timer(Seq(seq))));
                     }
                     // Also one that was due already.
-                    Op::DisarmSpan(index) if !spans.is_empty() => {
-                        let (key, number) = spans.swap_remove(index % spans.len());
-                        if spans.iter().all(|(other, _)| *other != key) {
+                    Op::DisarmSpan(run, seq) => {
+                        let key = (RunNo(run), Due::Attempt(Seq(seq)));
+                        if let Some(number) = spans.remove(&key) {
                             timers.disarm_in(key.0, key.1, number);
                             model.remove(&key);
                         }
                     }
-                    Op::DisarmSpan(_) => {}
                     Op::DisarmRun(run) => {
                         timers.disarm_run(RunNo(run));
                         model.retain(|key, (_, wall)| key.0 != RunNo(run) || wall.is_none());
