@@ -2,8 +2,11 @@
 //! and what was in flight is interrupted. In one process, on both of tokio's runtimes.
 
 use std::path::Path;
+use std::sync::Mutex;
 
+use durable::prelude::*;
 use durable::{Failure, Run, Runtime};
+use tokio::sync::oneshot;
 
 use crate::parked::{Flights, hang, hang_once_only, try_hang, try_hang_once_only};
 
@@ -53,6 +56,41 @@ fn a_runtime_may_outlive_the_tokio_runtime_that_it_was_opened_in() {
         drop(tokio);
         drop(rt);
     }
+}
+
+const GO: Signal<()> = Signal::new("go");
+
+/// The last runtime, for an activity to drop, and who is told when that is done.
+static LAST: Mutex<Option<(Runtime, oneshot::Sender<()>)>> = Mutex::new(None);
+
+#[activity]
+async fn drop_the_last() -> Result<(), String> {
+    let (last, dropped) = LAST.lock().unwrap().take().ok_or("there is none")?;
+    drop(last);
+    dropped.send(()).map_err(|()| "nobody listens".to_owned())
+}
+
+#[workflow]
+async fn ends_its_runtime() -> durable::Result<()> {
+    GO.recv().await;
+    Ok(drop_the_last().await?)
+}
+
+#[test]
+fn an_activity_may_drop_the_last_runtime() {
+    on_both(async || {
+        let dir = tempfile::tempdir().unwrap();
+        for id in ["a", "b", "c"] {
+            let rt = Runtime::builder(dir.path()).register((ends_its_runtime, drop_the_last)).open().await.unwrap();
+            let run = rt.start(ends_its_runtime()).id(id).await.unwrap();
+            let (dropped, is_dropped) = oneshot::channel();
+            *LAST.lock().unwrap() = Some((rt, dropped));
+            // It is answered, or the runtime is gone by then.
+            let _either_way = run.signal(GO, ()).await;
+            is_dropped.await.unwrap();
+        }
+        Runtime::builder(dir.path()).register((ends_its_runtime, drop_the_last)).open().await.unwrap();
+    });
 }
 
 #[test]

@@ -193,7 +193,7 @@ impl Spawn for TokioSpawn {
     }
 
     fn wait(&self, task: Task) {
-        block_on(task);
+        threads::wait(task);
     }
 }
 

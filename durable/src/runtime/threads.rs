@@ -10,25 +10,36 @@
 //! What keeps a wake-up from being lost: whoever has something for a thread stores that first and then looks whether the thread may sleep;
 //! a thread says first that it may and then looks for something once more. Both are in one total order (`SeqCst`).
 
+use std::cell::RefCell;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, Thread};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::task::unconstrained;
 
+use super::real::block_on;
 use crate::seams::Task;
 
 /// A disk that took longer the last time is waited for by the log's thread: a driver that is blocked answers nobody.
 const HELPS_BELOW: Duration = Duration::from_millis(1);
 
+thread_local! {
+    /// The engine whose driver this thread polls.
+    static DRIVES: RefCell<Weak<Engine>> = const { RefCell::new(Weak::new()) };
+}
+
 /// A future, and the thread whose it is.
 struct Seat {
-    /// None when it is done or was dropped.
+    /// None when it is done or was dropped. Who only wants to know something of it does not lock it: whoever is to poll it meanwhile would
+    /// leave that to someone who does not.
     task: Mutex<Option<Task>>,
+    /// Whether it is being polled.
+    is_polled: AtomicBool,
     /// Whether it is to be polled.
     rang: AtomicBool,
     thread: OnceLock<Thread>,
@@ -56,7 +67,8 @@ enum Helped {
 
 impl Seat {
     fn new(task: Task) -> Seat {
-        Seat { task: Mutex::new(Some(task)), rang: AtomicBool::new(true), thread: OnceLock::new() }
+        let (is_polled, rang) = (AtomicBool::new(false), AtomicBool::new(true));
+        Seat { task: Mutex::new(Some(task)), is_polled, rang, thread: OnceLock::new() }
     }
 
     /// Polls the future, unless another thread is doing that.
@@ -66,9 +78,12 @@ impl Seat {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Polled::Elsewhere,
         };
-        self.rang.store(false, SeqCst);
+        // A swap: what whoever rang has stored is seen by this poll.
+        self.rang.swap(false, SeqCst);
         let Some(task) = seated.as_mut() else { return Polled::Done };
+        self.is_polled.store(true, SeqCst);
         let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(waker))));
+        self.is_polled.store(false, SeqCst);
         if let Ok(Poll::Pending) = polled {
             return Polled::Waits;
         }
@@ -94,7 +109,7 @@ impl Seat {
     }
 
     fn is_being_polled(&self) -> bool {
-        matches!(self.task.try_lock(), Err(TryLockError::WouldBlock))
+        self.is_polled.load(SeqCst)
     }
 
     fn is_on_its_thread(&self) -> bool {
@@ -179,8 +194,23 @@ pub(super) fn start(handle: &Handle, writer: Task, driver: Task) {
     let driving = Arc::clone(&engine);
     if !is_started("durable-driver", handle, move |inside| driving.drive(inside)) {
         engine.is_busy.store(false, SeqCst);
+        engine.writer.wake();
         let task = engine.driver.take();
         task.into_iter().for_each(|task| drop(handle.spawn(task)));
+    }
+}
+
+/// Blocks this thread until a future is done. If a driver's thread is blocked so, by what a workflow or an activity does, it does not come
+/// to its writer, which the future may wait for: the log's thread is alone meanwhile.
+pub(super) fn wait(task: Task) {
+    let engine = DRIVES.try_with(|drives| drives.borrow().upgrade()).ok().flatten();
+    if let Some(engine) = &engine {
+        engine.is_busy.store(false, SeqCst);
+        engine.writer.wake();
+    }
+    block_on(task);
+    if let Some(engine) = &engine {
+        engine.is_busy.store(true, SeqCst);
     }
 }
 
@@ -205,8 +235,20 @@ impl Engine {
             let _gone = gone;
             pending::<()>().await;
         });
+        DRIVES.set(Arc::downgrade(self));
+        // Whoever blocks in a workflow or in an activity's first poll is told that he must not, as on any thread of tokio's.
+        handle.block_on(unconstrained(async { self.take_turns() }));
+        watch.abort();
+    }
+
+    /// Polls the driver until it is done or the tokio runtime goes, and the writer when the driver waits.
+    fn take_turns(self: &Arc<Self>) {
         let stays = awake();
         let (waker, writers) = (Waker::from(Arc::new(DriverBell(Arc::clone(self)))), self.writer_waker());
+        // The runtime may have gone before this thread was there.
+        if self.is_over.load(SeqCst) {
+            return;
+        }
         while self.driver.poll(&waker) == Polled::Waits && !self.is_over.load(SeqCst) {
             if self.driver.rang.load(SeqCst) {
                 self.hand_over();
@@ -218,7 +260,6 @@ impl Engine {
             self.driver.wait(if helped == Helped::LeftToOther { Duration::ZERO } else { stays });
             self.is_busy.store(true, SeqCst);
         }
-        watch.abort();
     }
 
     fn writer_waker(self: &Arc<Self>) -> Waker {
@@ -443,6 +484,81 @@ mod tests {
         for number in 0..5_000 {
             from_outside.send(number).unwrap();
             assert_eq!(heard.recv_timeout(LONG).unwrap(), number);
+        }
+    }
+
+    #[test]
+    fn whoever_looks_whether_a_future_is_polled_keeps_nobody_from_polling_it() {
+        let seat = Arc::new(Seat::new(Box::pin(pending())));
+        let looked = Arc::clone(&seat);
+        let looks = std::thread::spawn(move || (0..100_000).filter(|_| looked.is_being_polled()).count());
+        let mut polls = 0_u32;
+        while !looks.is_finished() || polls < 1000 {
+            assert_eq!(seat.poll(Waker::noop()), Polled::Waits, "one that is left out is a wake-up that is lost");
+            polls += 1;
+        }
+        looks.join().unwrap();
+    }
+
+    #[test]
+    fn a_driver_that_blocks_until_something_is_written_has_the_other_thread_write() {
+        let (tokio, mut echo) = (tokio(), an_echo());
+        let (done, heard) = mpsc::channel();
+        let driver = async move {
+            for number in 0..100 {
+                echo.ask.send(number).unwrap();
+                let (mut answers, told) = (echo.answers, done.clone());
+                let (give_back, given_back) = mpsc::channel();
+                wait(Box::pin(async move {
+                    told.send(answers.recv().await.unwrap()).unwrap();
+                    give_back.send(answers).unwrap();
+                }));
+                echo.answers = given_back.recv().unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        start(tokio.handle(), echo.writer, Box::pin(driver));
+        let answered: Vec<_> = (0..100).map_while(|_| heard.recv_timeout(LONG).ok()).collect();
+        // Without a wait for the driver: one that is stuck is what this is about.
+        tokio.shutdown_background();
+        let expected: Vec<_> = (0..100).map(|number| (number, "durable-log".to_owned())).collect();
+        assert_eq!(answered, expected);
+    }
+
+    #[test]
+    fn a_driver_is_told_that_it_must_not_block_on_tokio() {
+        let (tokio, echo) = (tokio(), an_echo());
+        let (told, heard) = mpsc::channel();
+        let handle = tokio.handle().clone();
+        let driver = async move {
+            told.send(catch_unwind(AssertUnwindSafe(|| handle.block_on(async {}))).is_err()).unwrap();
+            // And it has no budget that runs out: its thread never comes back to tokio.
+            let (ask, mut asked) = unbounded_channel();
+            for number in 0..1000 {
+                ask.send(number).unwrap();
+                let polled = poll_fn(|context| Poll::Ready(asked.poll_recv(context))).await;
+                told.send(polled == Poll::Ready(Some(number))).unwrap();
+            }
+        };
+        start(tokio.handle(), echo.writer, Box::pin(driver));
+        assert!(heard.iter().all(|as_it_should| as_it_should));
+    }
+
+    #[test]
+    fn a_driver_whose_tokio_runtime_is_gone_before_it_begins_is_not_polled() {
+        for _ in 0..50 {
+            let (tokio, echo) = (tokio(), an_echo());
+            let (told, heard) = mpsc::channel();
+            let driver = poll_fn(move |context| {
+                let polled = catch_unwind(AssertUnwindSafe(|| {
+                    let _waits = std::pin::pin!(tokio::time::sleep(LONG)).poll(context);
+                }));
+                told.send(polled.is_ok()).unwrap();
+                Poll::<()>::Pending
+            });
+            start(tokio.handle(), echo.writer, Box::pin(driver));
+            drop(tokio);
+            assert!(heard.iter().all(|alive| alive));
         }
     }
 
