@@ -50,6 +50,9 @@ const WATCHING_MIN: usize = 64;
 /// pause. A sync of its own for each few of them would take a processor that they need.
 const EFFECTS_AT_ONCE: usize = 128;
 
+/// How long they may take together: what was appended by then is not written yet.
+const EFFECTS_FOR: Duration = Duration::from_millis(1);
+
 /// What a driver is made of.
 pub(crate) struct Parts {
     pub(crate) kernel: Kernel,
@@ -94,6 +97,8 @@ pub(crate) struct Driver {
     starting: BTreeMap<(Text, Text), Vec<Box<StartRequest>>>,
     stopping: Option<Stopping>,
     failed: Option<Text>,
+    /// The monotonic clock, as it was behind the last first poll of an attempt.
+    seen: Duration,
     /// Whether something was written since the driver waited last, and when it has waited since something was.
     has_written: bool,
     written_at: Option<Duration>,
@@ -158,6 +163,7 @@ impl Driver {
             starting: BTreeMap::new(),
             stopping: None,
             failed: None,
+            seen: Duration::ZERO,
             has_written: false,
             written_at: None,
             moved,
@@ -222,6 +228,9 @@ impl Driver {
                 break;
             };
             self.execute(effect);
+            if self.seen.saturating_sub(now.monotonic) > EFFECTS_FOR {
+                break;
+            }
         }
         while let Some((run, text)) = self.kernel.poll_warning() {
             self.warn(run, &text);
@@ -571,6 +580,7 @@ impl Driver {
             },
         };
         if let Some((report, now)) = self.attempts.begin(begun, future, asked) {
+            self.seen = now.monotonic;
             self.report(run, seq, attempt, report, now);
         }
     }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use siphasher::sip::SipHasher13;
 
@@ -34,6 +34,7 @@ const ROWS_MAX: usize = 1 << 20;
 /// The rows that are written before the thread looks for a question again.
 const ROWS_AT_ONCE: usize = 256;
 /// The rows that wait to be written in one go, in the order of their keys: the more there are, the fewer of sled's pages each has for itself.
+/// Fewer wait for [`IDLE`] at most.
 const ROWS_WAITING: usize = 16 << 10;
 /// The rows that are summed up before the thread looks for a question again.
 const SUMMED_AT_ONCE: usize = 4096;
@@ -222,7 +223,14 @@ impl Index {
         let (requests, received) = channel();
         let index = Self { shared: Arc::clone(&shared), requests: Some(requests), path: path.to_owned() };
         let (opened, is_open) = sync_channel(1);
-        let worker = Worker { path: path.to_owned(), shared, unwritten: 0, written_to: None, summing: None };
+        let worker = Worker {
+            path: path.to_owned(),
+            shared,
+            unwritten: 0,
+            written_to: None,
+            waiting_since: None,
+            summing: None,
+        };
         let thread = std::thread::Builder::new().name("durable-index".to_owned());
         if thread.spawn(move || worker.run(&received, &opened)).is_err() || is_open.recv_timeout(SCAN_WAIT).is_err() {
             index.give_up("it could not be opened");
@@ -428,6 +436,8 @@ struct Worker {
     unwritten: usize,
     /// How far the rows that wait are written, in the order of their keys; none when that has come to an end.
     written_to: Option<RowKey>,
+    /// Since when rows wait, as far as it was seen.
+    waiting_since: Option<Instant>,
     summing: Option<Summing>,
 }
 
@@ -532,10 +542,14 @@ impl Worker {
         Ok(true)
     }
 
-    /// Goes on writing, or begins to when many rows wait; false if there is nothing to do.
+    /// Goes on writing, or begins to when many rows wait, or some for long; false if there is nothing to do.
     fn write_if_many(&mut self, db: &sled::Db) -> Result<bool, Unusable> {
-        if self.written_to.is_none() && self.shared.rows().len() < ROWS_WAITING {
-            return Ok(false);
+        if self.written_to.is_none() {
+            let since = *self.waiting_since.get_or_insert_with(Instant::now);
+            if self.shared.rows().len() < ROWS_WAITING && since.elapsed() < IDLE {
+                return Ok(false);
+            }
+            self.waiting_since = None;
         }
         self.write_some(db)
     }
