@@ -115,13 +115,14 @@ fn base(args: &Args) -> io::Result<PathBuf> {
     fs::canonicalize(base)
 }
 
-/// Builds the example, in the profile of the rig, and gives its path beside the rig's own.
+/// Builds the example, in the profile of the rig, and gives its path beside the rig's own. With the whole workspace in view, as the rig most often was
+/// built, nothing is built twice.
 fn build_example() -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let dir = own.parent().unwrap_or(Path::new("."));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "-p", "durable-examples", "--example", "backup"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    build.args(["build", "--workspace", "--example", "backup"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
