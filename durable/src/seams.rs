@@ -49,7 +49,7 @@ pub trait Entropy: Send + Sync + Debug + 'static {
 pub trait Spawn: Send + Sync + Debug + 'static {
     /// Runs a task beside the caller.
     fn task(&self, task: Task);
-    /// Runs a task that may block its thread: the writer of the log, loads of journals.
+    /// Runs a task that may block its thread: recovery, loads of journals.
     fn blocking(&self, name: &str, task: Task);
     /// Runs the writer of the log and the driver of the runs. They wait for each other more than for anything else.
     fn engine(&self, writer: Task, driver: Task) {

@@ -1,4 +1,4 @@
-//! The real seams: the system's clocks, its randomness, tokio's tasks and one thread of our own.
+//! The real seams: the system's clocks, its randomness, tokio's tasks and threads of our own.
 
 use std::fmt;
 use std::io::Read;
