@@ -222,8 +222,7 @@ impl Driver {
         for _ in 0..EFFECTS_AT_ONCE {
             self.feed_log();
             self.feed_reads();
-            self.kernel.handle_durable(self.log.durable());
-            let Some(effect) = self.kernel.poll_effect(now) else {
+            let Some(effect) = self.next_effect(now) else {
                 pumped = Pumped::All;
                 break;
             };
@@ -239,17 +238,31 @@ impl Driver {
         pumped
     }
 
+    /// The next effect whose reason is durable. The log is asked how far it has come when nothing is left of what it had said.
+    fn next_effect(&mut self, now: Now) -> Option<Effect> {
+        if let Some(effect) = self.kernel.poll_effect(now) {
+            return Some(effect);
+        }
+        self.kernel.handle_durable(self.log.durable());
+        self.kernel.poll_effect(now)
+    }
+
     fn feed_log(&mut self) {
+        let mut has_fed = false;
         while let Some(group) = self.kernel.poll_group() {
             if self.failed.is_some() {
                 continue;
             }
-            self.has_written = true;
+            has_fed = true;
             if let Err(error) = self.log.append(&group) {
                 self.fail(error.to_string().into());
             }
             self.kernel.reuse(group);
         }
+        if !has_fed {
+            return;
+        }
+        self.has_written = true;
         if self.failed.is_none() && self.log.wants_checkpoint() {
             self.checkpoint();
         }

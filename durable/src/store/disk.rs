@@ -50,6 +50,10 @@ pub trait Disk: Send + Sync + Debug + 'static {
     }
     /// Writes at `offset`; gives how many bytes were written, which may be fewer than there are.
     fn write(&self, file: File, offset: u64, bytes: Vec<u8>) -> Submitted<usize>;
+    /// As [`Disk::write`], of `len` zeros, for which nobody has to find memory.
+    fn write_zeros(&self, file: File, offset: u64, len: usize) -> Submitted<usize> {
+        self.write(file, offset, vec![0; len])
+    }
     /// Cuts or extends a file.
     fn set_len(&self, file: File, len: u64) -> Submitted<()>;
     /// How long a file is.

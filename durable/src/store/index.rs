@@ -35,7 +35,7 @@ const ROWS_MAX: usize = 1 << 20;
 const ROWS_AT_ONCE: usize = 256;
 /// The rows that wait to be written in one go, in the order of their keys: the more there are, the fewer of sled's pages each has for itself.
 /// Fewer wait for [`IDLE`] at most.
-const ROWS_WAITING: usize = 16 << 10;
+const ROWS_WAITING: usize = 64 << 10;
 /// The rows that are summed up before the thread looks for a question again.
 const SUMMED_AT_ONCE: usize = 4096;
 /// The first byte of a value: which numbers follow.

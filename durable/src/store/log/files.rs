@@ -11,8 +11,8 @@ use crate::codec::frame::SegmentNo;
 use crate::codec::segment;
 use crate::store::disk::{Dir, Disk, File, Identity};
 
-/// How much is zeroed at once.
-pub(super) const CHUNK_BYTES: usize = 1 << 20;
+/// How much is zeroed at once, at most.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// An open file.
 #[derive(Debug)]
@@ -51,6 +51,20 @@ impl Handle {
                 0 => return Err(self.fault("writing", io::ErrorKind::WriteZero.into())),
                 _ if planted!(20) => return Ok(()),
                 written => done += written,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes zeros from `from` to `to`.
+    pub(super) async fn zero(&self, from: u64, to: u64) -> Result<(), DiskFault> {
+        let mut offset = from;
+        while offset < to {
+            let len = usize::try_from(to - offset).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+            let written = self.disk.write_zeros(self.file, offset, len).await;
+            match written.map_err(|error| self.fault("writing", error))? {
+                0 => return Err(self.fault("writing", io::ErrorKind::WriteZero.into())),
+                written => offset += written as u64,
             }
         }
         Ok(())

@@ -3,7 +3,6 @@
 
 use super::error::DiskFault;
 use super::files::Folder;
-use super::spare;
 
 /// The file's name.
 const NAME: &str = "reserve";
@@ -22,7 +21,7 @@ pub(super) async fn keep(folder: &Folder, bytes: u64) -> Result<(), DiskFault> {
     let handle = folder.open_or_create(NAME).await?;
     let kept = match handle.len().await {
         Ok(len) if len >= bytes => Ok(()),
-        Ok(len) => match spare::zero(&handle, len, bytes).await {
+        Ok(len) => match handle.zero(len, bytes).await {
             Ok(()) => handle.sync().await,
             Err(fault) => Err(fault),
         },

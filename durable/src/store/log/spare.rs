@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::error::{DiskFault, Holder};
-use super::files::{CHUNK_BYTES, Folder, Handle};
+use super::files::{Folder, Handle};
 use super::reserve;
 use crate::codec::frame::{SegmentNo, StoreId};
 use crate::codec::segment::{FIRST_FRAME, SegmentHeader};
@@ -93,19 +93,8 @@ async fn fill(handle: &Handle, author: &Author, segment: SegmentNo, bytes: u64) 
         return Err(handle.fault("locking", std::io::ErrorKind::WouldBlock.into()));
     }
     handle.write_all(0, &author.header_of(segment)).await?;
-    zero(handle, FIRST_FRAME, bytes).await?;
+    handle.zero(FIRST_FRAME, bytes).await?;
     handle.sync().await
-}
-
-/// Writes zeros from `from` to `to`.
-pub(super) async fn zero(handle: &Handle, from: u64, to: u64) -> Result<(), DiskFault> {
-    let mut offset = from;
-    while offset < to {
-        let len = (to - offset).min(CHUNK_BYTES as u64);
-        handle.write_all(offset, &vec![0; usize::try_from(len).unwrap_or(CHUNK_BYTES)]).await?;
-        offset += len;
-    }
-    Ok(())
 }
 
 /// Gives a spare its number. The caller syncs the directory before a frame in it is acknowledged.
