@@ -10,7 +10,7 @@ use durable::codec::segment::{self, SegmentHeader};
 use durable::codec::{event, format_file, tables};
 use durable::kernel::event::{Event, Payload, RunStarted, Section, Sender};
 use durable::kernel::id::{EventNo, RunNo, Timestamp};
-use durable::kernel::tables::Tables;
+use durable::kernel::tables::{AllTables, Tables};
 use durable::payload;
 use durable::seams::Seams;
 use durable::store::log::{self, OpenError, Options, SegmentSizes};
@@ -70,7 +70,7 @@ pub(super) fn decode_frame(bytes: &[u8]) {
 pub(super) fn decode_tables(bytes: &[u8]) {
     if let Ok(all) = tables::decode(bytes) {
         let mut written = Vec::new();
-        tables::encode(&all, &mut written);
+        tables::encode(&AllTables::of(&[&all]), &mut written);
         assert_eq!(tables::decode(&written), Ok(all));
     }
     if let Ok(names) = Names::decode(&mut &*bytes) {

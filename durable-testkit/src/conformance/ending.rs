@@ -25,7 +25,7 @@ fn takes_nothing(stage: &Stage<'_>) -> Result<(), Wrong> {
     let taken = stage.store().append(&group([signal(1, 50, 50, 0)]));
     holds("a group is refused", taken.is_err())?;
     let model = Model::of(&stage.groups);
-    holds("a checkpoint is refused", stage.store().checkpoint(model.tables()).is_err())?;
+    holds("a checkpoint is refused", stage.store().checkpoint(&[model.tables()]).is_err())?;
     holds("new work is refused", !stage.store().accepts_work())
 }
 

@@ -51,7 +51,7 @@ pub(super) fn a_checkpoint_takes_no_position_and_changes_nothing(stage: &mut Sta
         stage.append(group)?;
         if number % 5 == 2 {
             let model = stage.model();
-            let taken = stage.store().checkpoint(model.tables());
+            let taken = stage.store().checkpoint(&[model.tables()]);
             taken.map_err(|fault| violated("a checkpoint is appended", fault, "it is taken"))?;
             holds("another one is not wanted at once", !stage.store().wants_checkpoint())?;
         }

@@ -18,17 +18,17 @@ use super::{DecodeError, leb};
 use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::rare::Rare;
-use crate::kernel::tables::{AttemptState, Blocked, RunEntry, StartedWith, Tables, Waiting, WaitingFor};
+use crate::kernel::tables::{AllTables, AttemptState, Blocked, RunEntry, StartedWith, Tables, Waiting, WaitingFor};
 use crate::kernel::trace::TraceContext;
 use crate::kernel::undo::{Undoable, Undos};
 
 const VERSION: u8 = 2;
 
 /// Appends the tables.
-pub fn encode(tables: &Tables, out: &mut Vec<u8>) {
+pub fn encode(tables: &AllTables<'_>, out: &mut Vec<u8>) {
     let mut texts = Texts::default();
     let mut runs = Vec::new();
-    for (no, run) in tables.open.iter() {
+    for (no, run) in &tables.open {
         let start = runs.len();
         wire::put(&run_to_wire(*no, run, &mut texts), &mut runs);
         leb::put_before(start, (runs.len() - start) as u64, &mut runs);

@@ -1,5 +1,5 @@
 //! A map by run. Runs are numbered in the order in which they begin, so that a sorted vector takes a new one at its end, and a run is found
-//! where its number says while no place above the first was given up, and else by doubling and halving steps from there. What is removed
+//! where its number says if they are spread evenly between the first and the last, and else by doubling and halving steps from there. What is removed
 //! leaves its place empty until a quarter as many places are empty as are full. It is never unordered, and it is not for runs that come and go in
 //! any order: a number below the highest is put in by moving those above it.
 
@@ -11,11 +11,14 @@ use super::id::RunNo;
 /// So many empty places are kept however few are full.
 const EMPTY_MIN: usize = 32;
 
+/// A run's place, which may be empty.
+type Place<V> = (RunNo, Option<V>);
+
 /// See the head of the file. It is ordered, and compares and prints, as a `BTreeMap` is.
 #[derive(Clone)]
 pub struct ByRun<V> {
     /// Sorted by number.
-    places: Vec<(RunNo, Option<V>)>,
+    places: Vec<Place<V>>,
     full: usize,
 }
 
@@ -107,33 +110,44 @@ impl<V> ByRun<V> {
         self.iter().next_back()
     }
 
-    /// Where a run stands, or would. Without gaps that is as far from the first as its number is; with gaps it is before that place,
-    /// by as many as are missing.
+    /// Where a run stands, or would.
     fn find(&self, run: RunNo) -> Result<usize, usize> {
-        let Some((first, _)) = self.places.first() else { return Err(0) };
-        if run < *first {
-            return Err(0);
+        let Some(guess) = self.guess(run) else { return Err(0) };
+        if self.places.get(guess).is_some_and(|(at, _)| *at == run) {
+            return Ok(guess);
         }
-        let guess = usize::try_from(run.0 - first.0).unwrap_or(usize::MAX).min(self.places.len() - 1);
-        // What stands at the guess, or before it by a little, most often is it.
-        let mut high = guess + 1;
+        let (mut low, mut high) = (guess, guess + 1);
         let mut step = 1;
-        while high > 0 {
-            let low = high.saturating_sub(step);
-            match self.places.get(low) {
-                Some((at, _)) if *at == run => return Ok(low),
-                Some((at, _)) if *at > run => high = low,
-                Some(_) | None => {
-                    let between = self.places.get(low..high).unwrap_or_default();
-                    return match between.binary_search_by_key(&run, |(at, _)| *at) {
-                        Ok(place) => Ok(low + place),
-                        Err(place) => Err(low + place),
-                    };
-                }
+        // What stands at the guess, or a little before or behind it, most often is it.
+        loop {
+            let is_low = low == 0 || self.places.get(low).is_none_or(|(at, _)| *at <= run);
+            let is_high = high >= self.places.len() || self.places.get(high).is_none_or(|(at, _)| *at > run);
+            match (is_low, is_high) {
+                (true, true) => break,
+                (false, _) => (low, high) = (low.saturating_sub(step), low),
+                (true, false) => (low, high) = (high, high.saturating_add(step).min(self.places.len())),
             }
             step *= 2;
         }
-        Err(0)
+        let between = self.places.get(low..high).unwrap_or_default();
+        match between.binary_search_by_key(&run, |(at, _)| *at) {
+            Ok(place) => Ok(low + place),
+            Err(place) => Err(low + place),
+        }
+    }
+
+    /// Where a run stands if all are spread evenly; none if there is no other, or all have higher numbers.
+    fn guess(&self, run: RunNo) -> Option<usize> {
+        let ((RunNo(first), _), (RunNo(last), _)) = (self.places.first()?, self.places.last()?);
+        let (from_first, most) = (run.0.checked_sub(*first)?, self.places.len() - 1);
+        let span = last - first;
+        let guess = if span == most as u64 {
+            from_first
+        } else {
+            // Where numbers are so far apart that this overflows, a guess is not worth more.
+            from_first.saturating_mul(most as u64) / span
+        };
+        Some(usize::try_from(guess).unwrap_or(usize::MAX).min(most))
     }
 }
 
@@ -144,6 +158,15 @@ impl<V> Index<&RunNo> for ByRun<V> {
     /// If the run is not in it.
     fn index(&self, run: &RunNo) -> &V {
         self.get(run).expect("the run is in the map")
+    }
+}
+
+impl<V> IntoIterator for ByRun<V> {
+    type Item = (RunNo, V);
+    type IntoIter = std::iter::FilterMap<std::vec::IntoIter<Place<V>>, fn(Place<V>) -> Option<(RunNo, V)>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.places.into_iter().filter_map(|(run, value)| Some((run, value?)))
     }
 }
 

@@ -27,6 +27,28 @@ pub struct Tables {
     pub ids: Ids,
 }
 
+/// The tables of all kernels of a store, as if they were one's. Each has runs of its own.
+#[derive(Debug, Clone)]
+pub struct AllTables<'a> {
+    /// The number that the next run gets.
+    pub next_run: RunNo,
+    /// The open runs, in the order of their numbers.
+    pub open: Vec<(RunNo, &'a RunEntry)>,
+}
+
+impl<'a> AllTables<'a> {
+    /// These.
+    #[must_use]
+    pub fn of(tables: &[&'a Tables]) -> AllTables<'a> {
+        let open = tables.iter().flat_map(|tables| tables.open.iter());
+        let mut open: Vec<_> = open.map(|(run, entry)| (*run, &**entry)).collect();
+        // Each part is in order already, which this sort makes use of.
+        open.sort_by_key(|(run, _)| *run);
+        let next_run = tables.iter().map(|tables| tables.next_run).max().unwrap_or_default();
+        AllTables { next_run, open }
+    }
+}
+
 /// Which runs may have a namespace and workflow id. It holds hashes, and not the texts again: whose they are, the runs tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ids(BTreeSet<(u64, RunNo)>);
@@ -235,6 +257,22 @@ impl Tables {
         }
         entry.apply(no, at, event);
         Ok(())
+    }
+
+    /// The same runs in several tables, each of them where `part` says; `parts` is above all that it says.
+    #[must_use]
+    pub fn split(self, parts: usize, part: impl Fn(&RunEntry) -> usize) -> Vec<Tables> {
+        let empty = || Tables { next_run: self.next_run, ..Tables::default() };
+        let mut split: Vec<Tables> = (0..parts).map(|_| empty()).collect();
+        for (run, entry) in self.open {
+            if let Some(tables) = split.get_mut(part(&entry)) {
+                tables.open.insert(run, entry);
+            }
+        }
+        for tables in &mut split {
+            tables.ids = tables.open.iter().map(|(run, entry)| (&entry.namespace, &entry.id, *run)).collect();
+        }
+        split
     }
 
     /// The open run of a namespace and workflow id; of two, the one that began last.

@@ -51,11 +51,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn find_closed(&self, namespace: &Text, id: &Text) -> Later<Option<ClosedRun>>;
     /// Whether so much was appended since the last checkpoint that another one is worth its bytes.
     fn wants_checkpoint(&self) -> bool;
-    /// Appends a checkpoint; `tables` hold exactly what was appended so far.
+    /// Appends a checkpoint; `tables` together hold exactly what was appended so far, each run in one of them.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    fn checkpoint(&self, tables: &Tables) -> Result<(), StoreFault>;
+    fn checkpoint(&self, tables: &[&Tables]) -> Result<(), StoreFault>;
     /// Nothing was appended for a while: shows other readers that all of it is whole.
     fn idle(&self);
     /// Writes what is queued, says that the store was closed, and lets go of it.

@@ -154,7 +154,7 @@ impl Store for PlainStore {
         false
     }
 
-    fn checkpoint(&self, _: &Tables) -> Result<(), StoreFault> {
+    fn checkpoint(&self, _: &[&Tables]) -> Result<(), StoreFault> {
         self.lock().check_open()
     }
 

@@ -7,7 +7,7 @@ use durable::codec::names::Names;
 use durable::codec::{DecodeError, event, kind, section, tables};
 use durable::kernel::event::*;
 use durable::kernel::id::*;
-use durable::kernel::tables::Tables;
+use durable::kernel::tables::{AllTables, Tables};
 use expect_test::{Expect, expect};
 
 const AT: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -319,7 +319,7 @@ fn the_bytes_of_the_tables() {
         tables.apply(RunNo(7), EventNo(no), later(20), &event).unwrap();
     }
     let mut bytes = Vec::new();
-    tables::encode(&tables, &mut bytes);
+    tables::encode(&AllTables::of(&[&tables]), &mut bytes);
     assert_eq!(tables::decode(&bytes), Ok(tables));
     expect!["020807026e7308636865636b6f757402623106636861726765000262320672656d6f766501d001073031323334353637383961626364656600086f726465722d34320103887766554433221100ffeeddccbbaa9973616c7473616c7473616c7473616c7402014bf92f3577b34da6a3ce929d0e0e473600f067aa0ba902b701010506fd00803c3048140c00000701040401000003000004000000000202fc400d0300026e6f01030001fd00805d7750000000060003fb2c0106736869702d31020800000300000400000001000000000105086d69736d617463682800010103080300000100000007060100000100000203010101020000"].assert_eq(&hex(&bytes));
 }

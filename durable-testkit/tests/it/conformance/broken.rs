@@ -227,7 +227,7 @@ impl Store for BrokenStore {
         self.inner.wants_checkpoint()
     }
 
-    fn checkpoint(&self, tables: &Tables) -> Result<(), StoreFault> {
+    fn checkpoint(&self, tables: &[&Tables]) -> Result<(), StoreFault> {
         if self.is(&["a_checkpoint_takes_no_position_and_changes_nothing"]) {
             self.inner.append(&Group { sections: Vec::new() })?;
         }

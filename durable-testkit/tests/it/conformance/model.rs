@@ -178,7 +178,7 @@ impl Pair {
             Step::Drive => self.settle(),
             Step::Load { which } => self.load(which),
             Step::Find { id } => self.find(id),
-            Step::Checkpoint => self.log.store.checkpoint(self.model.tables()).unwrap(),
+            Step::Checkpoint => self.log.store.checkpoint(&[self.model.tables()]).unwrap(),
             Step::Idle => self.log.store.idle(),
             Step::Close => {
                 let later = self.log.store.close();

@@ -13,7 +13,7 @@ use crate::codec::frame::{Lsn, Place, SegmentNo, StoreId};
 use crate::codec::names::Names;
 use crate::codec::{DecodeError, leb, tables};
 use crate::kernel::id::RunNo;
-use crate::kernel::tables::Tables;
+use crate::kernel::tables::{AllTables, Tables};
 
 /// The longest part.
 pub(super) const PART_BYTES_MAX: usize = 1 << 20;
@@ -29,7 +29,7 @@ pub(super) struct Content {
 }
 
 /// The whole content. Every run's tail has its place: the batch that fills was closed before.
-pub(super) fn encode(tables: &Tables, runs: &Runs, closed: &Closed) -> Vec<u8> {
+pub(super) fn encode(tables: &AllTables<'_>, runs: &Runs, closed: &Closed) -> Vec<u8> {
     let mut out = vec![VERSION];
     closed.encode(&mut out);
     let open = || runs.iter().filter(|(_, run)| !run.is_ended);

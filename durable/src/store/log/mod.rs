@@ -49,7 +49,7 @@ pub use writer::Writer;
 use crate::codec::frame::{Place, StoreId};
 use crate::kernel::event::{Group, Text};
 use crate::kernel::id::{Position, RunNo, Timestamp};
-use crate::kernel::tables::Tables;
+use crate::kernel::tables::{AllTables, Tables};
 use crate::seams::Clock;
 use crate::store::index::Index;
 use cache::FrameCache;
@@ -190,8 +190,16 @@ impl Log {
     /// # Errors
     /// [`AppendError`].
     pub fn checkpoint(&self, tables: &Tables) -> Result<Position, AppendError> {
-        let at = self.clock.wall();
-        self.shared.queue().checkpoint(tables, at)
+        self.checkpoint_of(&[tables])
+    }
+
+    /// The same, of tables that hold the runs in several parts.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn checkpoint_of(&self, tables: &[&Tables]) -> Result<Position, AppendError> {
+        let (tables, at) = (AllTables::of(tables), self.clock.wall());
+        self.shared.queue().checkpoint(&tables, at)
     }
 
     /// Whether there is so much log behind the newest checkpoint that another one is due.

@@ -15,7 +15,7 @@ use crate::codec::names::Names;
 use crate::codec::section;
 use crate::kernel::event::{Event, Group, Payload, Section};
 use crate::kernel::id::{EventNo, Position, RunNo, Timestamp};
-use crate::kernel::tables::Tables;
+use crate::kernel::tables::AllTables;
 
 /// The largest group, as it is written.
 pub const GROUP_BYTES_MAX: usize = 16 << 20;
@@ -294,7 +294,7 @@ impl Queue {
     }
 
     /// Appends a checkpoint, in parts. `tables` are the tables after exactly what was appended so far.
-    pub(super) fn checkpoint(&mut self, tables: &Tables, at: Timestamp) -> Result<Position, AppendError> {
+    pub(super) fn checkpoint(&mut self, tables: &AllTables<'_>, at: Timestamp) -> Result<Position, AppendError> {
         self.refuse()?;
         self.check_tables(tables)?;
         self.close_batch_if_any();
@@ -312,7 +312,7 @@ impl Queue {
     }
 
     /// The tables hold the runs that are open by what was appended, each with its number of events.
-    fn check_tables(&self, tables: &Tables) -> Result<(), AppendError> {
+    fn check_tables(&self, tables: &AllTables<'_>) -> Result<(), AppendError> {
         let appended = self.runs.iter().filter(|(_, run)| !run.is_ended).map(|(no, run)| (*no, run.next));
         let given = tables.open.iter().map(|(no, entry)| (*no, entry.next));
         if appended.clone().eq(given.clone()) {

@@ -57,8 +57,8 @@ impl Store for Log {
         Log::wants_checkpoint(self)
     }
 
-    fn checkpoint(&self, tables: &Tables) -> Result<(), StoreFault> {
-        Log::checkpoint(self, tables).map(|_| ()).map_err(fault)
+    fn checkpoint(&self, tables: &[&Tables]) -> Result<(), StoreFault> {
+        Log::checkpoint_of(self, tables).map(|_| ()).map_err(fault)
     }
 
     fn idle(&self) {
