@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use durable::kernel::command::{CallActivity, Command, Inputs, Place};
 use durable::kernel::engine::{
-    AttemptReport, Caller, Config, Effect, Kernel, Now, Residence, Start, Stop, TurnEnd, Turns,
+    AttemptReport, Caller, Config, Effect, Kernel, Now, Numbers, Residence, Role, Start, Stop, TurnEnd, Turns,
 };
 use durable::kernel::event::{Event, RunStarted, UndoBits};
 use durable::kernel::id::{Digest, EventNo, Position, RunNo, Timestamp};
@@ -44,6 +44,8 @@ impl Alone {
             pid: 1,
             host: "h".into(),
             attempts: 1_000,
+            numbers: Numbers::default(),
+            role: Role::First,
             residence: Residence::Stay,
             seed: 7,
         };

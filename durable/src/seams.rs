@@ -51,10 +51,14 @@ pub trait Spawn: Send + Sync + Debug + 'static {
     fn task(&self, task: Task);
     /// Runs a task that may block its thread: recovery, loads of journals.
     fn blocking(&self, name: &str, task: Task);
-    /// Runs the writer of the log and the driver of the runs. They wait for each other more than for anything else.
-    fn engine(&self, writer: Task, driver: Task) {
+    /// Runs the writer of the log and the drivers of the runs. They wait for each other more than for anything else.
+    fn engine(&self, writer: Task, drivers: Vec<Task>) {
         self.blocking("durable-log", writer);
-        self.task(driver);
+        drivers.into_iter().for_each(|driver| self.task(driver));
+    }
+    /// How many drivers share the runs of a store, if nobody says how many.
+    fn drivers(&self) -> usize {
+        1
     }
     /// Runs an activity that blocks its thread, on a pool for such work. It goes on when nobody waits for it any more.
     fn pool(&self, work: Work);

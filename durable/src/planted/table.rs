@@ -538,4 +538,25 @@ pub const ALL: &[Bug] = &[
         "journal: an input of another shape that another build recorded stands",
         "behind a deploy that adds a field, a run that asks for the same again is blocked",
     ),
+    bug(
+        72,
+        "a driver takes the store's count for its own",
+        &["runtime/part.rs"],
+        "an effect leaves when the group that justifies it is durable",
+        "with several drivers, effects leave and callers are answered before their groups are synced; a crash takes what was acknowledged",
+    ),
+    bug(
+        73,
+        "a driver that waits is not rung",
+        &["runtime/part.rs"],
+        "whoever waits for a group is told when it is durable",
+        "with several drivers, runs wait for ever for a sync that is long over",
+    ),
+    bug(
+        74,
+        "a driver keeps the slots that it has",
+        &["runtime/peers.rs"],
+        "slots for attempts go to the driver that has a use for them",
+        "with fewer slots than drivers that want some, runs wait for ever",
+    ),
 ];

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -12,20 +13,23 @@ use tokio::sync::oneshot;
 use super::definitions::Definitions;
 use super::driver::{Driver, Parts};
 use super::error::OpenError;
+use super::part::Part;
+use super::peers::{self, Peers};
+use super::reader::Reader;
 use super::real::{SystemClock, SystemEntropy, TokioSpawn};
 use super::request::Message;
 use super::shared::Shared;
 use super::turns::Hot;
 use super::{Inner, Runtime};
 use crate::activity::States;
-use crate::kernel::engine::{Config, Kernel, Now, Residence, Stop};
+use crate::kernel::engine::{Config, Kernel, Now, Numbers, Residence, Role, Stop};
 use crate::kernel::event::Text;
 use crate::kernel::tables::Tables;
 use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
 use crate::seams::{Entropy, Seams, Task};
 use crate::store::disk::Disk;
-use crate::store::log::{self, IndexAt, Log, Options, Recovered, Sizes, Writer};
+use crate::store::log::{self, IndexAt, Log, Options, Recovered, Report, Sizes, Writer};
 use crate::store::real::RealDisk;
 use crate::store::{Listener, Store};
 
@@ -77,6 +81,7 @@ pub struct Builder {
     build: Option<String>,
     codec: PayloadCodec,
     attempts: usize,
+    drivers: Option<usize>,
     queued_bytes_max: usize,
     residence: Residence,
     world: Option<World>,
@@ -97,6 +102,7 @@ impl Builder {
             build: None,
             codec: PayloadCodec::default(),
             attempts: ATTEMPTS,
+            drivers: None,
             queued_bytes_max: QUEUED_BYTES,
             residence: Residence::default(),
             world: None,
@@ -133,6 +139,15 @@ impl Builder {
     /// its first poll is not counted.
     pub fn attempts(mut self, most: usize) -> Self {
         self.attempts = most.max(1);
+        self
+    }
+
+    /// How many drivers share the runs, each with a thread on which it polls them; unless this is called as many as there are processors, at most 4,
+    /// and 1 in a tokio runtime of one thread. A run has one driver, and so have all whose ids begin alike up to the first `/`, a
+    /// run's children among them: ids as `order-17` are divided, those as `orders/17` are one driver's. What a run does is the same however
+    /// many there are. There are never more than [`attempts`](Self::attempts), nor more than 64.
+    pub fn drivers(mut self, drivers: usize) -> Self {
+        self.drivers = Some(drivers.max(1));
         self
     }
 
@@ -178,12 +193,14 @@ impl Builder {
         if let Some(build) = self.build {
             seams.entropy = Arc::new(Named { build, inner: seams.entropy });
         }
-        let wires = Wires::new();
+        // Each needs one attempt at least that may wait in flight.
+        let drivers = self.drivers.unwrap_or_else(|| seams.spawn.drivers()).min(self.attempts).min(peers::MANY);
+        let wires = Wires::new(drivers);
         let index = match self.world {
             None => IndexAt::Folder(self.dir.join("index")),
             Some(_) => IndexAt::Memory,
         };
-        let options = Options { index, sizes, ..Options::new(self.dir, log::rung_by(wires.listener())) };
+        let options = Options { index, sizes, ..Options::new(self.dir, wires.log_listener()) };
         let (log, writer, recovered) = open_log(disk, seams.clone(), options).await?;
         warn_of_abort();
         let store = Opened {
@@ -254,74 +271,158 @@ pub(super) struct Setting {
     pub(super) residence: Residence,
 }
 
-/// The ways between the store, the driver and the handles.
+/// The ways between the store, the drivers and the handles.
 pub(super) struct Wires {
-    send: UnboundedSender<Message>,
-    receive: UnboundedReceiver<Message>,
+    ways: Arc<[UnboundedSender<Message>]>,
+    ends: Vec<UnboundedReceiver<Message>>,
+    /// Of each driver, whether it is to be told when more is durable. One that is alone always is.
+    bells: Vec<Arc<AtomicBool>>,
     moved: Arc<Notify>,
 }
 
 impl Wires {
-    pub(super) fn new() -> Wires {
-        let (send, receive) = unbounded_channel();
-        Wires { send, receive, moved: Arc::new(Notify::new()) }
+    pub(super) fn new(drivers: usize) -> Wires {
+        let (ways, ends): (Vec<_>, Vec<_>) = (0..drivers).map(|_| unbounded_channel()).unzip();
+        let bells = (0..drivers).map(|_| Arc::default()).collect();
+        Wires { ways: ways.into(), ends, bells, moved: Arc::new(Notify::new()) }
     }
 
-    /// Tells the driver and whoever waits for room that the store moved.
+    /// Tells the drivers and whoever waits for room that the store moved.
     pub(super) fn listener(&self) -> Listener {
-        let (send, moved) = (self.send.clone(), Arc::clone(&self.moved));
+        let (ways, moved) = (Arc::clone(&self.ways), Arc::clone(&self.moved));
         Arc::new(move || {
-            // The driver is gone when the runtime is.
-            let _ = send.send(Message::LogMoved);
+            // A driver is gone when the runtime is.
+            ways.iter().for_each(|way| drop(way.send(Message::LogMoved)));
             moved.notify_waiters();
+        })
+    }
+
+    /// The same for the log, which says why it calls: more that is durable is told to those that wait for something.
+    fn log_listener(&self) -> log::Listener {
+        let (all, moved, bells) = (self.listener(), Arc::clone(&self.moved), self.bells.clone());
+        let ways = Arc::clone(&self.ways);
+        Arc::new(move |report| match report {
+            Report::Durable(_) if ways.len() > 1 => {
+                let rung = ways.iter().zip(&bells).filter(|(_, bell)| bell.swap(false, Ordering::SeqCst));
+                rung.for_each(|(way, _)| drop(way.send(Message::LogMoved)));
+                moved.notify_waiters();
+            }
+            _ => all(),
         })
     }
 }
 
-/// Puts a runtime together and starts its driver.
+/// Puts a runtime together and starts its drivers.
 pub(super) fn assemble(opened: Opened, setting: Setting, seams: Seams, wires: Wires) -> Runtime {
-    let Seams { clock, entropy, spawn } = seams;
-    let Wires { send, receive, moved } = wires;
-    let mut seed = [0; 8];
-    entropy.fill(&mut seed);
-    let config = Config {
-        build: setting.build.clone(),
-        pid: entropy.pid(),
-        host: entropy.host().into(),
-        attempts: setting.attempts,
-        residence: setting.residence,
-        seed: u64::from_le_bytes(seed),
-    };
-    let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
     let shared = Arc::new(Shared {
-        send: send.clone(),
+        ways: Arc::clone(&wires.ways),
         log: Arc::clone(&opened.store),
         codec: setting.codec,
-        entropy: Arc::clone(&entropy),
+        entropy: Arc::clone(&seams.entropy),
         queued_bytes_max: setting.queued_bytes_max,
-        moved: Arc::clone(&moved),
+        moved: Arc::clone(&wires.moved),
     });
-    let driver = Driver::new(Parts {
-        kernel: Kernel::open(config, opened.tables, opened.stop, now),
-        hot: Hot::new(Arc::clone(&setting.definitions), setting.codec, setting.build.clone()),
-        log: opened.store,
-        definitions: Arc::clone(&setting.definitions),
-        states: setting.states,
-        codec: setting.codec,
-        build: setting.build,
-        clock,
-        spawn: Arc::clone(&spawn),
-        entropy,
-        send,
-        receive,
-        moved,
-    });
-    let driver = Box::pin(driver.run());
-    match opened.writer {
-        Some(writer) => spawn.engine(writer, driver),
-        None => spawn.task(driver),
+    let (definitions, spawn) = (Arc::clone(&setting.definitions), Arc::clone(&seams.spawn));
+    let Opened { store, writer, tables, stop } = opened;
+    let drivers = Crew { store, setting, seams, wires, numbers: Numbers::default(), stop }.drivers(tables);
+    let mut drivers: Vec<Task> = drivers.into_iter().map(|driver| -> Task { Box::pin(driver.run()) }).collect();
+    match writer {
+        Some(writer) => spawn.engine(writer, drivers),
+        None => drivers.drain(..).for_each(|driver| spawn.task(driver)),
     }
-    Runtime { inner: Arc::new(Inner { shared, definitions: setting.definitions, spawn }) }
+    Runtime { inner: Arc::new(Inner { shared, definitions, spawn }) }
+}
+
+/// What all drivers of a store have in common.
+struct Crew {
+    store: Arc<dyn Store>,
+    setting: Setting,
+    seams: Seams,
+    wires: Wires,
+    numbers: Numbers,
+    stop: Stop,
+}
+
+impl Crew {
+    /// The drivers, each with its part of what is open.
+    fn drivers(mut self, tables: Tables) -> Vec<Driver> {
+        let ends = std::mem::take(&mut self.wires.ends);
+        let many = ends.len();
+        let parts = match many {
+            1 => vec![tables],
+            _ => tables.split(many, |entry| peers::home(&entry.namespace, &entry.id, many)),
+        };
+        let slots = Arc::new(peers::Shared::new(self.setting.attempts));
+        let kernels: Vec<Kernel> = parts
+            .into_iter()
+            .zip(0..)
+            .map(|(tables, number)| self.kernel(number, slots.of_driver(number, many), tables))
+            .collect();
+        let first = self.wires.ways[0].clone();
+        let reads = Reader::start(Arc::clone(&self.store), self.seams.spawn.as_ref(), first);
+        let all = kernels.into_iter().zip(ends).enumerate();
+        let mut drivers: Vec<Driver> = all
+            .map(|(number, (kernel, receive))| {
+                let peers = Peers::new(number, Arc::clone(&self.wires.ways), Arc::clone(&slots));
+                self.driver(number, kernel, receive, reads.to(self.wires.ways[number].clone()), peers)
+            })
+            .collect();
+        if many > 1 {
+            // The first says that the store was opened, before any of them adds to it.
+            drivers.iter_mut().for_each(Driver::feed_log);
+        }
+        drivers
+    }
+
+    fn kernel(&self, number: usize, attempts: usize, tables: Tables) -> Kernel {
+        let Seams { clock, entropy, .. } = &self.seams;
+        let mut seed = [0; 8];
+        entropy.fill(&mut seed);
+        let config = Config {
+            build: self.setting.build.clone(),
+            pid: entropy.pid(),
+            host: entropy.host().into(),
+            attempts,
+            numbers: self.numbers.clone(),
+            role: if number == 0 { Role::First } else { Role::Other },
+            residence: self.setting.residence,
+            seed: u64::from_le_bytes(seed),
+        };
+        let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
+        Kernel::open(config, tables, self.stop, now)
+    }
+
+    fn driver(
+        &self,
+        number: usize,
+        kernel: Kernel,
+        receive: UnboundedReceiver<Message>,
+        reads: Reader,
+        peers: Peers,
+    ) -> Driver {
+        let (setting, seams) = (&self.setting, &self.seams);
+        let log: Arc<dyn Store> = match peers.is_alone() {
+            true => Arc::clone(&self.store),
+            false => Arc::new(Part::new(Arc::clone(&self.store), Arc::clone(&self.wires.bells[number]))),
+        };
+        Driver::new(Parts {
+            kernel,
+            hot: Hot::new(Arc::clone(&setting.definitions), setting.codec, setting.build.clone()),
+            log,
+            definitions: Arc::clone(&setting.definitions),
+            states: setting.states.clone(),
+            codec: setting.codec,
+            build: setting.build.clone(),
+            clock: Arc::clone(&seams.clock),
+            spawn: Arc::clone(&seams.spawn),
+            entropy: Arc::clone(&seams.entropy),
+            send: self.wires.ways[number].clone(),
+            receive,
+            reads,
+            peers,
+            moved: Arc::clone(&self.wires.moved),
+        })
+    }
 }
 
 /// Opens the log on a thread that may wait for the disk.

@@ -34,7 +34,7 @@ where
 /// An engine in memory that takes up whatever is called.
 fn engine(states: States) -> Runtime {
     let world = World::real().unwrap_or_else(|error| panic!("{error}"));
-    let wires = Wires::new();
+    let wires = Wires::new(1);
     let store = Arc::new(PlainStore::new(wires.listener()));
     let opened = Opened { store, writer: None, tables: Tables::default(), stop: Stop::Clean };
     let setting = Setting {

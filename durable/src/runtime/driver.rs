@@ -1,6 +1,7 @@
 //! The driver: one task that owns the kernel, the runs in memory and the attempts in flight. It reads as the architecture: facts
 //! go into the kernel, groups go to the log, effects whose reason is durable go to the world. It polls no user code but in place,
-//! waits for nothing but its one queue and its one timer, and knows no rule of its own.
+//! waits for nothing but its one queue and its one timer, and knows no rule of its own. One of several drivers of a store waits for its peers too,
+//! while a checkpoint is made of the tables of all.
 
 #[cfg(test)]
 mod tests;
@@ -18,8 +19,9 @@ use tokio::sync::oneshot;
 
 use super::attempts::{self, Begun, InFlight};
 use super::definitions::Definitions;
+use super::peers::{Lent, Peers, Returned};
 use super::reader::{Job, Reader};
-use super::request::{Answered, Fit, Message, Refused, Reply, StartRequest};
+use super::request::{Answered, Fit, Message, Peer, Refused, Reply, StartRequest};
 use super::turns::Hot;
 use crate::activity::States;
 use crate::error::panic_text;
@@ -53,6 +55,9 @@ const EFFECTS_AT_ONCE: usize = 128;
 /// How long they may take together: what was appended by then is not written yet.
 const EFFECTS_FOR: Duration = Duration::from_millis(1);
 
+/// Why a store cannot go on of which a driver is gone, with what was lent to it or with what it was to lend.
+const LOST: &str = "one of the store's drivers is gone: open the store anew, and report this [E0209]";
+
 /// What a driver is made of.
 pub(crate) struct Parts {
     pub(crate) kernel: Kernel,
@@ -67,6 +72,8 @@ pub(crate) struct Parts {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) send: UnboundedSender<Message>,
     pub(crate) receive: UnboundedReceiver<Message>,
+    pub(crate) reads: Reader,
+    pub(crate) peers: Peers,
     pub(crate) moved: Arc<Notify>,
 }
 
@@ -97,13 +104,30 @@ pub(crate) struct Driver {
     starting: BTreeMap<(Text, Text), Vec<Box<StartRequest>>>,
     stopping: Option<Stopping>,
     failed: Option<Text>,
+    peers: Peers,
+    meeting: Meeting,
     /// The monotonic clock, as it was behind the last first poll of an attempt.
     seen: Duration,
-    /// Whether something was written since the driver waited last, and when it has waited since something was.
+    /// Whether something was written since the driver waited last, when it has waited since something was, and how often all had written by then.
     has_written: bool,
-    written_at: Option<Duration>,
+    written_at: Option<(Duration, u64)>,
     /// Rung for those who wait for room in the log.
     moved: Arc<Notify>,
+}
+
+/// What a driver is about to do with its peers.
+#[derive(Default)]
+struct Meeting {
+    /// Of the first: whether it is to make a checkpoint. Of another: whether it has asked the first for one.
+    checkpoint: bool,
+    /// The first wants the tables, ..
+    lends: Option<oneshot::Sender<Lent>>,
+    /// .. and closes the store with them.
+    closes: bool,
+    /// Whether nothing is awaited here any more, in a shutdown.
+    has_drained: bool,
+    /// Of the first: how many others have drained.
+    others_drained: usize,
 }
 
 /// A graceful shutdown that is under way.
@@ -116,7 +140,12 @@ struct Stopping {
 /// Why the driver's loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
+    /// The store may be closed.
     Drained,
+    /// The first driver has closed the store, or failed to.
+    Closed,
+    /// The first driver went with this one's tables.
+    Lost,
     Killed,
 }
 
@@ -137,10 +166,9 @@ enum Flow {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Driver {
-        let Parts { kernel, hot, log, definitions, states, codec, build, clock, spawn, entropy, send, receive, moved } =
+        let Parts { kernel, hot, log, definitions, states, codec, build, clock, spawn, entropy, send, receive, .. } =
             parts;
-        let attempts = InFlight::new(Arc::clone(&clock), Arc::clone(&spawn), send.clone());
-        let reader = Reader::start(Arc::clone(&log), spawn.as_ref(), send);
+        let attempts = InFlight::new(Arc::clone(&clock), Arc::clone(&spawn), send);
         Driver {
             kernel,
             hot,
@@ -158,15 +186,17 @@ impl Driver {
             next_caller: 0,
             watching: BTreeMap::new(),
             watching_most: WATCHING_MIN,
-            reads: reader,
+            reads: parts.reads,
             loading: 0,
             starting: BTreeMap::new(),
             stopping: None,
             failed: None,
+            peers: parts.peers,
+            meeting: Meeting::default(),
             seen: Duration::ZERO,
             has_written: false,
             written_at: None,
-            moved,
+            moved: parts.moved,
         }
     }
 
@@ -174,8 +204,15 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         match AssertUnwindSafe(self.drive()).catch_unwind().await {
             Ok(Last::Drained) => self.close().await,
+            Ok(Last::Closed) => self.release_all(),
+            Ok(Last::Lost) if self.is_killed() => self.die(),
+            Ok(Last::Lost) => self.stand_still(LOST.into()).await,
             Ok(Last::Killed) => self.die(),
-            Err(panic) => self.stand_still(&panic_text(panic.as_ref())).await,
+            Err(panic) => {
+                let panic = panic_text(panic.as_ref());
+                let reason = format!("the runtime panicked ({panic}): open the store anew, and report this [E0209]");
+                self.stand_still(reason.into()).await;
+            }
         }
     }
 
@@ -186,6 +223,9 @@ impl Driver {
         }
         loop {
             let pumped = self.pump();
+            if let Some(last) = self.meet().await {
+                return last;
+            }
             if self.has_drained() {
                 return Last::Drained;
             }
@@ -235,7 +275,31 @@ impl Driver {
             self.warn(run, &text);
         }
         self.refuse_if_failed();
-        pumped
+        if self.trade_slots(now) { Pumped::Some } else { pumped }
+    }
+
+    /// Slots for attempts go to the driver that wants some. Whether this one got any.
+    fn trade_slots(&mut self, now: Now) -> bool {
+        if self.peers.is_alone() {
+            return false;
+        }
+        let wanted = self.kernel.slots_wanted();
+        let taken = if wanted > 0 { self.peers.take_slots(wanted, self.kernel.slots_held()) } else { 0 };
+        if wanted == 0 {
+            self.peers.want_no_slots();
+        }
+        if taken > 0 {
+            self.kernel.handle_slots(taken, now);
+            return true;
+        }
+        if !self.peers.others_want_slots() {
+            return self.kernel.keep_slots(now);
+        }
+        let given = self.kernel.give_slots_up(self.peers.share());
+        if given > 0 {
+            self.peers.give_slots(given);
+        }
+        false
     }
 
     /// The next effect whose reason is durable. The log is asked how far it has come when nothing is left of what it had said.
@@ -247,7 +311,7 @@ impl Driver {
         self.kernel.poll_effect(now)
     }
 
-    fn feed_log(&mut self) {
+    pub(super) fn feed_log(&mut self) {
         let mut has_fed = false;
         while let Some(group) = self.kernel.poll_group() {
             if self.failed.is_some() {
@@ -263,8 +327,9 @@ impl Driver {
             return;
         }
         self.has_written = true;
+        self.peers.note_write();
         if self.failed.is_none() && self.log.wants_checkpoint() {
-            self.checkpoint();
+            self.checkpoint_is_due();
         }
     }
 
@@ -286,9 +351,90 @@ impl Driver {
         }
     }
 
-    fn checkpoint(&mut self) {
-        if let Err(error) = self.log.checkpoint(self.kernel.tables()) {
+    fn checkpoint_is_due(&mut self) {
+        if self.peers.is_alone() {
+            return self.checkpoint(&[]);
+        }
+        if !std::mem::replace(&mut self.meeting.checkpoint, true) && !self.peers.is_first() {
+            self.peers.tell_first(Peer::CheckpointDue);
+        }
+    }
+
+    /// Writes a checkpoint of these tables and what the others lent. All groups of all of them have been appended, and nobody appends meanwhile.
+    fn checkpoint(&self, lent: &[Lent]) {
+        let tables: Vec<_> = [self.kernel.tables()].into_iter().chain(lent.iter().map(|lent| &lent.tables)).collect();
+        if let Err(error) = self.log.checkpoint(&tables) {
             tracing::warn!(%error, "a checkpoint could not be written; the next open reads more of the log");
+        }
+    }
+
+    // Among peers.
+
+    /// Does what its peers wait for, and makes the checkpoint that is due.
+    async fn meet(&mut self) -> Option<Last> {
+        if let Some(to) = self.meeting.lends.take() {
+            return self.lend(to).await;
+        }
+        if self.peers.is_first() && std::mem::take(&mut self.meeting.checkpoint) {
+            self.gather().await;
+        }
+        None
+    }
+
+    /// Makes a checkpoint of everyone's tables.
+    async fn gather(&mut self) {
+        if self.failed.is_some() || !self.log.wants_checkpoint() {
+            return;
+        }
+        // One that is gone has said why, or the runtime goes.
+        let Some(lent) = self.peers.borrow(false).await else { return };
+        self.feed_log();
+        self.meeting.checkpoint = false;
+        if lent.iter().all(|lent| lent.failed.is_none()) {
+            self.checkpoint(&lent);
+        }
+        lent.into_iter().for_each(Lent::go_on);
+    }
+
+    /// Lends the tables, and does nothing until they are back.
+    async fn lend(&mut self, to: oneshot::Sender<Lent>) -> Option<Last> {
+        if self.meeting.closes {
+            self.attempts.stop_all();
+            self.hot.put_all_away();
+        }
+        self.feed_log();
+        self.meeting.checkpoint = false;
+        let (back, returned) = oneshot::channel();
+        let lent = Lent { tables: self.kernel.lend_tables(), failed: self.failed.clone(), back };
+        if let Err(Lent { tables, .. }) = to.send(lent) {
+            self.kernel.take_back(tables);
+            return self.meeting.closes.then_some(Last::Lost);
+        }
+        let (tables, last) = match returned.await {
+            Ok(Returned::GoOn(tables)) => (tables, None),
+            Ok(Returned::Closed(tables, Ok(()))) => (tables, Some(Last::Closed)),
+            Ok(Returned::Closed(tables, Err(reason))) => {
+                self.fail(reason);
+                (tables, Some(Last::Closed))
+            }
+            Err(_) => return Some(Last::Lost),
+        };
+        self.kernel.take_back(tables);
+        last
+    }
+
+    fn handle_peer(&mut self, message: Peer, now: Now) {
+        match message {
+            Peer::CheckpointDue => self.meeting.checkpoint = true,
+            Peer::Lend { to, closing } => {
+                self.meeting.lends = Some(to);
+                self.meeting.closes |= closing;
+            }
+            Peer::Drain { until } => self.drain(until, None, now),
+            Peer::Drained => self.meeting.others_drained += 1,
+            Peer::Failed(reason) => self.fail_too(reason),
+            // They are looked at behind each message.
+            Peer::Slots => {}
         }
     }
 
@@ -309,20 +455,25 @@ impl Driver {
     fn next_due(&mut self) -> Option<Duration> {
         let now = self.now();
         if std::mem::take(&mut self.has_written) {
-            self.written_at = Some(now.monotonic);
+            self.written_at = Some((now.monotonic, self.peers.writes()));
         }
         let look = self.clock.looked_at_every().map_or(Duration::MAX, |span| now.monotonic.saturating_add(span));
         let timers = self.kernel.poll_timeout(now).map(|due| due.min(look));
-        let idle = self.written_at.map(|at| at.saturating_add(IDLE));
-        let stop = self.stopping.as_ref().map(|stopping| stopping.until);
+        let idle = self.written_at.map(|(at, _)| at.saturating_add(IDLE));
+        let stop = self
+            .stopping
+            .as_ref()
+            .filter(|_| self.failed.is_none() && !self.meeting.has_drained)
+            .map(|stopping| stopping.until);
         [timers, idle, stop].into_iter().flatten().min()
     }
 
     /// A second of idleness: an empty frame proves the last one to other readers.
     fn rest(&mut self) {
         let now = self.clock.monotonic();
-        if self.written_at.is_some_and(|at| at.saturating_add(IDLE) <= now) {
-            self.written_at = None;
+        let Some((_, writes)) = self.written_at.take_if(|(at, _)| at.saturating_add(IDLE) <= now) else { return };
+        // Who has written since then does so when it rests.
+        if writes == self.peers.writes() {
             self.log.idle();
         }
     }
@@ -385,6 +536,7 @@ impl Driver {
             Message::LogMoved => self.log_moved(),
             Message::Shutdown { deadline, reply } => self.shut_down(now.monotonic.saturating_add(deadline), reply, now),
             Message::Kill => return Flow::Killed,
+            Message::Peer(message) => self.handle_peer(message, now),
         }
         Flow::On
     }
@@ -440,15 +592,20 @@ impl Driver {
         self.watching_most = (2 * self.watching.len()).max(WATCHING_MIN);
     }
 
-    /// A second shutdown waits for the first; the earlier deadline counts.
     fn shut_down(&mut self, until: Duration, reply: oneshot::Sender<Result<(), Text>>, now: Now) {
+        self.peers.tell_others(|| Peer::Drain { until });
+        self.drain(until, Some(reply), now);
+    }
+
+    /// A second shutdown waits for the first; the earlier deadline counts.
+    fn drain(&mut self, until: Duration, reply: Option<oneshot::Sender<Result<(), Text>>>, now: Now) {
         match &mut self.stopping {
             Some(stopping) => {
                 stopping.until = stopping.until.min(until);
-                stopping.replies.push(reply);
+                stopping.replies.extend(reply);
             }
             None => {
-                self.stopping = Some(Stopping { until, replies: vec![reply] });
+                self.stopping = Some(Stopping { until, replies: reply.into_iter().collect() });
                 self.kernel.handle_drain(now, &mut self.hot);
             }
         }
@@ -614,7 +771,13 @@ impl Driver {
             return;
         }
         tracing::error!(%reason, "the store failed; nothing is acknowledged until it is opened anew");
-        self.failed = Some(reason);
+        self.peers.tell_others(|| Peer::Failed(reason.clone()));
+        self.fail_too(reason);
+    }
+
+    /// The same, of which another driver has told everyone.
+    fn fail_too(&mut self, reason: Text) {
+        self.failed.get_or_insert(reason);
         self.attempts.stop_all();
         self.refuse_if_failed();
     }
@@ -641,23 +804,57 @@ impl Driver {
 
     // The end.
 
+    /// Whether the store may be closed: of several drivers the first closes it, when all have drained.
     fn has_drained(&mut self) -> bool {
-        let Some(stopping) = &self.stopping else { return false };
-        if self.failed.is_some() {
-            return true;
+        if self.stopping.is_none() {
+            return false;
         }
-        if self.kernel.attempts_in_flight() > 0 && self.clock.monotonic() < stopping.until {
+        if self.failed.is_some() {
+            return self.peers.is_first();
+        }
+        if !self.meeting.has_drained {
+            if !self.drains_no_more() {
+                return false;
+            }
+            self.meeting.has_drained = true;
+            if !self.peers.is_first() {
+                self.peers.tell_first(Peer::Drained);
+            }
+        }
+        self.peers.is_first() && self.meeting.others_drained == self.peers.others().count()
+    }
+
+    fn drains_no_more(&mut self) -> bool {
+        let until = self.stopping.as_ref().map(|stopping| stopping.until);
+        if self.kernel.attempts_in_flight() > 0 && until.is_some_and(|until| self.clock.monotonic() < until) {
             return false;
         }
         let now = self.now();
         self.kernel.handle_drain_deadline(now, &mut self.hot);
         self.feed_log();
+        self.kernel.handle_durable(self.log.durable());
         true
+    }
+
+    /// Whether the runtime was dropped, as a message says that waits. What else waits hears nothing any more.
+    fn is_killed(&mut self) -> bool {
+        std::iter::from_fn(|| self.receive.try_recv().ok()).any(|message| matches!(message, Message::Kill))
     }
 
     async fn close(mut self) {
         self.attempts.stop_all();
         self.hot.put_all_away();
+        let lent = self.peers.borrow(true).await;
+        if lent.is_none() {
+            if self.is_killed() {
+                return;
+            }
+            self.fail(LOST.into());
+        }
+        let lent = lent.unwrap_or_default();
+        if let Some(reason) = lent.iter().find_map(|lent| lent.failed.clone()) {
+            self.failed.get_or_insert(reason);
+        }
         let closed = match self.failed.take() {
             Some(reason) => {
                 // What is wrong with the store is known already.
@@ -665,10 +862,26 @@ impl Driver {
                 Err(reason)
             }
             None => {
-                self.checkpoint();
+                self.feed_log();
+                self.checkpoint(&lent);
                 self.log.close().await.map_err(|error| error.to_string().into())
             }
         };
+        lent.into_iter().for_each(|lent| lent.closed(closed.clone()));
+        self.release_durable();
+        if closed.is_ok() {
+            // Whoever hears that all is over may end what the others need to answer their callers.
+            self.peers.wait_for_others().await;
+        }
+        self.answer_shutdown(&closed);
+    }
+
+    /// The store is closed: whoever waits for what became durable is answered.
+    fn release_all(mut self) {
+        self.release_durable();
+    }
+
+    fn release_durable(&mut self) {
         self.kernel.handle_durable(self.log.durable());
         let now = self.now();
         while let Some(effect) = self.kernel.poll_effect(now) {
@@ -676,7 +889,6 @@ impl Driver {
                 self.execute(effect);
             }
         }
-        self.answer_shutdown(&closed);
     }
 
     fn answer_shutdown(&mut self, closed: &Result<(), Text>) {
@@ -687,11 +899,10 @@ impl Driver {
 
     /// The driver itself panicked: what the kernel holds may be half done, and nothing more of it leaves. The store is let go of as if
     /// the process had died; who waits, and who comes later, is told why.
-    async fn stand_still(mut self, panic: &Text) {
-        let reason =
-            Text::from(format!("the runtime panicked ({panic}): open the store anew, and report this [E0209]"));
+    async fn stand_still(mut self, reason: Text) {
         self.fail(reason.clone());
         self.refuse_if_failed();
+        self.meeting = Meeting::default();
         self.hot.put_all_away();
         let _ = self.log.stop().await;
         self.moved.notify_waiters();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::error::{LookupError, SignalError};
@@ -131,7 +132,7 @@ impl<T, E> Run<T, E> {
     /// # Errors
     /// When the runtime is shut down or its store failed.
     pub async fn retry_blocked(&self) -> Result<bool, LookupError> {
-        match self.shared.ask(|reply| Message::RetryBlocked { run: Some(self.no), reply }).await? {
+        match self.ask(|reply| Message::RetryBlocked { run: Some(self.no), reply }).await? {
             Answered::By(Answer::Retried(runs)) => Ok(runs > 0),
             Answered::Refused(refused) => Err(refused.into()),
             Answered::By(_) | Answered::Closed(..) => Ok(false),
@@ -151,7 +152,7 @@ impl<T, E> Run<T, E> {
     /// # Errors
     /// When the runtime is shut down or its store failed.
     pub async fn describe(&self) -> Result<Description, LookupError> {
-        match self.shared.ask(|reply| Message::Describe { run: self.no, reply }).await? {
+        match self.ask(|reply| Message::Describe { run: self.no, reply }).await? {
             Answered::By(Answer::Described(_, entry, stuck)) => Ok(Description::open(&entry, stuck)),
             Answered::Refused(refused) => Err(refused.into()),
             _ => Ok(Description::closed(&self.closed().await?)),
@@ -202,7 +203,7 @@ impl<T, E> Run<T, E> {
     /// [`SignalError::Closed`] when the run has ended; others when it cannot be recorded.
     pub async fn cancel(&self, reason: &str) -> Result<(), SignalError> {
         let reason = Text::cut(reason, 4096);
-        let answered = self.shared.ask(|reply| Message::Cancel { run: self.no, reason, reply }).await;
+        let answered = self.ask(|reply| Message::Cancel { run: self.no, reason, reply }).await;
         done(answered.map_err(SignalError::from)?)
     }
 
@@ -213,7 +214,7 @@ impl<T, E> Run<T, E> {
     /// [`SignalError::Closed`] when the run has ended; others when it cannot be recorded.
     pub async fn terminate(&self, reason: &str) -> Result<(), SignalError> {
         let reason = Text::cut(reason, 4096);
-        let answered = self.shared.ask(|reply| Message::Terminate { run: self.no, reason, reply }).await;
+        let answered = self.ask(|reply| Message::Terminate { run: self.no, reason, reply }).await;
         done(answered.map_err(SignalError::from)?)
     }
 
@@ -226,12 +227,12 @@ impl<T, E> Run<T, E> {
         let payload = payload::encode(self.shared.codec, &value).map_err(told)?;
         let name = Text::from(signal.name());
         self.shared.room().await?;
-        let answered = self.shared.ask(|reply| Message::Signal { run: self.no, name, payload, sender, reply }).await?;
+        let answered = self.ask(|reply| Message::Signal { run: self.no, name, payload, sender, reply }).await?;
         done(answered)
     }
 
     async fn end(&self, blocked: WhenBlocked) -> Result<Result<RunEnded, Blocked>, RunError<E>> {
-        let answered = self.shared.ask(|reply| Message::Watch { run: self.no, blocked, reply }).await;
+        let answered = self.ask(|reply| Message::Watch { run: self.no, blocked, reply }).await;
         match answered.map_err(|error| RunError::Store(error.to_string().into()))? {
             Answered::By(Answer::Ended(ended)) => Ok(Ok(*ended)),
             Answered::By(Answer::Blocked(reason)) => Ok(Err(Blocked { reason: reason.to_string() })),
@@ -245,11 +246,15 @@ impl<T, E> Run<T, E> {
 
     async fn closed(&self) -> Result<ClosedRun, LookupError> {
         let (namespace, id) = (self.namespace.clone(), self.id.clone());
-        match self.shared.ask(|reply| Message::Find { namespace, id, reply }).await? {
+        match self.ask(|reply| Message::Find { namespace, id, reply }).await? {
             Answered::Closed(closed, _) => Ok(*closed),
             Answered::Refused(refused) => Err(refused.into()),
             Answered::By(_) => Err(LookupError::NotFound { id: self.id.to_string() }),
         }
+    }
+
+    async fn ask(&self, message: impl FnOnce(oneshot::Sender<Answered>) -> Message) -> Result<Answered, LookupError> {
+        ask(self.shared.way(&self.namespace, &self.id), message).await
     }
 
     fn decode(&self, ended: RunEnded) -> Result<T, RunError<E>> {
@@ -267,17 +272,17 @@ fn done(answered: Answered) -> Result<(), SignalError> {
     }
 }
 
-impl Shared {
-    /// Sends the driver a request and waits for its answer.
-    pub(crate) async fn ask(
-        &self,
-        message: impl FnOnce(oneshot::Sender<Answered>) -> Message,
-    ) -> Result<Answered, LookupError> {
-        let (reply, answer) = oneshot::channel();
-        self.send.send(message(reply)).map_err(|_| LookupError::ShutDown)?;
-        answer.await.map_err(|_| LookupError::ShutDown)
-    }
+/// Sends a driver a request and waits for its answer.
+pub(super) async fn ask(
+    way: &UnboundedSender<Message>,
+    message: impl FnOnce(oneshot::Sender<Answered>) -> Message,
+) -> Result<Answered, LookupError> {
+    let (reply, answer) = oneshot::channel();
+    way.send(message(reply)).map_err(|_| LookupError::ShutDown)?;
+    answer.await.map_err(|_| LookupError::ShutDown)
+}
 
+impl Shared {
     /// Waits until the log has room for more: what is queued for it is bounded.
     pub(crate) async fn room(&self) -> Result<(), LookupError> {
         loop {
@@ -285,7 +290,7 @@ impl Shared {
             if self.log.queued_bytes() <= self.queued_bytes_max {
                 return Ok(());
             }
-            if self.send.is_closed() {
+            if self.ways.iter().any(UnboundedSender::is_closed) {
                 return Err(LookupError::ShutDown);
             }
             moved.await;

@@ -9,6 +9,8 @@ mod driver;
 mod error;
 mod handle;
 pub mod journal;
+mod part;
+mod peers;
 mod read_only;
 mod reader;
 mod real;
@@ -37,6 +39,7 @@ pub use self::read_only::ReadOnly;
 pub use self::status::{Description, Status, WaitsFor, What};
 
 use self::definitions::Definitions;
+use self::handle::ask;
 use self::request::{Answered, Fit, Message, Refused, StartRequest};
 use self::shared::Shared;
 use crate::kernel::engine::Answer;
@@ -71,8 +74,8 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The driver may have ended already, and the store with it.
-        let _ = self.shared.send.send(Message::Kill);
+        // A driver may have ended already, and the store with it.
+        self.shared.ways.iter().for_each(|way| drop(way.send(Message::Kill)));
         let stopped = self.shared.log.stop();
         // A handle that outlives the runtime may wait for room in the log.
         self.shared.moved.notify_waiters();
@@ -146,7 +149,7 @@ impl Runtime {
         let name = F::Definition::name();
         let (namespace, id) = (Text::from(namespace), Text::from(id));
         let find = |reply| Message::Find { namespace: namespace.clone(), id: id.clone(), reply };
-        let (no, run, stored) = match self.inner.shared.ask(find).await? {
+        let (no, run, stored) = match ask(self.inner.shared.way(&namespace, &id), find).await? {
             Answered::By(Answer::Described(no, entry, _)) => (no, entry.run, entry.workflow),
             Answered::Closed(closed, _) => (closed.run, closed.started.run, closed.started.workflow),
             Answered::Refused(refused) => return Err(refused.into()),
@@ -164,13 +167,16 @@ impl Runtime {
     /// # Errors
     /// When the runtime was shut down or its store failed.
     pub async fn runs(&self) -> Result<Vec<Description>, LookupError> {
-        match self.inner.shared.ask(|reply| Message::List { reply }).await? {
-            Answered::By(Answer::Listed(runs)) => {
-                Ok(runs.into_iter().map(|(_, entry, stuck)| Description::open(&entry, stuck)).collect())
+        let mut all = Vec::new();
+        for way in self.inner.shared.ways.iter() {
+            match ask(way, |reply| Message::List { reply }).await? {
+                Answered::By(Answer::Listed(runs)) => all.extend(runs),
+                Answered::Refused(refused) => return Err(refused.into()),
+                Answered::By(_) | Answered::Closed(..) => {}
             }
-            Answered::Refused(refused) => Err(refused.into()),
-            Answered::By(_) | Answered::Closed(..) => Ok(Vec::new()),
         }
+        all.sort_by_key(|(run, _, _)| *run);
+        Ok(all.into_iter().map(|(_, entry, stuck)| Description::open(&entry, stuck)).collect())
     }
 
     /// Replays all blocked runs once more; gives how many there were. When this returns, that is on disk.
@@ -178,20 +184,28 @@ impl Runtime {
     /// # Errors
     /// When the runtime was shut down or its store failed.
     pub async fn retry_blocked(&self) -> Result<usize, LookupError> {
-        match self.inner.shared.ask(|reply| Message::RetryBlocked { run: None, reply }).await? {
-            Answered::By(Answer::Retried(runs)) => Ok(runs),
-            Answered::Refused(refused) => Err(refused.into()),
-            Answered::By(_) | Answered::Closed(..) => Ok(0),
+        let mut all = 0;
+        for way in self.inner.shared.ways.iter() {
+            match ask(way, |reply| Message::RetryBlocked { run: None, reply }).await? {
+                Answered::By(Answer::Retried(runs)) => all += runs,
+                Answered::Refused(refused) => return Err(refused.into()),
+                Answered::By(_) | Answered::Closed(..) => {}
+            }
         }
+        Ok(all)
     }
 
     /// In how much time of the monotonic clock the next timer, attempt or time limit of a run is due, for who holds that clock; none if
     /// nothing waits for it, or the runtime is gone.
     #[doc(hidden)]
     pub async fn next_due(&self) -> Option<Duration> {
-        let (reply, due) = oneshot::channel();
-        self.inner.shared.send.send(Message::NextDue { reply }).ok()?;
-        due.await.ok().flatten()
+        let mut all = Vec::new();
+        for way in self.inner.shared.ways.iter() {
+            let (reply, due) = oneshot::channel();
+            way.send(Message::NextDue { reply }).ok()?;
+            all.extend(due.await.ok().flatten());
+        }
+        all.into_iter().min()
     }
 
     /// Shuts the runtime down: no new work is taken, attempts in flight are put aside without losing one (those of at-most-once
@@ -276,7 +290,7 @@ impl<D: Definition> Starting<D> {
         let (of, to) = (id.clone(), namespace.clone());
         let request =
             |reply| Message::Start(Box::new(StartRequest { namespace: to, id: of, call, input, trace, reply }));
-        let (no, run) = match shared.ask(request).await? {
+        let (no, run) = match ask(shared.way(&namespace, &id), request).await? {
             Answered::By(Answer::Started { run, id }) => (run, id),
             Answered::By(Answer::Attached { run, id: identity, reshaped }) => {
                 if reshaped {
@@ -363,7 +377,8 @@ impl IntoFuture for Shutdown {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let message = Message::Shutdown { deadline: self.deadline, reply };
-            if self.runtime.inner.shared.send.send(message).is_err() {
+            let first = self.runtime.inner.shared.ways.first();
+            if first.is_none_or(|way| way.send(message).is_err()) {
                 return Ok(());
             }
             match answer.await {

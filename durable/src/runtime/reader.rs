@@ -1,4 +1,4 @@
-//! The reader: one task beside the driver that loads journals and looks up closed runs, several at a time, so that neither the
+//! The reader: one task beside the drivers that loads journals and looks up closed runs, several at a time, so that neither the
 //! driver nor the log waits for a read.
 
 use std::fmt::Display;
@@ -31,18 +31,24 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) struct Gone;
 
-/// The reader's queue.
+/// The reader's queue, for one driver.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    jobs: UnboundedSender<Job>,
+    jobs: UnboundedSender<(Job, UnboundedSender<Message>)>,
+    done: UnboundedSender<Message>,
 }
 
 impl Reader {
-    /// Starts a reader, which ends when the last handle on its queue is gone.
+    /// Starts a reader, which ends when the last handle on its queue is gone. What is read goes to `done`.
     pub(crate) fn start(log: Arc<dyn Store>, spawn: &dyn Spawn, done: UnboundedSender<Message>) -> Reader {
         let (jobs, queue) = unbounded_channel();
-        spawn.blocking("durable-reader", Box::pin(run(log, queue, done)));
-        Reader { jobs }
+        spawn.blocking("durable-reader", Box::pin(run(log, queue)));
+        Reader { jobs, done }
+    }
+
+    /// The same reader, for another driver.
+    pub(crate) fn to(&self, done: UnboundedSender<Message>) -> Reader {
+        Reader { jobs: self.jobs.clone(), done }
     }
 
     /// Gives it something to read.
@@ -50,13 +56,17 @@ impl Reader {
     /// # Errors
     /// It is gone: its thread could not be started, or it panicked. Whoever waits for the job hears nothing of it.
     pub(crate) fn submit(&self, job: Job) -> Result<(), Gone> {
-        self.jobs.send(job).map_err(|_| Gone)
+        self.jobs.send((job, self.done.clone())).map_err(|_| Gone)
     }
 }
 
-async fn run(log: Arc<dyn Store>, queue: UnboundedReceiver<Job>, done: UnboundedSender<Message>) {
+async fn run(log: Arc<dyn Store>, queue: UnboundedReceiver<(Job, UnboundedSender<Message>)>) {
     let jobs = futures::stream::unfold(queue, |mut queue| async { queue.recv().await.map(|job| (job, queue)) });
-    jobs.for_each_concurrent(AT_ONCE, |job| read(log.as_ref(), job, &done)).await;
+    jobs.for_each_concurrent(AT_ONCE, |(job, done)| {
+        let log = Arc::clone(&log);
+        async move { read(log.as_ref(), job, &done).await }
+    })
+    .await;
 }
 
 async fn read(log: &dyn Store, job: Job, done: &UnboundedSender<Message>) {

@@ -150,6 +150,9 @@ fn hash_of_executable() -> String {
     }
 }
 
+/// How many drivers there are at most, unless told otherwise: the one writer of the log has more than enough of so many.
+const DRIVERS_MAX: usize = 4;
+
 /// Tokio's tasks, and threads of our own for what blocks.
 pub(crate) struct TokioSpawn {
     handle: Handle,
@@ -177,15 +180,22 @@ impl Spawn for TokioSpawn {
         let _is_started = threads::is_started(name, &self.handle, move |_| block_on(task));
     }
 
-    fn engine(&self, writer: Task, driver: Task) {
+    fn engine(&self, writer: Task, drivers: Vec<Task>) {
         if self.handle.runtime_flavor() == RuntimeFlavor::CurrentThread {
             // Whoever chose one thread for everything has the runs there too.
             let _is_started = threads::is_started("durable-log", &self.handle, move |_| {
                 block_on_with(writer, threads::awake());
             });
-            return self.task(driver);
+            return drivers.into_iter().for_each(|driver| self.task(driver));
         }
-        threads::start(&self.handle, writer, driver);
+        threads::start(&self.handle, writer, drivers);
+    }
+
+    fn drivers(&self) -> usize {
+        match self.handle.runtime_flavor() {
+            RuntimeFlavor::CurrentThread => 1,
+            _ => std::thread::available_parallelism().map_or(1, |processors| processors.get().min(DRIVERS_MAX)),
+        }
     }
 
     fn pool(&self, work: Work) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::peers::Lent;
 use crate::kernel::engine::{Answer, AttemptReport, WhenBlocked};
 use crate::kernel::event::{Payload, Sender, Text};
 use crate::kernel::id::{Attempt, RunNo, Seq};
@@ -123,6 +124,28 @@ pub(crate) enum Message {
     },
     /// The runtime was dropped: as if the process had died.
     Kill,
+    /// Among several drivers.
+    Peer(Peer),
+}
+
+/// What drivers of one store tell each other.
+pub(crate) enum Peer {
+    /// To the first: a checkpoint is due.
+    CheckpointDue,
+    /// From the first: lend your tables.
+    Lend {
+        to: oneshot::Sender<Lent>,
+        /// Whether the store is about to be closed.
+        closing: bool,
+    },
+    /// From the first: the runtime shuts down. Attempts are awaited until then, on the monotonic clock.
+    Drain { until: Duration },
+    /// To the first: nothing is awaited here any more.
+    Drained,
+    /// The store failed, as one of them has found.
+    Failed(Text),
+    /// Slots are wanted, or there are some.
+    Slots,
 }
 
 impl Message {
@@ -143,7 +166,8 @@ impl Message {
             | Message::Loaded { .. }
             | Message::LogMoved
             | Message::Shutdown { .. }
-            | Message::Kill => None,
+            | Message::Kill
+            | Message::Peer(_) => None,
         }
     }
 }
@@ -167,6 +191,7 @@ impl fmt::Debug for Message {
             Message::LogMoved => "LogMoved",
             Message::Shutdown { .. } => "Shutdown",
             Message::Kill => "Kill",
+            Message::Peer(_) => "Peer",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What every handle shares: the way to the driver, and what can be known without asking it.
+//! What every handle shares: the ways to the drivers, and what can be known without asking it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,13 +6,16 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::peers;
 use super::request::Message;
+use crate::kernel::event::Text;
 use crate::payload::PayloadCodec;
 use crate::seams::Entropy;
 use crate::store::Store;
 
 pub(crate) struct Shared {
-    pub(crate) send: UnboundedSender<Message>,
+    /// The ways to the drivers.
+    pub(crate) ways: Arc<[UnboundedSender<Message>]>,
     pub(crate) log: Arc<dyn Store>,
     pub(crate) codec: PayloadCodec,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -29,6 +32,11 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// The way to the driver that has the runs of this id.
+    pub(crate) fn way(&self, namespace: &Text, id: &Text) -> &UnboundedSender<Message> {
+        &self.ways[peers::home(namespace, id, self.ways.len())]
+    }
+
     pub(crate) fn random(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         self.entropy.fill(&mut bytes);

@@ -1,10 +1,10 @@
-//! The two threads of an engine in the real world. `durable-driver` polls the driver, `durable-log` the writer of the log, so that one works
-//! while the other waits for the disk. Where there is nothing to do meanwhile a second thread only costs: a wake-up there and one back are
-//! a third of a sync. So the driver's thread writes by itself when it has run out of work, and hands over to the log's thread when it has not.
+//! The threads of an engine in the real world. Each `durable-driver` polls a driver, `durable-log` the writer of the log, so that one works
+//! while the other waits for the disk. Where there is nothing to do meanwhile another thread only costs: a wake-up there and one back are
+//! a third of a sync. So a driver's thread writes by itself when it has run out of work, and hands over to the log's thread when it has not.
 //!
-//! A tokio runtime of one thread has the driver as a task, and the log's thread beside it.
+//! A tokio runtime of one thread has the drivers as tasks, and the log's thread beside it.
 //!
-//! Which thread polls decides nothing but time: the driver and the writer are futures that know nothing of it, and a simulator polls them in
+//! Which thread polls decides nothing but time: the drivers and the writer are futures that know nothing of it, and a simulator polls them in
 //! any order.
 //!
 //! What keeps a wake-up from being lost: whoever has something for a thread stores that first and then looks whether the thread may sleep;
@@ -29,8 +29,8 @@ use crate::seams::Task;
 const HELPS_BELOW: Duration = Duration::from_millis(1);
 
 thread_local! {
-    /// The engine whose driver this thread polls.
-    static DRIVES: RefCell<Weak<Engine>> = const { RefCell::new(Weak::new()) };
+    /// The engine, and which of its drivers this thread polls.
+    static DRIVES: RefCell<(Weak<Engine>, usize)> = const { RefCell::new((Weak::new(), 0)) };
 }
 
 /// A future, and the thread whose it is.
@@ -132,18 +132,28 @@ impl Seat {
 }
 
 struct Engine {
-    driver: Seat,
+    drivers: Vec<Driver>,
     writer: Seat,
-    /// Whether the driver's thread will look at the writer before it sleeps.
-    is_busy: AtomicBool,
-    /// Whether the tokio runtime has gone while it was the driver that ended it.
-    is_over: AtomicBool,
     /// How long the writer's last polls took, in nanoseconds, each a write and a sync as a rule: the last one, or half of this before it.
     write_nanos: AtomicU64,
 }
 
-/// Wakes the driver.
-struct DriverBell(Arc<Engine>);
+struct Driver {
+    seat: Seat,
+    /// Whether its thread will look at the writer before it sleeps.
+    is_busy: AtomicBool,
+    /// Whether the tokio runtime has gone while it was the driver that ended it.
+    is_over: AtomicBool,
+}
+
+impl Driver {
+    fn new(task: Task) -> Driver {
+        Driver { seat: Seat::new(task), is_busy: AtomicBool::new(true), is_over: AtomicBool::new(false) }
+    }
+}
+
+/// Wakes a driver.
+struct DriverBell(Arc<Engine>, usize);
 
 impl Wake for DriverBell {
     fn wake(self: Arc<Self>) {
@@ -151,15 +161,15 @@ impl Wake for DriverBell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let driver = &self.0.driver;
-        driver.rang.store(true, SeqCst);
-        if !driver.is_on_its_thread() {
-            driver.wake();
+        let seat = &self.0.drivers[self.1].seat;
+        seat.rang.store(true, SeqCst);
+        if !seat.is_on_its_thread() {
+            seat.wake();
         }
     }
 }
 
-/// Wakes the writer. The driver's thread comes to it by itself, and the log's looks again before it sleeps.
+/// Wakes the writer. A driver's thread comes to it by itself, and the log's looks again before it sleeps.
 struct WriterBell(Arc<Engine>);
 
 impl Wake for WriterBell {
@@ -168,49 +178,53 @@ impl Wake for WriterBell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let Engine { driver, writer, .. } = &*self.0;
+        let Engine { drivers, writer, .. } = &*self.0;
         writer.rang.store(true, SeqCst);
-        if !driver.is_on_its_thread() && !writer.is_on_its_thread() {
+        if !writer.is_on_its_thread() && !drivers.iter().any(|driver| driver.seat.is_on_its_thread()) {
             writer.wake();
         }
     }
 }
 
-/// Runs both, inside the tokio runtime that `handle` is of. They end when they are done; the driver is dropped when that runtime goes, as one
-/// of its tasks would be.
-pub(super) fn start(handle: &Handle, writer: Task, driver: Task) {
+/// Runs them all, inside the tokio runtime that `handle` is of. They end when they are done; the drivers are dropped when that runtime goes, as
+/// its tasks would be.
+pub(super) fn start(handle: &Handle, writer: Task, drivers: Vec<Task>) {
     let engine = Arc::new(Engine {
-        driver: Seat::new(driver),
+        drivers: drivers.into_iter().map(Driver::new).collect(),
         writer: Seat::new(writer),
-        is_busy: AtomicBool::new(true),
-        is_over: AtomicBool::new(false),
         write_nanos: AtomicU64::new(0),
     });
     let writing = Arc::clone(&engine);
     if !is_started("durable-log", handle, move |_| writing.write()) {
-        // Dropped, it tells the driver that the store stands still.
+        // Dropped, it tells the drivers that the store stands still.
         engine.writer.clear();
     }
-    let driving = Arc::clone(&engine);
-    if !is_started("durable-driver", handle, move |inside| driving.drive(inside)) {
-        engine.is_busy.store(false, SeqCst);
-        engine.writer.wake();
-        let task = engine.driver.take();
-        task.into_iter().for_each(|task| drop(handle.spawn(task)));
+    for (number, driver) in engine.drivers.iter().enumerate() {
+        let driving = Arc::clone(&engine);
+        if !is_started("durable-driver", handle, move |inside| driving.drive(number, inside)) {
+            driver.is_busy.store(false, SeqCst);
+            engine.writer.wake();
+            let task = driver.seat.take();
+            task.into_iter().for_each(|task| drop(handle.spawn(task)));
+        }
     }
 }
 
 /// Blocks this thread until a future is done. If a driver's thread is blocked so, by what a workflow or an activity does, it does not come
-/// to its writer, which the future may wait for: the log's thread is alone meanwhile.
+/// to its writer, which the future may wait for: the log's thread does not count on it meanwhile.
 pub(super) fn wait(task: Task) {
-    let engine = DRIVES.try_with(|drives| drives.borrow().upgrade()).ok().flatten();
-    if let Some(engine) = &engine {
-        engine.is_busy.store(false, SeqCst);
+    let drives = DRIVES.try_with(|drives| {
+        let (engine, number) = &*drives.borrow();
+        engine.upgrade().map(|engine| (engine, *number))
+    });
+    let drives = drives.ok().flatten();
+    if let Some((engine, number)) = &drives {
+        engine.drivers[*number].is_busy.store(false, SeqCst);
         engine.writer.wake();
     }
     block_on(task);
-    if let Some(engine) = &engine {
-        engine.is_busy.store(true, SeqCst);
+    if let Some((engine, number)) = &drives {
+        engine.drivers[*number].is_busy.store(true, SeqCst);
     }
 }
 
@@ -226,39 +240,40 @@ pub(super) fn is_started(name: &str, handle: &Handle, work: impl FnOnce(&Handle)
 }
 
 impl Engine {
-    /// The driver's thread.
-    fn drive(self: &Arc<Self>, handle: &Handle) {
-        let _first = self.driver.thread.set(std::thread::current());
-        let _leaves = Leaves(self);
-        let gone = Gone(Arc::clone(self));
+    /// A driver's thread.
+    fn drive(self: &Arc<Self>, number: usize, handle: &Handle) {
+        let _first = self.drivers[number].seat.thread.set(std::thread::current());
+        let _leaves = Leaves(self, number);
+        let gone = Gone(Arc::clone(self), number);
         let watch = handle.spawn(async move {
             let _gone = gone;
             pending::<()>().await;
         });
-        DRIVES.set(Arc::downgrade(self));
+        DRIVES.set((Arc::downgrade(self), number));
         // Whoever blocks in a workflow or in an activity's first poll is told that he must not, as on any thread of tokio's.
-        handle.block_on(unconstrained(async { self.take_turns() }));
+        handle.block_on(unconstrained(async { self.take_turns(number) }));
         watch.abort();
     }
 
-    /// Polls the driver until it is done or the tokio runtime goes, and the writer when the driver waits.
-    fn take_turns(self: &Arc<Self>) {
+    /// Polls a driver until it is done or the tokio runtime goes, and the writer when the driver waits.
+    fn take_turns(self: &Arc<Self>, number: usize) {
+        let Driver { seat, is_busy, is_over } = &self.drivers[number];
         let stays = awake();
-        let (waker, writers) = (Waker::from(Arc::new(DriverBell(Arc::clone(self)))), self.writer_waker());
+        let (waker, writers) = (Waker::from(Arc::new(DriverBell(Arc::clone(self), number))), self.writer_waker());
         // The runtime may have gone before this thread was there.
-        if self.is_over.load(SeqCst) {
+        if is_over.load(SeqCst) {
             return;
         }
-        while self.driver.poll(&waker) == Polled::Waits && !self.is_over.load(SeqCst) {
-            if self.driver.rang.load(SeqCst) {
+        while seat.poll(&waker) == Polled::Waits && !is_over.load(SeqCst) {
+            if seat.rang.load(SeqCst) {
                 self.hand_over();
                 continue;
             }
-            self.is_busy.store(false, SeqCst);
-            let helped = self.help(&writers);
+            is_busy.store(false, SeqCst);
+            let helped = self.help(seat, &writers);
             // A sync takes longer than it is worth to stay awake for.
-            self.driver.wait(if helped == Helped::LeftToOther { Duration::ZERO } else { stays });
-            self.is_busy.store(true, SeqCst);
+            seat.wait(if helped == Helped::LeftToOther { Duration::ZERO } else { stays });
+            is_busy.store(true, SeqCst);
         }
     }
 
@@ -274,14 +289,18 @@ impl Engine {
     }
 
     /// There is nothing to do here: what waits to be written is written here, unless it takes long or is being written.
-    fn help(&self, waker: &Waker) -> Helped {
+    fn help(&self, driver: &Seat, waker: &Waker) -> Helped {
         while self.writer.rang.load(SeqCst) {
             let is_slow = Duration::from_nanos(self.write_nanos.load(SeqCst)) > HELPS_BELOW;
             if is_slow || self.poll_writer(waker) != Polled::Waits {
                 self.writer.wake();
                 return Helped::LeftToOther;
             }
-            if self.driver.rang.load(SeqCst) {
+            if driver.rang.load(SeqCst) {
+                if self.drivers.len() > 1 {
+                    // What another driver has appended meanwhile does not wait for what this one does next.
+                    self.hand_over();
+                }
                 return Helped::Wrote;
             }
         }
@@ -309,41 +328,48 @@ impl Engine {
             if polled == Polled::Done {
                 return;
             }
-            let goes_on = self.writer.rang.load(SeqCst) && !self.is_busy.load(SeqCst) && polled == Polled::Waits;
+            let goes_on = self.writer.rang.load(SeqCst) && !self.is_any_busy() && polled == Polled::Waits;
             if !goes_on {
                 std::thread::park();
             }
         }
     }
 
-    /// The driver is gone, or goes: the log's thread is alone from now on.
-    fn leave(&self) {
-        self.driver.clear();
-        self.is_busy.store(false, SeqCst);
+    /// Whether a driver's thread will come to the writer.
+    fn is_any_busy(&self) -> bool {
+        self.drivers.iter().any(|driver| driver.is_busy.load(SeqCst))
+    }
+
+    /// A driver is gone, or goes: the log's thread does not count on it from now on.
+    fn leave(&self, number: usize) {
+        let Driver { seat, is_busy, .. } = &self.drivers[number];
+        seat.clear();
+        is_busy.store(false, SeqCst);
         self.writer.wake();
     }
 }
 
-/// However the driver's thread ends.
-struct Leaves<'a>(&'a Engine);
+/// However a driver's thread ends.
+struct Leaves<'a>(&'a Engine, usize);
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.leave(self.1);
     }
 }
 
 /// In the tokio runtime for as long as that lives.
-struct Gone(Arc<Engine>);
+struct Gone(Arc<Engine>, usize);
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        let engine = &self.0;
-        engine.is_over.store(true, SeqCst);
+        let Gone(engine, number) = self;
+        let Driver { seat, is_over, .. } = &engine.drivers[*number];
+        is_over.store(true, SeqCst);
         // Until the driver has come to a stop, nothing that it polls may find the runtime gone. One that ends its own runtime goes on to its
         // next stop.
-        if !engine.driver.is_on_its_thread() {
-            engine.driver.clear();
+        if !seat.is_on_its_thread() {
+            seat.clear();
         }
     }
 }
@@ -418,7 +444,7 @@ mod tests {
             }
             done.send(threads).unwrap();
         };
-        start(tokio.handle(), echo.writer, Box::pin(driver));
+        start(tokio.handle(), echo.writer, vec![Box::pin(driver)]);
         let threads = heard.recv_timeout(LONG).unwrap();
         let own = threads.iter().filter(|thread| *thread == "durable-driver").count();
         // The machine may have been so slow for once that the log's thread was asked.
@@ -439,7 +465,7 @@ mod tests {
             }
             done.send(answered.unwrap()).unwrap();
         };
-        start(tokio.handle(), echo.writer, Box::pin(driver));
+        start(tokio.handle(), echo.writer, vec![Box::pin(driver)]);
         assert_eq!(heard.recv_timeout(LONG).unwrap(), (1, "durable-log".to_owned()));
     }
 
@@ -463,7 +489,7 @@ mod tests {
                 done.send(answers.recv().await.unwrap()).unwrap();
             }
         };
-        start(tokio.handle(), Box::pin(writer), Box::pin(driver));
+        start(tokio.handle(), Box::pin(writer), vec![Box::pin(driver)]);
         let threads: Vec<String> = (0..3).map(|_| heard.recv_timeout(LONG).unwrap()).collect();
         assert_eq!(threads[1..], ["durable-log", "durable-log"], "the first time nobody knows");
     }
@@ -481,11 +507,68 @@ mod tests {
                 done.send(echo.answers.recv().await.unwrap().0).unwrap();
             }
         };
-        start(tokio.handle(), echo.writer, Box::pin(driver));
+        start(tokio.handle(), echo.writer, vec![Box::pin(driver)]);
         for number in 0..5_000 {
             from_outside.send(number).unwrap();
             assert_eq!(heard.recv_timeout(LONG).unwrap(), number);
         }
+    }
+
+    #[test]
+    fn no_wake_up_is_lost_between_several_drivers_and_one_writer() {
+        let tokio = tokio();
+        let (ask, mut asked) = unbounded_channel::<(u32, UnboundedSender<u32>)>();
+        let writer = async move {
+            while let Some((number, answer)) = asked.recv().await {
+                let _gone = answer.send(number);
+            }
+        };
+        let (done, heard) = mpsc::channel();
+        let driver = |name: u32| -> Task {
+            let (ask, done) = (ask.clone(), done.clone());
+            Box::pin(async move {
+                let (answer, mut answers) = unbounded_channel();
+                for number in 0..3_000 {
+                    ask.send((number, answer.clone())).unwrap();
+                    // Some have more to do, and some are blocked at times.
+                    match (number + name) % 7 {
+                        0 => tokio::task::yield_now().await,
+                        3 => wait(Box::pin(async {})),
+                        _ => {}
+                    }
+                    assert_eq!(answers.recv().await, Some(number));
+                }
+                done.send(name).unwrap();
+            })
+        };
+        let drivers = (0..3).map(driver).collect();
+        drop(ask);
+        start(tokio.handle(), Box::pin(writer), drivers);
+        let mut ended: Vec<u32> = (0..3).map(|_| heard.recv_timeout(LONG).unwrap()).collect();
+        ended.sort_unstable();
+        assert_eq!(ended, [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_a_driver_appends_does_not_wait_for_a_long_poll_of_another() {
+        let (tokio, mut echo) = (tokio(), an_echo());
+        let (begun, is_begun) = mpsc::channel();
+        let (done, heard) = mpsc::channel::<()>();
+        let asks = async move {
+            is_begun.recv().unwrap();
+            for number in 0..100 {
+                echo.ask.send(number).unwrap();
+                assert_eq!(echo.answers.recv().await.unwrap().0, number);
+            }
+            done.send(()).unwrap();
+        };
+        let (told, is_done) = mpsc::channel();
+        let computes = async move {
+            begun.send(()).unwrap();
+            told.send(heard.recv_timeout(LONG)).unwrap();
+        };
+        start(tokio.handle(), echo.writer, vec![Box::pin(asks), Box::pin(computes)]);
+        is_done.recv().unwrap().unwrap();
     }
 
     #[test]
@@ -518,7 +601,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        start(tokio.handle(), echo.writer, Box::pin(driver));
+        start(tokio.handle(), echo.writer, vec![Box::pin(driver)]);
         let answered: Vec<_> = (0..100).map_while(|_| heard.recv_timeout(LONG).ok()).collect();
         // Without a wait for the driver: one that is stuck is what this is about.
         tokio.shutdown_background();
@@ -541,7 +624,7 @@ mod tests {
                 told.send(polled == Poll::Ready(Some(number))).unwrap();
             }
         };
-        start(tokio.handle(), echo.writer, Box::pin(driver));
+        start(tokio.handle(), echo.writer, vec![Box::pin(driver)]);
         assert!(heard.iter().all(|as_it_should| as_it_should));
     }
 
@@ -557,7 +640,7 @@ mod tests {
                 told.send(polled.is_ok()).unwrap();
                 Poll::<()>::Pending
             });
-            start(tokio.handle(), echo.writer, Box::pin(driver));
+            start(tokio.handle(), echo.writer, vec![Box::pin(driver)]);
             drop(tokio);
             assert!(heard.iter().all(|alive| alive));
         }
@@ -586,7 +669,7 @@ mod tests {
             let _ends = ends;
             let _driver_is_gone = gone.await;
         };
-        start(tokio.handle(), Box::pin(writer), Box::pin(driver));
+        start(tokio.handle(), Box::pin(writer), vec![Box::pin(driver)]);
         drop(tokio);
         let both = [heard.recv_timeout(LONG).unwrap(), heard.recv_timeout(LONG).unwrap()];
         assert_eq!(both, ["driver", "writer"]);
@@ -608,7 +691,7 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
             };
-            start(tokio.handle(), echo.writer, Box::pin(driver));
+            start(tokio.handle(), echo.writer, vec![Box::pin(driver)]);
             assert!(heard.recv_timeout(LONG).unwrap(), "round {round}");
             drop(tokio);
             assert!(heard.iter().all(|alive| alive), "round {round}");
@@ -625,7 +708,7 @@ mod tests {
             tokio.shutdown_background();
             poll_fn(|_| Poll::<()>::Pending).await;
         };
-        start(&handle, echo.writer, Box::pin(driver));
+        start(&handle, echo.writer, vec![Box::pin(driver)]);
         assert_eq!(heard.recv_timeout(LONG).unwrap(), "driver");
     }
 
@@ -643,7 +726,7 @@ mod tests {
             assert!(panicked.await.is_err());
             says.send("driver").unwrap();
         };
-        start(tokio.handle(), Box::pin(writer), Box::pin(driver));
+        start(tokio.handle(), Box::pin(writer), vec![Box::pin(driver)]);
         let mut both = [heard.recv_timeout(LONG).unwrap(), heard.recv_timeout(LONG).unwrap()];
         both.sort_unstable();
         assert_eq!(both, ["driver", "writer"]);

@@ -12,8 +12,8 @@ use crate::codec::names::Names;
 use crate::codec::{hash, leb, section};
 use crate::kernel::command::Inputs;
 use crate::kernel::engine::{
-    Answer, AttemptOrder, AttemptReport, Caller, Config, Effect, Kernel, Now, Residence, Retry, SEMANTICS, SendSignal,
-    Start, Stop, WhenBlocked,
+    Answer, AttemptOrder, AttemptReport, Caller, Config, Effect, Kernel, Now, Numbers, Residence, Retry, Role,
+    SEMANTICS, SendSignal, Start, Stop, WhenBlocked,
 };
 use crate::kernel::event::{Event, Group, Payload, RunStarted, Section, Sender, Text};
 use crate::kernel::id::{Attempt, EventNo, Position, RunId, RunNo, Seq, Timestamp};
@@ -135,6 +135,8 @@ impl World {
             pid: 1,
             host: "host".into(),
             attempts: self.attempts,
+            numbers: Numbers::default(),
+            role: Role::First,
             residence: self.residence,
             seed: 7,
         };

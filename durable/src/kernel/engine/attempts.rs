@@ -97,6 +97,10 @@ pub(super) struct Calls {
     /// How many attempts nobody waits for any more and still run, until their stop is released.
     stopping: usize,
     queue: VecDeque<(RunNo, Seq)>,
+    /// How many attempts may wait in flight, ..
+    held: usize,
+    /// .. and how many while other kernels want some of those.
+    limit: usize,
     /// The calls that were given a slot from the queue and have not begun yet.
     promised: BTreeSet<(RunNo, Seq)>,
     /// How the process before this one stopped.
@@ -148,12 +152,14 @@ struct Running {
 }
 
 impl Calls {
-    pub(super) fn new(stop: Stop) -> Calls {
+    pub(super) fn new(stop: Stop, attempts: usize) -> Calls {
         Calls {
             open: BTreeMap::new(),
             in_flight: 0,
             stopping: 0,
             queue: VecDeque::new(),
+            held: attempts,
+            limit: attempts,
             promised: BTreeSet::new(),
             stop,
             from_before: BTreeSet::new(),
@@ -173,8 +179,42 @@ impl Calls {
     }
 
     /// Whether an attempt may begin that was promised no slot.
-    fn has_room(&self, most: usize) -> bool {
-        self.in_flight + self.stopping + self.promised.len() < most
+    fn has_room(&self) -> bool {
+        self.used() < self.limit
+    }
+
+    /// How many slots are taken, or promised.
+    fn used(&self) -> usize {
+        self.in_flight + self.stopping + self.promised.len()
+    }
+
+    /// How many slots there are.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// How many calls wait for slots that are not there.
+    pub(super) fn wanted(&self) -> usize {
+        if self.has_room() { 0 } else { self.queue.len() }
+    }
+
+    pub(super) fn take_slots(&mut self, more: usize) {
+        self.held += more;
+        self.limit += more;
+    }
+
+    /// All slots may be used; says whether that was not so.
+    pub(super) fn keep_slots(&mut self) -> bool {
+        std::mem::replace(&mut self.limit, self.held) < self.held
+    }
+
+    /// Gives slots up: what is free, and from now on whatever comes free above `share`, or all of it where no call waits for one.
+    pub(super) fn give_slots_up(&mut self, share: usize) -> usize {
+        let kept = if self.queue.is_empty() { self.used() } else { share };
+        self.limit = self.limit.min(kept);
+        let given = self.held.saturating_sub(self.used().max(self.limit));
+        self.held -= given;
+        given
     }
 
     /// Whether the process before this one may have begun an attempt of a call that was not taken up yet.
@@ -386,7 +426,7 @@ impl Kernel {
         }
         let withheld = self.withholds(order.run);
         let promised = self.calls.promised.remove(&(order.run, order.seq));
-        let room = promised || self.calls.has_room(self.config.attempts);
+        let room = promised || self.calls.has_room();
         let call = self.calls.open.get_mut(&(order.run, order.seq))?;
         if call.phase != Phase::Ordered(order.attempt) {
             return None;
@@ -677,7 +717,7 @@ impl Kernel {
         if self.draining.is_some() || planted!(69) {
             return;
         }
-        while self.calls.has_room(self.config.attempts)
+        while self.calls.has_room()
             && let Some((run, seq)) = self.calls.queue.pop_front()
         {
             let withheld = self.withholds(run);

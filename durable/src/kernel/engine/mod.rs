@@ -11,6 +11,8 @@ mod runs;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::by_run::ByRun;
@@ -53,10 +55,37 @@ pub struct Config {
     pub host: Text,
     /// How many attempts may wait in flight at once.
     pub attempts: usize,
+    /// Where the numbers of new runs come from.
+    pub numbers: Numbers,
+    /// Whether this kernel is the one that says that the store was opened.
+    pub role: Role,
     /// When runs are put away.
     pub residence: Residence,
     /// What the jitter of retries is drawn from.
     pub seed: u64,
+}
+
+/// Whether a kernel drives a store alone, or which of several it is. Each of several drives runs of its own, families and all: nothing that
+/// a run does concerns a run of another kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// The only one, or the first of several: it says that the store was opened.
+    #[default]
+    First,
+    /// Another one.
+    Other,
+}
+
+/// The numbers of runs, which the kernels of one store share: the log takes a number that is above all others without a search.
+#[derive(Debug, Clone, Default)]
+pub struct Numbers(Arc<AtomicU64>);
+
+impl Numbers {
+    /// The next number that is free, at least this one.
+    fn take(&self, at_least: RunNo) -> RunNo {
+        self.0.fetch_max(at_least.0, Ordering::Relaxed);
+        RunNo(self.0.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// When a run that waits is put away, to be loaded again by its next event.
@@ -348,12 +377,12 @@ impl Kernel {
     /// the store was opened; runs that have something to do are asked for.
     #[must_use]
     pub fn open(config: Config, tables: Tables, clean: Stop, now: Now) -> Kernel {
-        let draws = config.seed;
+        let (draws, attempts) = (config.seed, config.attempts);
         let mut kernel = Kernel {
             config,
             tables,
             memory: ByRun::default(),
-            calls: Calls::new(clean),
+            calls: Calls::new(clean, attempts),
             timers: Timers::default(),
             watchers: BTreeMap::new(),
             recent: Recent::default(),
@@ -377,7 +406,9 @@ impl Kernel {
             pid: kernel.config.pid,
             host: kernel.config.host.clone(),
         };
-        kernel.append_for_store(opened, now);
+        if kernel.config.role == Role::First {
+            kernel.append_for_store(opened, now);
+        }
         kernel.timers = Timers::of(kernel.armed(now), now);
         let runs: Vec<RunNo> = kernel.tables.open.keys().copied().collect();
         for run in runs {
@@ -432,6 +463,51 @@ impl Kernel {
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         if self.later.is_empty() { self.timers.next(now) } else { Some(Duration::ZERO) }
+    }
+
+    /// The tables, for as long as a checkpoint of all kernels is made of them; nothing else may be asked meanwhile.
+    pub fn lend_tables(&mut self) -> Tables {
+        std::mem::take(&mut self.tables)
+    }
+
+    /// The tables are back.
+    pub fn take_back(&mut self, tables: Tables) {
+        self.tables = tables;
+    }
+
+    /// How many attempts wait for slots that this kernel does not have.
+    #[must_use]
+    pub fn slots_wanted(&self) -> usize {
+        self.calls.wanted()
+    }
+
+    /// How many slots this kernel has.
+    #[must_use]
+    pub fn slots_held(&self) -> usize {
+        self.calls.held()
+    }
+
+    /// So many more attempts may wait in flight.
+    pub fn handle_slots(&mut self, more: usize, now: Now) {
+        self.calls.take_slots(more);
+        self.pass_slots_on(now);
+        self.seal();
+    }
+
+    /// Nobody else wants slots: this kernel uses all that it has. Says whether it did not before.
+    pub fn keep_slots(&mut self, now: Now) -> bool {
+        let has_more = self.calls.keep_slots();
+        if has_more {
+            self.pass_slots_on(now);
+            self.seal();
+        }
+        has_more
+    }
+
+    /// Others want slots. Gives up those that are free, where no attempt waits for one, and else those above `share`, as they come free. Gives how
+    /// many.
+    pub fn give_slots_up(&mut self, share: usize) -> usize {
+        self.calls.give_slots_up(share)
     }
 
     /// Something that operators should know, once each.

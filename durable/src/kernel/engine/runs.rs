@@ -244,7 +244,7 @@ impl Kernel {
     }
 
     fn next_run(&mut self) -> RunNo {
-        let run = self.tables.next_run;
+        let run = self.config.numbers.take(self.tables.next_run);
         self.tables.next_run = run.next();
         run
     }

@@ -7,11 +7,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::kernel::engine::{Answer, Config, Residence, Stop, WhenBlocked};
+use crate::kernel::engine::{Answer, Config, Numbers, Residence, Role, Stop, WhenBlocked};
 use crate::kernel::id::{Attempt, Timestamp};
 use crate::kernel::tables::Tables;
 use crate::prelude::*;
 use crate::registry::Registry;
+use crate::runtime::peers::Shared;
 use crate::runtime::real::SystemEntropy;
 use crate::seams::{Task, Work};
 use crate::store::plain::PlainStore;
@@ -83,15 +84,18 @@ impl Bench {
             pid: 1,
             host: "host".into(),
             attempts: 10,
+            numbers: Numbers::default(),
+            role: Role::First,
             residence: Residence::Stay,
             seed: 7,
         };
         let (definitions, codec) = (Arc::new(Definitions::of(registry)), PayloadCodec::default());
         let now = Now { wall: clock.wall(), monotonic: Duration::ZERO };
+        let store = Arc::new(PlainStore::new(Arc::new(|| {})));
         let driver = Driver::new(Parts {
             kernel: Kernel::open(config, Tables::default(), Stop::Clean, now),
             hot: Hot::new(Arc::clone(&definitions), codec, "b1".into()),
-            log: Arc::new(PlainStore::new(Arc::new(|| {}))),
+            log: Arc::<PlainStore>::clone(&store),
             definitions,
             states: States::default(),
             codec,
@@ -101,6 +105,8 @@ impl Bench {
             entropy: Arc::new(SystemEntropy::new()),
             send: send.clone(),
             receive,
+            reads: Reader::start(store, &Kept, send.clone()),
+            peers: Peers::new(0, [send.clone()].into(), Arc::new(Shared::new(10))),
             moved: Arc::default(),
         });
         Bench { driver, send, clock }
