@@ -41,6 +41,9 @@ pub struct Conduct {
     pub room: Room,
     /// How many attempts may run at once.
     pub attempts: u16,
+    /// Whether the runs have several drivers, and then what says how many each process has.
+    #[serde(default)]
+    pub drivers: Option<u8>,
     /// How often, in percent, the disk lets time pass, and for how long at most.
     pub lag: (u8, u32),
     /// Whether the disk's locks hold for a file of the lock's name alone.
@@ -49,6 +52,14 @@ pub struct Conduct {
     /// Which file system the disk is like.
     #[serde(default)]
     pub file_system: Personality,
+}
+
+impl Conduct {
+    /// How many drivers the process of this number has, from 1 to 3: another number than the one before it.
+    #[must_use]
+    pub fn drivers_of(&self, process: u32) -> usize {
+        self.drivers.map_or(1, |drivers| 1 + (usize::from(drivers) + process as usize) % 3)
+    }
 }
 
 /// How large the parts of the log are.

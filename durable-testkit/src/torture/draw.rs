@@ -87,12 +87,14 @@ impl Case {
             room: [Room::Large, Room::Large, Room::Small, Room::Tight][rng.index(4)],
             attempts: if rng.percent(20) { 1 + rng.below(3) as u16 } else { 1000 },
             lag: if classes.lag { (5 + rng.below(60) as u8, [50, 2_000, 60_000][rng.index(3)]) } else { (0, 0) },
+            drivers: None,
             sole_lock: false,
             file_system: Personality::Hostile,
         };
         let mut case = Case { seed, conduct, programs, clients, slots, blows };
         case.add_rare(horizon_ms);
         case.add_disks();
+        case.add_drivers();
         case
     }
 }
@@ -110,6 +112,14 @@ impl Case {
             8 | 9 => self.set_back(&mut rng, horizon_ms),
             10..=12 => self.take_back(&mut rng, horizon_ms),
             _ => {}
+        }
+    }
+
+    /// Of some the runs have several drivers.
+    fn add_drivers(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0xD21E_0000_7014_7012);
+        if rng.percent(40) {
+            self.conduct.drivers = Some(rng.below(3) as u8);
         }
     }
 

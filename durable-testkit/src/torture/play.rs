@@ -407,8 +407,10 @@ impl Director {
     async fn open(&self, process: &Process, build: Build, tries: usize) -> Option<Runtime> {
         for _ in 0..tries {
             let began = self.stage.now();
-            let mut builder = process.runtime(build.registry()).attempts(self.case.conduct.attempts.into());
-            if self.case.conduct.puts_away {
+            let conduct = self.case.conduct;
+            let mut builder = process.runtime(build.registry()).attempts(conduct.attempts.into());
+            builder = builder.drivers(conduct.drivers_of(process.number()));
+            if conduct.puts_away {
                 builder = builder.put_away_at_every_await();
             }
             match builder.open().await {

@@ -57,6 +57,7 @@ fn smaller(case: &Case) -> Vec<Case> {
             puts_away: false,
             room: Room::Large,
             attempts: 1000,
+            drivers: None,
             lag: (0, 0),
             sole_lock: case.conduct.sole_lock,
             file_system: case.conduct.file_system,
@@ -65,6 +66,7 @@ fn smaller(case: &Case) -> Vec<Case> {
     add(&|case| case.conduct.lag = (0, 0));
     add(&|case| case.conduct.file_system = Personality::Hostile);
     add(&|case| case.conduct.puts_away = false);
+    add(&|case| case.conduct.drivers = None);
     found
 }
 

@@ -84,6 +84,7 @@ fn lives(lives: Vec<Life>, blows: Vec<Blow>) -> Case {
         puts_away: false,
         room: Room::Large,
         attempts: 1000,
+        drivers: None,
         lag: (0, 0),
         sole_lock: false,
         file_system: Personality::Hostile,

@@ -6,6 +6,7 @@ mod blocked;
 mod codec;
 #[cfg(unix)]
 mod conformance;
+mod drivers;
 mod format;
 mod fuzz;
 mod guide;

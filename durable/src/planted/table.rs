@@ -554,9 +554,9 @@ pub const ALL: &[Bug] = &[
     ),
     bug(
         74,
-        "a driver keeps the slots that it has",
+        "slots that a driver gives up are lost",
         &["runtime/peers.rs"],
         "slots for attempts go to the driver that has a use for them",
-        "with fewer slots than drivers that want some, runs wait for ever",
+        "with few slots and several drivers, there are fewer from time to time, and runs wait for ever",
     ),
 ];

@@ -144,7 +144,7 @@ impl Peers {
 
     /// Whether others want slots.
     pub(super) fn others_want_slots(&self) -> bool {
-        self.slots.wanted_by.load(Ordering::SeqCst) & !bit(self.me) != 0 && !planted!(74)
+        self.slots.wanted_by.load(Ordering::SeqCst) & !bit(self.me) != 0
     }
 
     /// Gives slots up for those who want some.
@@ -225,7 +225,7 @@ impl Shared {
     /// Gives who wants some.
     fn put(&self, slots: usize) -> u64 {
         let mut free = self.free();
-        *free += slots;
+        *free += if planted!(74) { 0 } else { slots };
         self.wanted_by.load(Ordering::SeqCst)
     }
 
