@@ -11,18 +11,7 @@ use crate::kernel::id::{Digest, RunId};
 /// The hash of 64 bits.
 #[must_use]
 pub fn sip64(key: &[u8; 16], bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher24::new_with_key(key);
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-/// The hash of 64 bits over several pieces, as if they stood in one.
-#[cfg(feature = "runtime")]
-#[must_use]
-pub(crate) fn sip64_of<'a>(key: &[u8; 16], pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
-    let mut hasher = SipHasher24::new_with_key(key);
-    pieces.into_iter().for_each(|piece| hasher.write(piece));
-    hasher.finish()
+    SipHasher24::new_with_key(key).hash(bytes)
 }
 
 /// The hash of 128 bits, as bytes: the first half little endian, then the second.

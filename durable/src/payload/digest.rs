@@ -14,21 +14,33 @@
 //! What this does not do: serde does not tell a `HashSet` from a `Vec`, so the order of a set's items counts, and it is
 //! another one in each process. Inputs take a `BTreeSet` instead. A `HashMap` is safe.
 
+use std::cell::Cell;
+
 use serde::ser::{
     self, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant,
 };
 
-use super::{LEN_MAX, PayloadError, room};
-use crate::codec::hash::sip64_of;
+use super::names::Names;
+use super::{LEN_MAX, PayloadError};
+use crate::codec::hash::sip64;
 use crate::codec::leb;
 use crate::kernel::id::Digest;
 
 /// The longest canonical form; a value that needs more is too long for a payload as well.
 const FORM_MAX: usize = 16 * LEN_MAX;
 
-/// For how many entries a map is given room at first, whatever it says of its length.
-const ENTRIES: usize = 16;
+/// What is hashed in front of the form.
+const VALUES: u8 = b'v';
+
+/// How much room there is for a form at first.
+const ROOM: usize = 256;
+
+/// A form that took more is not kept for the next one: a value of megabytes is rare.
+const KEPT_MAX: usize = 64 << 10;
+
+/// The same, for how many entries and fields were open at once.
+const KEPT_ENTRIES_MAX: usize = 1 << 10;
 
 /// What stands for every NaN.
 const NAN_BITS: u64 = 0x7ff8_0000_0000_0000;
@@ -69,25 +81,31 @@ mod tag {
 /// # Errors
 /// [`PayloadError::Encode`] if the value's own `Serialize` refuses, [`PayloadError::TooLong`].
 pub fn digest<T: Serialize + ?Sized>(salt: &[u8; 16], value: &T) -> Result<(Digest, Digest), PayloadError> {
-    let form = Form::of(value)?;
-    let values = sip64_of(salt, [b"v", &*form.out]);
-    let shape = sip64_of(salt, std::iter::once(&b"s"[..]).chain(form.names.iter()));
-    room::give_back(form.out);
+    let mut form = Form::of(value)?;
+    let values = sip64(salt, &form.out);
+    let Form { out, names, .. } = &mut *form;
+    let shape = sip64(salt, names.hashed(out));
+    form.give_back();
     Ok((Digest(values), Digest(shape)))
 }
 
 /// Refuses a value that holds NaN or an infinity.
 pub(super) fn check_finite<T: Serialize + ?Sized>(value: &T) -> Result<(), PayloadError> {
-    match Form::of(value)?.is_finite {
-        true => Ok(()),
-        false => Err(PayloadError::NotFinite),
+    let form = Form::of(value)?;
+    let is_infinite = form.is_infinite;
+    form.give_back();
+    match is_infinite {
+        true => Err(PayloadError::NotFinite),
+        false => Ok(()),
     }
 }
 
 /// What a value that is bytes, a list of bytes or a text holds.
 pub(super) fn raw_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     let form = Form::of(value).map_err(|error| error.to_string())?;
-    bytes_of(&form.out).ok_or_else(|| "only bytes and texts can be recorded as they are".to_owned())
+    let bytes = bytes_of(form.written());
+    form.give_back();
+    bytes.ok_or_else(|| "only bytes and texts can be recorded as they are".to_owned())
 }
 
 fn bytes_of(mut form: &[u8]) -> Option<Vec<u8>> {
@@ -107,97 +125,116 @@ fn bytes_of(mut form: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+thread_local! {
+    /// The room of the last form on this thread. Who needs one while somebody above has it, as a value that is made of another one's digest,
+    /// gets one of his own.
+    static KEPT: Cell<Option<Box<Form>>> = const { Cell::new(None) };
+}
+
 /// A value in canonical form while it is written, and the names that were met.
+#[derive(Default)]
 struct Form {
+    /// `VALUES`, then the form.
     out: Vec<u8>,
+    /// The entries of the maps that are open, those of the innermost last.
+    places: Vec<EntryPlace>,
+    /// The fields of the structs that are open, those of the innermost last.
+    fields: Vec<&'static str>,
     /// Each struct and variant.
     names: Names,
-    is_finite: bool,
+    is_infinite: bool,
 }
 
 impl Form {
-    fn of<T: Serialize + ?Sized>(value: &T) -> Result<Form, PayloadError> {
-        let mut form = Form { out: room::take(), names: Names::default(), is_finite: true };
-        value.serialize(&mut form).map_err(|error| match error {
+    fn of<T: Serialize + ?Sized>(value: &T) -> Result<Box<Form>, PayloadError> {
+        let mut form = Form::empty();
+        value.serialize(&mut *form).map_err(|error| match error {
             FormError::TooLong => PayloadError::TooLong { limit: LEN_MAX },
             FormError::Refused(why) => PayloadError::Encode { of: std::any::type_name::<T>(), why },
         })?;
         Ok(form)
     }
 
-    fn tag(&mut self, tag: u8) -> Result<(), FormError> {
+    fn empty() -> Box<Form> {
+        let mut form = KEPT.take().unwrap_or_default();
+        form.out.clear();
+        form.out.reserve(ROOM);
+        form.out.push(VALUES);
+        form.places.clear();
+        form.fields.clear();
+        form.names.clear();
+        form.is_infinite = false;
+        form
+    }
+
+    /// For the next one.
+    fn give_back(self: Box<Self>) {
+        let is_small = self.out.capacity() <= KEPT_MAX
+            && self.places.capacity().max(self.fields.capacity()) <= KEPT_ENTRIES_MAX
+            && self.names.is_small();
+        if is_small {
+            KEPT.set(Some(self));
+        }
+    }
+
+    /// The form so far.
+    fn written(&self) -> &[u8] {
+        self.out.get(1..).unwrap_or_default()
+    }
+
+    /// Says whether a tag and so many bytes are still to be written.
+    fn has_room(&self, len: usize) -> Done {
+        // Without `VALUES`, which is no part of the form.
+        match self.out.len() - 1 + len < FORM_MAX {
+            true => Ok(()),
+            false => Err(FormError::TooLong),
+        }
+    }
+
+    fn tag(&mut self, tag: u8) -> Done {
         self.tagged(tag, &[])
     }
 
-    fn tagged(&mut self, tag: u8, bytes: &[u8]) -> Result<(), FormError> {
-        if self.out.len() + bytes.len() >= FORM_MAX {
-            return Err(FormError::TooLong);
-        }
+    fn tagged(&mut self, tag: u8, bytes: &[u8]) -> Done {
+        self.has_room(bytes.len())?;
         self.out.push(tag);
         self.out.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn number(&mut self, tag: u8, number: u64) -> Result<(), FormError> {
+    fn number(&mut self, tag: u8, number: u64) -> Done {
         self.tag(tag)?;
         leb::put(number, &mut self.out);
         Ok(())
     }
 
-    fn sized(&mut self, tag: u8, bytes: &[u8]) -> Result<(), FormError> {
-        if bytes.len() >= FORM_MAX - self.out.len() {
-            return Err(FormError::TooLong);
+    fn sized(&mut self, tag: u8, bytes: &[u8]) -> Done {
+        self.has_room(bytes.len())?;
+        match bytes.len() {
+            // As `leb` would write it, in one piece.
+            len @ 0..0x80 => self.out.extend_from_slice(&[tag, (len & 0x7f) as u8]),
+            len => {
+                self.out.push(tag);
+                leb::put(len as u64, &mut self.out);
+            }
         }
-        self.number(tag, bytes.len() as u64)?;
         self.out.extend_from_slice(bytes);
         Ok(())
     }
 
-    /// Notes a struct (no `variant`) or a variant, with the names of its fields and how many it has without names.
-    fn name(&mut self, name: &str, variant: Option<&str>, fields: &mut [&str], nameless: usize) {
-        fields.sort_unstable();
-        self.names.spell(|spelled| {
-            spelled.push(u8::from(variant.is_some()));
-            leb::put_text(name, spelled);
-            variant.iter().for_each(|variant| leb::put_text(variant, spelled));
-            leb::put(nameless as u64, spelled);
-            leb::put(fields.len() as u64, spelled);
-            fields.iter().for_each(|field| leb::put_text(field, spelled));
-        });
+    /// Notes a struct (no `variant`) or a variant without named fields, but with so many that have no names.
+    fn name(&mut self, name: &str, variant: Option<&str>, nameless: usize) {
+        self.names.spell(|spelled| spell(spelled, name, variant, nameless, &[]));
     }
 }
 
-/// Names spelled out, sorted and without repeats. Most values have one.
-#[derive(Default)]
-struct Names {
-    /// The first of all, in the order of the sort.
-    first: Vec<u8>,
-    others: Vec<Vec<u8>>,
-}
-
-impl Names {
-    fn spell(&mut self, spell: impl FnOnce(&mut Vec<u8>)) {
-        let mut spelled = Vec::with_capacity(64);
-        spell(&mut spelled);
-        // No name is spelled with nothing.
-        if self.first.is_empty() {
-            self.first = spelled;
-            return;
-        }
-        if spelled < self.first {
-            std::mem::swap(&mut spelled, &mut self.first);
-        }
-        if spelled != self.first
-            && let Err(place) = self.others.binary_search(&spelled)
-        {
-            self.others.insert(place, spelled);
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let first = Some(&*self.first).filter(|first| !first.is_empty());
-        first.into_iter().chain(self.others.iter().map(Vec::as_slice))
-    }
+fn spell(spelled: &mut Vec<u8>, name: &str, variant: Option<&str>, nameless: usize, fields: &[&str]) {
+    spelled.push(u8::from(variant.is_some()));
+    leb::put_text(name, spelled);
+    variant.iter().for_each(|variant| leb::put_text(variant, spelled));
+    leb::put(nameless as u64, spelled);
+    leb::put(fields.len() as u64, spelled);
+    fields.iter().for_each(|field| leb::put_text(field, spelled));
 }
 
 #[derive(Debug)]
@@ -302,7 +339,7 @@ impl<'a> ser::Serializer for &'a mut Form {
     }
 
     fn serialize_f64(self, value: f64) -> Done {
-        self.is_finite &= value.is_finite();
+        self.is_infinite |= !value.is_finite();
         let bits = if value.is_nan() { NAN_BITS } else { value.to_bits() };
         self.tagged(tag::FLOAT, &bits.to_le_bytes())
     }
@@ -332,17 +369,17 @@ impl<'a> ser::Serializer for &'a mut Form {
     }
 
     fn serialize_unit_struct(self, name: &'static str) -> Done {
-        self.name(name, None, &mut [], 0);
+        self.name(name, None, 0);
         self.tag(tag::UNIT)
     }
 
     fn serialize_unit_variant(self, name: &'static str, _index: u32, variant: &'static str) -> Done {
-        self.name(name, Some(variant), &mut [], 0);
+        self.name(name, Some(variant), 0);
         self.sized(tag::VARIANT, variant.as_bytes())
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Done {
-        self.name(name, None, &mut [], 1);
+        self.name(name, None, 1);
         value.serialize(self)
     }
 
@@ -353,7 +390,7 @@ impl<'a> ser::Serializer for &'a mut Form {
         variant: &'static str,
         value: &T,
     ) -> Done {
-        self.name(name, Some(variant), &mut [], 1);
+        self.name(name, Some(variant), 1);
         self.sized(tag::HOLDING_VARIANT, variant.as_bytes())?;
         value.serialize(self)
     }
@@ -368,7 +405,7 @@ impl<'a> ser::Serializer for &'a mut Form {
     }
 
     fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<List<'a>, FormError> {
-        self.name(name, None, &mut [], len);
+        self.name(name, None, len);
         self.serialize_seq(None)
     }
 
@@ -379,21 +416,24 @@ impl<'a> ser::Serializer for &'a mut Form {
         variant: &'static str,
         len: usize,
     ) -> Result<List<'a>, FormError> {
-        self.name(name, Some(variant), &mut [], len);
+        self.name(name, Some(variant), len);
         self.sized(tag::HOLDING_VARIANT, variant.as_bytes())?;
         self.serialize_seq(None)
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Entries<'a>, FormError> {
         self.tag(tag::MAP)?;
-        let start = self.out.len();
         // What is flattened gives no count in advance, a map does: its keys are then names of fields.
-        let places = Vec::with_capacity(len.unwrap_or_default().min(ENTRIES));
-        Ok(Entries { form: self, start, places, fields: len.is_none().then(Vec::new) })
+        Ok(Entries {
+            begin: self.places.len(),
+            start: self.out.len(),
+            form: self,
+            fields: len.is_none().then(Vec::new),
+        })
     }
 
-    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Fields<'a>, FormError> {
-        Fields::begin(self, name, None, len)
+    fn serialize_struct(self, name: &'static str, _len: usize) -> Result<Fields<'a>, FormError> {
+        Fields::begin(self, name, None)
     }
 
     fn serialize_struct_variant(
@@ -401,10 +441,10 @@ impl<'a> ser::Serializer for &'a mut Form {
         name: &'static str,
         _index: u32,
         variant: &'static str,
-        len: usize,
+        _len: usize,
     ) -> Result<Fields<'a>, FormError> {
         self.sized(tag::HOLDING_VARIANT, variant.as_bytes())?;
-        Fields::begin(self, name, Some(variant), len)
+        Fields::begin(self, name, Some(variant))
     }
 }
 
@@ -486,8 +526,9 @@ struct EntryPlace {
 /// A map while it is written.
 struct Entries<'a> {
     form: &'a mut Form,
+    /// From where on the places are its own.
+    begin: usize,
     start: usize,
-    places: Vec<EntryPlace>,
     /// The keys that are texts, if what is written is a flattened struct.
     fields: Option<Vec<String>>,
 }
@@ -497,30 +538,35 @@ impl Entries<'_> {
         let start = self.form.out.len();
         key.serialize(&mut *self.form)?;
         let value = self.form.out.len();
-        self.places.push(EntryPlace { key: start, value, end: value });
+        self.form.places.push(EntryPlace { key: start, value, end: value });
         Ok(())
     }
 
     /// Writes the value of the last key.
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
         value.serialize(&mut *self.form)?;
-        if let Some(place) = self.places.last_mut() {
-            place.end = self.form.out.len();
+        let end = self.form.out.len();
+        if let Some(place) = self.form.places.get_mut(self.begin..).and_then(<[_]>::last_mut) {
+            place.end = end;
         }
         Ok(())
     }
 
+    fn last(&self) -> Option<EntryPlace> {
+        self.form.places.get(self.begin..)?.last().copied()
+    }
+
     /// Forgets the last entry if its value is `None`.
     fn forget_none(&mut self) {
-        let Some(last) = self.places.last() else { return };
+        let Some(last) = self.last() else { return };
         if self.form.out.get(last.value..last.end) == Some(&[tag::NONE]) {
             self.form.out.truncate(last.key);
-            self.places.pop();
+            self.form.places.pop();
         }
     }
 
     fn last_key(&self) -> Option<String> {
-        let last = self.places.last()?;
+        let last = self.last()?;
         let key = self.form.out.get(last.key..last.value)?;
         let bytes = key.first().filter(|first| **first == tag::TEXT).and_then(|_| bytes_of(key))?;
         String::from_utf8(bytes).ok()
@@ -528,15 +574,18 @@ impl Entries<'_> {
 
     /// Sorts the entries by their encoded keys and closes the map. Of equal keys the order of writing stands.
     fn close(self) -> Done {
-        let Entries { form, start, mut places, .. } = self;
-        let key = |place: &EntryPlace| form.out.get(place.key..place.value).unwrap_or_default();
-        if !places.is_sorted_by(|a, b| key(a) <= key(b)) {
-            places.sort_by(|a, b| key(a).cmp(key(b)));
-            let entries = places.iter().filter_map(|place| form.out.get(place.key..place.end));
+        let Entries { form, begin, start, .. } = self;
+        let Form { out, places, .. } = &mut *form;
+        let own = places.get_mut(begin..).unwrap_or_default();
+        let key = |place: &EntryPlace| out.get(place.key..place.value).unwrap_or_default();
+        if !own.is_sorted_by(|a, b| key(a) <= key(b)) {
+            own.sort_by(|a, b| key(a).cmp(key(b)));
+            let entries = own.iter().filter_map(|place| out.get(place.key..place.end));
             let sorted: Vec<u8> = entries.flatten().copied().collect();
-            form.out.truncate(start);
-            form.out.extend_from_slice(&sorted);
+            out.truncate(start);
+            out.extend_from_slice(&sorted);
         }
+        places.truncate(begin);
         form.tag(tag::END)
     }
 }
@@ -562,7 +611,8 @@ impl SerializeMap for Entries<'_> {
     fn end(mut self) -> Done {
         if let Some(fields) = self.fields.take() {
             let mut fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-            self.form.name("", None, &mut fields, 0);
+            fields.sort_unstable();
+            self.form.names.spell(|spelled| spell(spelled, "", None, 0, &fields));
         }
         self.close()
     }
@@ -573,31 +623,37 @@ struct Fields<'a> {
     entries: Entries<'a>,
     name: &'static str,
     variant: Option<&'static str>,
-    fields: Vec<&'static str>,
+    /// From where on the fields are its own.
+    begin: usize,
 }
 
 impl<'a> Fields<'a> {
-    fn begin(
-        form: &'a mut Form,
-        name: &'static str,
-        variant: Option<&'static str>,
-        len: usize,
-    ) -> Result<Self, FormError> {
-        let entries = ser::Serializer::serialize_map(form, Some(len))?;
-        Ok(Fields { entries, name, variant, fields: Vec::with_capacity(len.min(ENTRIES)) })
+    fn begin(form: &'a mut Form, name: &'static str, variant: Option<&'static str>) -> Result<Self, FormError> {
+        let begin = form.fields.len();
+        let entries = ser::Serializer::serialize_map(form, Some(0))?;
+        Ok(Fields { entries, name, variant, begin })
+    }
+
+    fn skip(&mut self, field: &'static str) {
+        self.entries.form.fields.push(field);
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, field: &'static str, value: &T) -> Done {
-        self.fields.push(field);
+        self.skip(field);
         self.entries.key(field)?;
         self.entries.value(value)?;
         self.entries.forget_none();
         Ok(())
     }
 
-    fn close(mut self) -> Done {
-        self.entries.form.name(self.name, self.variant, &mut self.fields, 0);
-        self.entries.close()
+    fn close(self) -> Done {
+        let Fields { entries, name, variant, begin } = self;
+        let Form { fields, names, .. } = &mut *entries.form;
+        let own = fields.get_mut(begin..).unwrap_or_default();
+        own.sort_unstable();
+        names.spell(|spelled| spell(spelled, name, variant, 0, own));
+        fields.truncate(begin);
+        entries.close()
     }
 }
 
@@ -610,7 +666,7 @@ impl SerializeStruct for Fields<'_> {
     }
 
     fn skip_field(&mut self, field: &'static str) -> Done {
-        self.fields.push(field);
+        self.skip(field);
         Ok(())
     }
 
@@ -628,7 +684,7 @@ impl SerializeStructVariant for Fields<'_> {
     }
 
     fn skip_field(&mut self, field: &'static str) -> Done {
-        self.fields.push(field);
+        self.skip(field);
         Ok(())
     }
 

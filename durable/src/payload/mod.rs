@@ -12,6 +12,7 @@
 mod digest;
 mod encoded;
 mod header;
+mod names;
 mod room;
 mod shown;
 
