@@ -7,10 +7,17 @@ use super::DecodeError;
 pub const LEN_MAX: usize = 10;
 
 /// Appends `value`.
+#[inline]
 pub fn put(value: u64, out: &mut Vec<u8>) {
-    if value < 0x80 {
-        return out.push((value & 0x7f) as u8);
+    // Most numbers are small.
+    match value {
+        0..0x80 => out.push((value & 0x7f) as u8),
+        _ => put_long(value, out),
     }
+}
+
+#[inline(never)]
+fn put_long(value: u64, out: &mut Vec<u8>) {
     let (bytes, len) = form(value);
     out.extend_from_slice(bytes.get(..len).unwrap_or_default());
 }

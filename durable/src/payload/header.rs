@@ -43,8 +43,10 @@ pub struct Transform<'a> {
 /// # Errors
 /// [`PayloadError::Absent`] or [`PayloadError::Malformed`].
 pub fn header(payload: &Payload) -> Result<Header<'_>, PayloadError> {
-    if payload.is_empty() {
-        return Err(PayloadError::Absent);
+    let Some((first, body)) = payload.0.split_first() else { return Err(PayloadError::Absent) };
+    // Most are neither transformed nor of another journal.
+    if let Some(codec) = codec_of(*first) {
+        return Ok(Header { codec, transform: None, origin: None, body });
     }
     parse(&payload.0).map_err(|error| match error {
         DecodeError::Value { rule } => PayloadError::Malformed { why: rule },
@@ -57,15 +59,21 @@ fn parse(mut bytes: &[u8]) -> Result<Header<'_>, DecodeError> {
     if first & UNUSED != 0 {
         return Err(DecodeError::Value { rule: "its header has bits that this build does not know" });
     }
-    let codec = match first & CODEC {
-        1 => PayloadCodec::MessagePack,
-        2 => PayloadCodec::Json,
-        3 => PayloadCodec::Raw,
-        _ => return Err(DecodeError::Value { rule: "it is in a codec that this build does not know" }),
+    let Some(codec) = codec_of(first & CODEC) else {
+        return Err(DecodeError::Value { rule: "it is in a codec that this build does not know" });
     };
     let transform = (first & TRANSFORM != 0).then(|| take_transform(&mut bytes)).transpose()?;
     let origin = (first & ORIGIN != 0).then(|| take_origin(&mut bytes)).transpose()?;
     Ok(Header { codec, transform, origin, body: bytes })
+}
+
+fn codec_of(number: u8) -> Option<PayloadCodec> {
+    match number {
+        1 => Some(PayloadCodec::MessagePack),
+        2 => Some(PayloadCodec::Json),
+        3 => Some(PayloadCodec::Raw),
+        _ => None,
+    }
 }
 
 fn take_transform<'a>(bytes: &mut &'a [u8]) -> Result<Transform<'a>, DecodeError> {

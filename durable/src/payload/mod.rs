@@ -190,12 +190,18 @@ struct Bounded {
 
 impl io::Write for Bounded {
     fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        self.write_all(more).map(|()| more.len())
+    }
+
+    // Encoders write in many small pieces: this is the one that they call, and it takes each as a whole.
+    #[inline]
+    fn write_all(&mut self, more: &[u8]) -> io::Result<()> {
         if more.len() > LEN_MAX - self.bytes.len() {
             self.is_full = true;
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.bytes.extend_from_slice(more);
-        Ok(more.len())
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
