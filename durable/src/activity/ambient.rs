@@ -15,7 +15,7 @@ use crate::kernel::trace::{AttemptTrace, TraceContext};
 use crate::payload::PayloadCodec;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Arc<AttemptInfo>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<AttemptInfo>> = const { RefCell::new(None) };
 }
 
 /// What an activity may know about the attempt that runs it.
@@ -143,7 +143,7 @@ pub fn info() -> AttemptInfo {
 /// The attempt that runs the code that asks, if there is one.
 #[must_use]
 pub fn try_info() -> Option<AttemptInfo> {
-    CURRENT.with_borrow(|current| current.as_deref().cloned())
+    CURRENT.with_borrow(Clone::clone)
 }
 
 /// The key under which the outside world knows this call: the same for all its attempts, over replays, restarts and
@@ -230,17 +230,25 @@ pub fn cancelled() -> impl Future<Output = ()> + Send + 'static {
     }
 }
 
-/// While it lives, `info` is the attempt of this thread; then it is the one before.
-pub(super) struct Entered {
-    before: Option<Arc<AttemptInfo>>,
+/// While it lives, the attempt is that of this thread; then it is back in its place, and the one before is that of the thread.
+pub(super) struct Entered<'a> {
+    place: &'a mut Option<AttemptInfo>,
 }
 
-pub(super) fn enter(info: Arc<AttemptInfo>) -> Entered {
-    Entered { before: CURRENT.replace(Some(info)) }
+pub(super) fn enter(place: &mut Option<AttemptInfo>) -> Entered<'_> {
+    let mut entered = Entered { place };
+    entered.change_places();
+    entered
 }
 
-impl Drop for Entered {
+impl Entered<'_> {
+    fn change_places(&mut self) {
+        CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.place));
+    }
+}
+
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        CURRENT.replace(self.before.take());
+        self.change_places();
     }
 }

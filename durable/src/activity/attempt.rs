@@ -106,7 +106,7 @@ impl Job {
         let Job { input, states, info, .. } = self;
         let codec = info.codec;
         InAttempt {
-            info: Arc::new(info),
+            info: Some(info),
             work: async move {
                 match prepare::<D, F>(&input, &states, |input, _| Ok(work(D::args(input)))) {
                     Ok(future) => recorded::<D>(future.await, codec),
@@ -124,12 +124,12 @@ impl Job {
         F: FnOnce() -> D::Returned + Send + 'static,
     {
         let Job { input, states, info, pool } = self;
-        let (codec, inside) = (info.codec, Arc::new(info.clone()));
+        let (codec, mut inside) = (info.codec, Some(info.clone()));
         attempt(info, async move {
             match prepare::<D, F>(&input, &states, work) {
                 Ok(call) => {
                     blocking(pool, move || {
-                        let _entered = enter(inside);
+                        let _entered = enter(&mut inside);
                         recorded::<D>(call(), codec)
                     })
                     .await
@@ -180,12 +180,13 @@ async fn blocking(pool: Option<Arc<dyn Spawn>>, work: impl FnOnce() -> AttemptEn
 
 /// A future that runs as this attempt: ambient in each poll, its panics caught.
 pub(crate) fn attempt(info: AttemptInfo, work: impl Future<Output = AttemptEnd> + Send + 'static) -> AttemptFuture {
-    Box::pin(InAttempt { info: Arc::new(info), work })
+    Box::pin(InAttempt { info: Some(info), work })
 }
 
 #[pin_project]
 struct InAttempt<F> {
-    info: Arc<AttemptInfo>,
+    /// Here while it is not polled.
+    info: Option<AttemptInfo>,
     #[pin]
     work: F,
 }
@@ -195,7 +196,7 @@ impl<F: Future<Output = AttemptEnd>> Future for InAttempt<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AttemptEnd> {
         let this = self.project();
-        let _entered = enter(Arc::clone(this.info));
+        let _entered = enter(this.info);
         let polled = catch_unwind(AssertUnwindSafe(|| this.work.poll(cx)));
         polled.unwrap_or_else(|panic| Poll::Ready(AttemptEnd::Panicked(panic_text(&*panic))))
     }

@@ -79,15 +79,15 @@ impl InFlight {
         mut future: AttemptFuture,
         asked: Option<Asked>,
     ) -> Option<(AttemptReport, Now)> {
-        let span = &begun.span;
         if self.slow.get(&begun.activity).is_none_or(|slow| *slow < SLOW) {
+            let _entered = begun.span.enter();
             let begin = self.clock.monotonic();
-            let polled = span.in_scope(|| poll_once(&mut future));
+            let polled = poll_once(&mut future);
             let monotonic = self.clock.monotonic();
             self.judge(&begun.activity, monotonic.saturating_sub(begin));
             if let Poll::Ready(end) = polled {
                 let now = Now { wall: self.clock.wall(), monotonic };
-                return Some((span.in_scope(|| report(end)), now));
+                return Some((report(end), now));
             }
         }
         self.run(begun, future, asked);

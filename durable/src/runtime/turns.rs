@@ -23,11 +23,12 @@ use crate::kernel::fault::Fault;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
 use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, Stands, TurnDone};
 use crate::kernel::scope::BODY;
+use crate::kernel::short::Short;
 use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
 use crate::store::log::JournalEvent;
-use crate::workflow::context::{BranchFuture, Check, RunContext, StepFn};
+use crate::workflow::context::{BranchFuture, Check, Granted, RunContext, StepFn, Taken};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
 
@@ -54,6 +55,8 @@ struct HotRun {
     /// How the body ended, while what it did is being undone.
     ending: Option<(End, Payload)>,
     waker: Arc<RunWaker>,
+    /// The same, as its futures get it.
+    root: Waker,
     span: Span,
 }
 
@@ -62,6 +65,8 @@ struct HotRun {
 enum Cause {
     Start,
     Outcome,
+    /// An outcome that something undoing may have waited for.
+    Settled,
     Cut,
 }
 
@@ -269,6 +274,7 @@ impl Hot {
             branches: None,
             undoers: None,
             ending: None,
+            root: Waker::from(Arc::clone(&waker)),
             waker,
             span: run_span(started),
         };
@@ -287,10 +293,12 @@ impl Hot {
         let Some(hot) = self.runs.get_mut(&run) else {
             return TurnEnd::Stuck("it is to be polled and not in memory; report this [E0209]".into());
         };
-        hot.context.machine(|machine| machine.deliver(no, at, event, expected));
-        let driven = hot.drive(cause(event));
-        let steps = hot.context.take_steps();
-        let end = hot.end_turn(driven);
+        let cause = hot.context.machine(|machine| {
+            machine.deliver(no, at, event, expected);
+            cause(event, machine)
+        });
+        let driven = hot.drive(cause);
+        let (steps, end) = hot.end_turn(driven);
         if !steps.is_empty() {
             self.steps.entry(run).or_default().extend(steps);
         }
@@ -318,10 +326,11 @@ fn settled(event: &Event) -> Option<Seq> {
     }
 }
 
-fn cause(event: &Event) -> Cause {
+fn cause(event: &Event, machine: &mut Machine) -> Cause {
     match event {
         Event::RunStarted(_) => Cause::Start,
         Event::CancelRequested { .. } | Event::RunTimedOut { .. } => Cause::Cut,
+        _ if machine.take_settled() => Cause::Settled,
         _ => Cause::Outcome,
     }
 }
@@ -337,25 +346,35 @@ fn body_end(next: &Event) -> Option<(End, Payload)> {
 impl HotRun {
     /// Polls until the run is quiet and nothing more can be granted.
     fn drive(&mut self, cause: Cause) -> Result<Driven, Fault> {
-        let _span = self.span.clone().entered();
+        // Lent, not copied: each copy of a span is told to the subscriber.
+        let span = std::mem::replace(&mut self.span, Span::none());
+        let driven = span.in_scope(|| self.drive_inside(cause));
+        self.span = span;
+        driven
+    }
+
+    fn drive_inside(&mut self, cause: Cause) -> Result<Driven, Fault> {
         let mut polls = 0;
         if let Some(end) = self.begin_turn(cause, &mut polls)? {
             return Ok(end);
         }
-        while let Some(seq) = self.context.machine(Machine::grant) {
-            self.wake(seq);
-            let ended = self.poll_until_quiet(&mut polls)?;
-            if self.context.machine(Machine::settle_grant) {
+        let mut granted = self.context.grant();
+        loop {
+            match granted {
+                Granted::Outcome(waker) => self.wake(waker),
+                Granted::Nothing => return Ok(Driven::Quiet),
+                Granted::Never => return Err(Fault::WaitsOutside { after: self.polled_last() }),
+            }
+            if let Some(end) = self.poll_until_quiet(&mut polls)? {
+                self.context.machine(Machine::settle_grant);
+                return Ok(end);
+            }
+            let (taken, next) = self.context.settle_and_grant();
+            if taken == Taken::Outcome {
                 // Outcomes are finite: what takes one is no livelock, however many there are in a turn.
                 polls = 0;
             }
-            if let Some(end) = ended {
-                return Ok(end);
-            }
-        }
-        match self.context.machine(|machine| machine.has_failed() || machine.waits()) {
-            true => Ok(Driven::Quiet),
-            false => Err(Fault::WaitsOutside { after: self.polled_last() }),
+            granted = next;
         }
     }
 
@@ -363,7 +382,7 @@ impl HotRun {
     fn begin_turn(&mut self, cause: Cause, polls: &mut u32) -> Result<Option<Driven>, Fault> {
         match cause {
             Cause::Start => return self.poll_until_quiet(polls),
-            Cause::Outcome if self.context.machine(Machine::take_settled) => {
+            Cause::Settled => {
                 self.context.wake_undoers();
                 return self.poll_until_quiet(polls);
             }
@@ -445,9 +464,8 @@ impl HotRun {
 
     /// One poll of the body, of every branch and of what undoes that was woken or is new.
     fn poll(&mut self) -> Result<Poll<BodyEnd>, Fault> {
-        let (context, body, branches, undoers) = (&self.context, &mut self.body, &mut self.branches, &mut self.undoers);
+        let HotRun { context, body, branches, undoers, root, .. } = self;
         context.begin_poll();
-        let waker = Waker::from(Arc::clone(&self.waker));
         let mut poll = std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|cx| {
             if let Some(running) = body
                 && let Poll::Ready(end) = running.as_mut().poll(cx)
@@ -455,12 +473,15 @@ impl HotRun {
                 *body = None;
                 return Poll::Ready(end);
             }
+            if branches.is_none() && undoers.is_none() && !context.has_new() {
+                return Poll::Pending;
+            }
             poll_branches(branches, cx, || context.take_branches(), || context.has_branches());
             poll_branches(undoers, cx, || context.take_undoers(), || context.has_undoers());
             Poll::Pending
         })));
         let polled =
-            catch_unwind(AssertUnwindSafe(|| context.enter(|| poll.as_mut().poll(&mut Context::from_waker(&waker)))));
+            catch_unwind(AssertUnwindSafe(|| context.enter(|| poll.as_mut().poll(&mut Context::from_waker(root)))));
         polled.map_err(|panic| self.panicked(panic.as_ref()))
     }
 
@@ -486,28 +507,28 @@ impl HotRun {
         dropped.map_err(|panic| self.panicked(panic.as_ref()))
     }
 
-    fn wake(&self, seq: Seq) {
-        if let Some(waker) = self.context.take_waker(seq) {
-            self.context.enter(|| waker.wake());
+    fn wake(&self, waker: Option<Waker>) {
+        match waker {
+            // What it does when it is called, without the way there.
+            Some(waker) if waker.will_wake(&self.root) => self.waker.woken.store(true, Ordering::Relaxed),
+            Some(waker) => self.context.enter(|| waker.wake()),
+            None => {}
         }
     }
 
-    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> TurnEnd {
-        if let Some(missing) = self.context.take_missing() {
-            return TurnEnd::Stuck(missing);
-        }
-        let driven = match driven {
-            Ok(driven) => driven,
-            Err(fault) => {
-                self.context.machine(|machine| machine.fail(fault));
-                Driven::Quiet
-            }
+    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> (Short<(Seq, StepFn)>, TurnEnd) {
+        let (driven, fault) = match driven {
+            Ok(driven) => (driven, None),
+            Err(fault) => (Driven::Quiet, Some(fault)),
         };
-        match (self.context.machine(Machine::end_turn), driven) {
-            (Err(fault), _) => TurnEnd::Blocked(fault.to_string().into()),
-            (Ok(done), Driven::Quiet) => TurnEnd::Quiet(done),
-            (Ok(done), Driven::Ended(how, result)) => TurnEnd::Ended(done, how, result),
-        }
+        let (steps, done) = self.context.end_turn(fault);
+        let end = match (done, driven) {
+            (Err(missing), _) => TurnEnd::Stuck(missing),
+            (Ok(Err(fault)), _) => TurnEnd::Blocked(fault.to_string().into()),
+            (Ok(Ok(done)), Driven::Quiet) => TurnEnd::Quiet(done),
+            (Ok(Ok(done)), Driven::Ended(how, result)) => TurnEnd::Ended(done, how, result),
+        };
+        (steps, end)
     }
 
     /// Drops the futures so that nothing they do counts.

@@ -40,7 +40,6 @@ pub struct Call<D: Definition> {
 
 struct Inner<D: Definition> {
     pending: Pending,
-    name: Text,
     /// Gone after the first poll: what was asked for then is recorded.
     input: Option<D::Input>,
     options: <D::Kind as Kind>::Options,
@@ -99,19 +98,19 @@ impl<D: Definition> Call<D> {
     }
 
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Inner { pending, name, input, options, .. } = &mut *self.inner;
-        pending.poll(cx, |origin| command::<D>(name, input.take(), options, origin))
+        let Inner { pending, input, options, .. } = &mut *self.inner;
+        pending.poll(cx, |what, origin| command::<D>(what.name(), input.take(), options, origin))
     }
 
     #[track_caller]
-    fn build(what: What, name: Text, input: D::Input, options: <D::Kind as Kind>::Options) -> Self {
+    fn build(what: What, input: D::Input, options: <D::Kind as Kind>::Options) -> Self {
         let pending = Pending::build(what);
-        Call { inner: Box::new(Inner { pending, name, input: Some(input), options, states: States::default() }) }
+        Call { inner: Box::new(Inner { pending, input: Some(input), options, states: States::default() }) }
     }
 
     #[track_caller]
     fn set(mut self, set: impl FnOnce(&mut <D::Kind as Kind>::Options)) -> Self {
-        assert_unissued(&self.inner.pending, &self.inner.name);
+        assert_unissued(&self.inner.pending);
         set(&mut self.inner.options);
         self
     }
@@ -120,21 +119,15 @@ impl<D: Definition> Call<D> {
 /// Builds an activity's call.
 #[track_caller]
 pub fn call_activity<D: Activity>(input: D::Input) -> Call<D> {
-    let name = D::name();
-    Call::build(
-        What::Activity { name: name.clone(), definition: TypeId::of::<D>(), register: D::register },
-        name,
-        input,
-        D::options(),
-    )
+    let what = What::Activity { name: D::name(), definition: TypeId::of::<D>(), register: D::register };
+    Call::build(what, input, D::options())
 }
 
 /// Builds a workflow's call.
 #[track_caller]
 pub fn call_workflow<D: Workflow>(input: D::Input) -> Call<D> {
-    let name = D::name();
-    let what = What::Workflow { name: name.clone(), definition: TypeId::of::<D>(), register: D::register };
-    Call::build(what, name, input, ChildOptions::from(D::options()))
+    let what = What::Workflow { name: D::name(), definition: TypeId::of::<D>(), register: D::register };
+    Call::build(what, input, ChildOptions::from(D::options()))
 }
 
 /// Options of an activity's call; each stands in the place of what the attribute says.
@@ -201,7 +194,7 @@ impl<D: Activity> Call<D> {
     /// the number of the one that it undoes.
     #[track_caller]
     pub fn undo<C: Compensation>(mut self, undo: impl FnOnce(D::Output) -> C + Send + 'static) -> Self {
-        assert_unissued(&self.inner.pending, &self.inner.name);
+        assert_unissued(&self.inner.pending);
         self.inner.pending.bound().undo = Some(Box::new(move |result| match D::Answer::value(result) {
             Ok(value) => Ok(Box::new(undo(value))),
             Err(error) => Err(format!("the recorded result of `{}` does not decode: {error}", D::name())),
@@ -216,7 +209,7 @@ impl<D: Activity> Call<D> {
     /// As [`undo`](Self::undo).
     #[track_caller]
     pub fn undo_unknown<C: Compensation>(mut self, compensation: C) -> Self {
-        assert_unissued(&self.inner.pending, &self.inner.name);
+        assert_unissued(&self.inner.pending);
         self.inner.pending.bound().call = Some(Box::new(compensation));
         self
     }
@@ -229,7 +222,7 @@ impl<D: Activity> Call<D> {
     /// That it is so, with the call: every build of the workflow has to say the same.
     #[track_caller]
     pub fn wait_on_cancel(mut self) -> Self {
-        assert_unissued(&self.inner.pending, &self.inner.name);
+        assert_unissued(&self.inner.pending);
         self.inner.pending.wait_on_cancel();
         self
     }
@@ -237,7 +230,7 @@ impl<D: Activity> Call<D> {
 
 impl<D: Activity> Undoes for Call<D> {
     fn name(&self) -> Text {
-        self.inner.name.clone()
+        self.inner.pending.name().clone()
     }
 
     fn begin(&mut self, undoes: Option<Seq>) -> Seq {
@@ -253,10 +246,10 @@ impl<D: Activity> RunDirect<D> for ActivityKind {
     type Returned = Result<D::Output, CallError<D::Error>>;
 
     async fn run_direct(call: Call<D>) -> Self::Returned {
-        let Inner { name, input, states, pending, .. } = *call.inner;
-        assert_unissued(&pending, &name);
+        let Inner { input, states, pending, .. } = *call.inner;
+        assert_unissued(&pending);
         let input = input.expect("because the input is there until the first poll");
-        let outcome = direct::<D>(name, input, states).await;
+        let outcome = direct::<D>(pending.name().clone(), input, states).await;
         settle::<D>(outcome).unwrap_or_else(|reason| panic!("{reason}"))
     }
 }
@@ -291,11 +284,11 @@ impl<D: Workflow> Call<D> {
     /// The call as the runtime starts it from outside.
     #[track_caller]
     pub(crate) fn into_start(self) -> StartCall {
-        let Inner { name, input, options, pending, .. } = *self.inner;
-        assert_unissued(&pending, &name);
+        let Inner { input, options, pending, .. } = *self.inner;
+        assert_unissued(&pending);
         let input = input.expect("because the input is there until the first poll");
         StartCall {
-            name,
+            name: pending.name().clone(),
             definition: TypeId::of::<D>(),
             type_name: std::any::type_name::<D>(),
             options,
@@ -318,7 +311,7 @@ impl<D: Definition> Future for Call<D> {
 
 impl<D: Definition> fmt::Debug for Call<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("name", &self.inner.name).field("options", &self.inner.options).finish()
+        f.debug_struct("Call").field("name", self.inner.pending.name()).field("options", &self.inner.options).finish()
     }
 }
 
@@ -333,10 +326,11 @@ fn command<D: Definition>(
 }
 
 #[track_caller]
-pub(super) fn assert_unissued(pending: &Pending, name: &Text) {
+pub(super) fn assert_unissued(pending: &Pending) {
     assert!(
         !pending.is_issued(),
-        "the call of `{name}` was awaited already: options are set before its first poll, and it is started only once"
+        "the call of `{}` was awaited already: options are set before its first poll, and it is started only once",
+        pending.name()
     );
 }
 

@@ -22,7 +22,7 @@ use crate::kernel::event::{Payload, Text, UndoBits};
 use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{ScopeNo, Seq, Timestamp};
-use crate::kernel::machine::Machine;
+use crate::kernel::machine::{Machine, TurnDone};
 use crate::kernel::rare::Rare;
 use crate::kernel::scope::{Catches, ShieldNo, Within};
 use crate::kernel::short::Short;
@@ -60,6 +60,22 @@ impl Until {
         match self {
             Until::After(span) => now.after(span),
             Until::At(at) => at,
+        }
+    }
+}
+
+impl What {
+    /// The name of what is called or received.
+    ///
+    /// # Panics
+    /// If it is a durable timer, which has none.
+    pub(crate) fn name(&self) -> &Text {
+        match self {
+            What::Activity { name, .. }
+            | What::Workflow { name, .. }
+            | What::Step { name }
+            | What::Receive { name } => name,
+            What::Sleep(_) => unreachable!("because nobody asks a durable timer for its name"),
         }
     }
 }
@@ -115,6 +131,76 @@ struct Inner {
     steps: Short<(Seq, StepFn)>,
     missing: Option<Text>,
     open: Gate,
+}
+
+/// What a run may observe next.
+pub(crate) enum Granted {
+    /// An outcome; with the waker of whoever waits for it.
+    Outcome(Option<Waker>),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing, ever: the run waits for nothing durable.
+    Never,
+}
+
+/// What became of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Outcome,
+    Nothing,
+}
+
+impl Inner {
+    fn grant(&mut self) -> Granted {
+        match self.machine.grant() {
+            Some(seq) => Granted::Outcome(self.wakers.remove(seq)),
+            None if self.machine.has_failed() || self.machine.waits() => Granted::Nothing,
+            None => Granted::Never,
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, what: &What, place: Place) {
+        let text = match refusal {
+            Refusal::Wrong(text) => format!("{text} (at {place})").into(),
+            Refusal::Missing(text) => {
+                let text = Text::from(format!("{what} at {place}: {text}"));
+                self.missing = Some(text.clone());
+                text
+            }
+        };
+        self.machine.fail(Fault::Refused(text));
+    }
+
+    /// Wakers are dropped outside the lock: they may be anybody's.
+    fn observe(mut inner: MutexGuard<'_, Inner>, seq: Seq, place: Place, cx: &Context<'_>) -> Poll<Outcome> {
+        if inner.open == Gate::Closed {
+            return Poll::Pending;
+        }
+        inner.machine.polls(place);
+        if let Some(outcome) = inner.machine.observe(seq) {
+            let waker = inner.wakers.remove(seq);
+            drop(inner);
+            drop(waker);
+            return Poll::Ready(outcome);
+        }
+        let old = match inner.wakers.get_mut(seq) {
+            Some(waker) if waker.will_wake(cx.waker()) => None,
+            Some(waker) => Some(std::mem::replace(waker, cx.waker().clone())),
+            None => inner.wakers.insert(seq, cx.waker().clone()),
+        };
+        drop(inner);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+/// A command that is asked for, with what belongs to it.
+struct Asked {
+    seq: Seq,
+    place: Place,
+    command: Result<Command, String>,
+    bound: Option<Bound>,
+    step: Option<StepFn>,
 }
 
 /// What there is of scopes and of what undoes them.
@@ -232,8 +318,16 @@ impl RunContext {
         self.lock().open == Gate::Closed
     }
 
-    pub(crate) fn take_waker(&self, seq: Seq) -> Option<Waker> {
-        self.lock().wakers.remove(seq)
+    /// Grants the next outcome that there is.
+    pub(crate) fn grant(&self) -> Granted {
+        self.lock().grant()
+    }
+
+    /// After what a grant caused: whether its outcome was taken, and the next grant.
+    pub(crate) fn settle_and_grant(&self) -> (Taken, Granted) {
+        let mut inner = self.lock();
+        let taken = if inner.machine.settle_grant() { Taken::Outcome } else { Taken::Nothing };
+        (taken, inner.grant())
     }
 
     pub(crate) fn take_branches(&self) -> Vec<BranchFuture> {
@@ -243,6 +337,12 @@ impl RunContext {
     /// What undoes and was not taken yet.
     pub(crate) fn take_undoers(&self) -> Vec<BranchFuture> {
         self.lock().scoped.as_mut().map(|scoped| std::mem::take(&mut scoped.undoers)).unwrap_or_default()
+    }
+
+    /// Whether there are branches, or something undoes, that was not taken yet.
+    pub(crate) fn has_new(&self) -> bool {
+        let inner = self.lock();
+        !inner.branches.is_empty() || inner.scoped.as_ref().is_some_and(|scoped| !scoped.undoers.is_empty())
     }
 
     /// Whether something undoes that was not taken yet.
@@ -332,69 +432,60 @@ impl RunContext {
         !self.lock().branches.is_empty()
     }
 
-    pub(crate) fn take_steps(&self) -> Short<(Seq, StepFn)> {
-        std::mem::take(&mut self.lock().steps)
-    }
-
-    /// What this binary lacks for the run to go on.
-    pub(crate) fn take_missing(&self) -> Option<Text> {
-        self.lock().missing.take()
+    /// Ends the turn: with what this binary lacks for the run to go on, or with the machine's answer and the closures of new steps. `fault`
+    /// is what the shell met in it.
+    pub(crate) fn end_turn(
+        &self,
+        fault: Option<Fault>,
+    ) -> (Short<(Seq, StepFn)>, Result<Result<TurnDone, Fault>, Text>) {
+        let mut inner = self.lock();
+        let steps = std::mem::take(&mut inner.steps);
+        if let Some(missing) = inner.missing.take() {
+            return (steps, Err(missing));
+        }
+        if let Some(fault) = fault {
+            inner.machine.fail(fault);
+        }
+        (steps, Ok(inner.machine.end_turn()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn issue(&self, seq: Seq, what: &What, command: Result<Command, String>, place: Place) {
-        if let Err(refusal) = (self.check)(what) {
-            return self.refuse(refusal, what, place);
-        }
+    /// What a command is made from; none while the run's futures are dropped.
+    fn origin(&self) -> Option<Origin> {
+        let inner = self.lock();
+        let (salt, spans_from) = (inner.machine.salt(), inner.machine.spans_from());
+        (inner.open == Gate::Open).then_some(Origin { salt, spans_from, codec: self.codec })
+    }
+
+    /// Asks for a command and observes it, at the first poll of its future.
+    fn issue(&self, what: &What, asked: Asked, cx: &Context<'_>) -> Poll<Outcome> {
+        let refused = (self.check)(what).err();
         let mut inner = self.lock();
-        match command {
-            Ok(command) => {
+        let Asked { seq, place, command, bound, step } = asked;
+        if let Some(bound) = bound {
+            inner.scoped.get_or_insert_default().bound.insert(seq, bound);
+        }
+        match (refused, command) {
+            (Some(refusal), _) => inner.refuse(refusal, what, place),
+            (None, Ok(command)) => {
                 let within = inner.within;
                 inner.machine.issue(seq, command, within, place);
             }
-            Err(reason) => {
-                let text = format!("{reason} (at {place})");
-                inner.machine.fail(Fault::Refused(text.into()));
-            }
+            (None, Err(reason)) => inner.refuse(Refusal::Wrong(reason.into()), what, place),
         }
+        if let Some(step) = step {
+            inner.steps.push((seq, step));
+        }
+        Inner::observe(inner, seq, place, cx)
     }
 
-    fn refuse(&self, refusal: Refusal, what: &What, place: Place) {
-        let mut inner = self.lock();
-        let text = match refusal {
-            Refusal::Wrong(text) => format!("{text} (at {place})").into(),
-            Refusal::Missing(text) => {
-                let text = Text::from(format!("{what} at {place}: {text}"));
-                inner.missing = Some(text.clone());
-                text
-            }
-        };
-        inner.machine.fail(Fault::Refused(text));
-    }
-
-    fn observe(&self, seq: Seq, place: Place, cx: &Context<'_>) -> Poll<Outcome> {
-        let mut inner = self.lock();
-        if inner.open == Gate::Closed {
-            return Poll::Pending;
-        }
-        inner.machine.polls(place);
-        if let Some(outcome) = inner.machine.observe(seq) {
-            let waker = inner.wakers.remove(seq);
-            drop(inner);
-            drop(waker);
-            return Poll::Ready(outcome);
-        }
-        let old = match inner.wakers.get_mut(seq) {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            Some(waker) => Some(std::mem::replace(waker, cx.waker().clone())),
-            None => inner.wakers.insert(seq, cx.waker().clone()),
-        };
-        drop(inner);
-        drop(old);
-        Poll::Pending
+    /// The command's outcome, if it was granted; none at all while the run's futures are dropped.
+    fn observe(&self, seq: Seq, place: Place, cx: &Context<'_>) -> Option<Poll<Outcome>> {
+        let inner = self.lock();
+        (inner.open == Gate::Open).then(|| Inner::observe(inner, seq, place, cx))
     }
 
     fn abandon(self: &Arc<Self>, seq: Seq, what: &What, built: &Location<'_>) {
@@ -469,6 +560,14 @@ impl Pending {
         }
     }
 
+    /// What is called, by name.
+    ///
+    /// # Panics
+    /// If it is a durable timer, which has none.
+    pub(crate) fn name(&self) -> &Text {
+        self.what.name()
+    }
+
     pub(crate) fn is_issued(&self) -> bool {
         self.stage != Stage::Built
     }
@@ -510,33 +609,35 @@ impl Pending {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        command: impl FnOnce(&Origin) -> Result<Command, String>,
+        command: impl FnOnce(&What, &Origin) -> Result<Command, String>,
     ) -> Poll<Outcome> {
         assert!(self.stage != Stage::Done, "{} was polled again after it had given its result", self.what);
-        let (run, seq) = self.here();
+        if !self.run.as_ref().is_some_and(|(run, _)| run.is_current()) {
+            self.here();
+        }
         let place = Place { file: self.built.file(), line: self.built.line() };
-        if self.stage == Stage::Built {
-            self.stage = Stage::Issued;
-            let (salt, spans_from) = run.machine(|machine| (machine.salt(), machine.spans_from()));
-            let mut command = command(&Origin { salt, spans_from, codec: run.codec });
-            if let (Some(extras), Ok(Command::CallActivity(call))) = (self.extras.take(), &mut command) {
-                let Extras { bound, waits, undoes } = *extras;
-                call.undo = UndoBits { waits, ..bound.bits() };
-                call.undoes = undoes;
-                if call.undo.binds() {
-                    run.bind(seq, bound);
+        let Pending { what, run, step, extras, stage, .. } = self;
+        let (run, seq) =
+            run.as_ref().map(|(run, seq)| (run, *seq)).expect("because it is in its run, and has its number");
+        let outcome = match stage {
+            Stage::Built => run.origin().map(|origin| {
+                *stage = Stage::Issued;
+                let mut asked = Asked { seq, place, command: command(what, &origin), bound: None, step: step.take() };
+                if let Some(extras) = extras.take() {
+                    asked.add(*extras);
                 }
+                run.issue(what, asked, cx)
+            }),
+            Stage::Issued | Stage::Done => run.observe(seq, place, cx),
+        };
+        match outcome {
+            Some(Poll::Ready(outcome)) => {
+                self.stage = Stage::Done;
+                Poll::Ready(outcome)
             }
-            run.issue(seq, &self.what, command, place);
-            if let Some(step) = self.step.take() {
-                run.lock().steps.push((seq, step));
-            }
+            Some(Poll::Pending) => Poll::Pending,
+            None => self.dropping(),
         }
-        let outcome = run.observe(seq, place, cx);
-        if outcome.is_ready() {
-            self.stage = Stage::Done;
-        }
-        outcome
     }
 
     /// Parks the run: a recorded value does not decode.
@@ -546,6 +647,14 @@ impl Pending {
             run.machine(|machine| machine.fail(Fault::Undecodable(text.into())));
         }
         Poll::Pending
+    }
+
+    fn dropping(&self) -> ! {
+        panic!(
+            "{}, built at {}, is not durable here: it is awaited in a `Drop` while its run is cancelled: a destructor may touch memory \
+             only; clean up in the workflow's body",
+            self.what, self.built
+        )
     }
 
     /// The run that is being polled and the number in it; a call that was built outside takes its number now.
@@ -564,11 +673,9 @@ impl Pending {
             };
             panic!("{what}, built at {built}, is not durable here: {instead}");
         };
-        assert!(
-            current.lock().open == Gate::Open,
-            "{what}, built at {built}, is not durable here: it is awaited in a `Drop` while its run is cancelled: a destructor may \
-             touch memory only; clean up in the workflow's body"
-        );
+        if current.lock().open != Gate::Open {
+            self.dropping();
+        }
         match &self.run {
             Some((run, seq)) if Arc::ptr_eq(run, &current) => (current, *seq),
             Some((run, _)) => {
@@ -585,6 +692,15 @@ impl Pending {
                 (current, seq)
             }
         }
+    }
+}
+
+impl Asked {
+    fn add(&mut self, Extras { bound, waits, undoes }: Extras) {
+        let Ok(Command::CallActivity(call)) = &mut self.command else { return };
+        call.undo = UndoBits { waits, ..bound.bits() };
+        call.undoes = undoes;
+        self.bound = call.undo.binds().then_some(bound);
     }
 }
 

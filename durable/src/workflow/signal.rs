@@ -101,7 +101,7 @@ impl<T: DeserializeOwned> Future for Recv<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let name = self.name;
-        let outcome = self.pending.poll(cx, |_| Ok(Command::AwaitSignal { name: name.into() }));
+        let outcome = self.pending.poll(cx, |what, _| Ok(Command::AwaitSignal { name: what.name().clone() }));
         let payload = match outcome {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Outcome::Signal(payload)) => payload,

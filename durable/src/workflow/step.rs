@@ -91,11 +91,10 @@ pub struct Step<T, E> {
 }
 
 /// Makes the step's name and input ready for its command; gone after the first poll.
-type Describe = Box<dyn FnOnce(&Origin) -> Result<Described, String> + Send>;
+type Describe = Box<dyn FnOnce(&Text, &Origin) -> Result<Described, String> + Send>;
 
 struct Inner<T, E> {
     pending: Pending,
-    name: Text,
     options: ActivityOptions,
     describe: Option<Describe>,
     value: fn(&Payload) -> Result<T, PayloadError>,
@@ -110,15 +109,13 @@ impl<T, E> Step<T, E> {
         F: Fn(I) -> Fut + Send + 'static,
         Fut: Future<Output: StepReturned<M, Output = T, Error = E>> + Send + 'static,
     {
-        let mut pending = Pending::build(What::Step { name: name.clone() });
+        let mut pending = Pending::build(What::Step { name });
         pending.attach(attempts::<I, F, Fut, M>(attempt));
-        let described = name.clone();
         Step {
             inner: Box::new(Inner {
                 pending,
-                name,
                 options: ActivityOptions::DEFAULT,
-                describe: Some(Box::new(move |origin| Described::new(&described, &input, origin.codec, &origin.salt))),
+                describe: Some(Box::new(move |name, origin| Described::new(name, &input, origin.codec, &origin.salt))),
                 value: <Fut::Output as StepReturned<M>>::Answer::value,
                 error: <Fut::Output as StepReturned<M>>::Answer::error,
             }),
@@ -127,7 +124,7 @@ impl<T, E> Step<T, E> {
 
     #[track_caller]
     fn set(mut self, set: impl FnOnce(&mut ActivityOptions)) -> Self {
-        assert_unissued(&self.inner.pending, &self.inner.name);
+        assert_unissued(&self.inner.pending);
         set(&mut self.inner.options);
         self
     }
@@ -162,8 +159,8 @@ impl<T, E> Step<T, E> {
     where
         T: 'static,
     {
-        assert_unissued(&self.inner.pending, &self.inner.name);
-        let (name, value) = (self.inner.name.clone(), self.inner.value);
+        assert_unissued(&self.inner.pending);
+        let (name, value) = (self.inner.pending.name().clone(), self.inner.value);
         self.inner.pending.bound().undo = Some(Box::new(move |result| match value(result) {
             Ok(value) => Ok(Box::new(undo(value))),
             Err(error) => Err(format!("the recorded result of step {name:?} does not decode: {error}")),
@@ -174,7 +171,7 @@ impl<T, E> Step<T, E> {
     /// What runs when it is not known whether the step's effect stands; see [`Call::undo_unknown`](crate::Call::undo_unknown).
     #[track_caller]
     pub fn undo_unknown<C: Compensation>(mut self, compensation: C) -> Self {
-        assert_unissued(&self.inner.pending, &self.inner.name);
+        assert_unissued(&self.inner.pending);
         self.inner.pending.bound().call = Some(Box::new(compensation));
         self
     }
@@ -183,16 +180,16 @@ impl<T, E> Step<T, E> {
     /// [`Call::wait_on_cancel`](crate::Call::wait_on_cancel).
     #[track_caller]
     pub fn wait_on_cancel(mut self) -> Self {
-        assert_unissued(&self.inner.pending, &self.inner.name);
+        assert_unissued(&self.inner.pending);
         self.inner.pending.wait_on_cancel();
         self
     }
 
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let Inner { pending, options, describe, .. } = &mut *self.inner;
-        pending.poll(cx, |origin| {
+        pending.poll(cx, |what, origin| {
             let describe = describe.take().expect("because a command is made once, at the first poll");
-            Ok(ActivityKind::command(describe(origin)?, options))
+            Ok(ActivityKind::command(describe(what.name(), origin)?, options))
         })
     }
 
@@ -206,13 +203,17 @@ impl<T, E> Step<T, E> {
 impl<T, E> Inner<T, E> {
     fn settle(&self, outcome: Outcome) -> Result<Result<T, CallError<E>>, String> {
         let told = |error: PayloadError| {
-            format!("the recorded result of step {:?} does not decode: {}", self.name, payload::way_out(&error))
+            format!(
+                "the recorded result of step {:?} does not decode: {}",
+                self.pending.name(),
+                payload::way_out(&error)
+            )
         };
         match outcome {
             Outcome::Completed(value) => (self.value)(&value).map(Ok).map_err(told),
             Outcome::Failed(failure) => failed(*failure, |error| (self.error)(error).map_err(told)).map(Err),
             Outcome::Fired | Outcome::Signal(_) | Outcome::Child(_) => {
-                Err(format!("step {:?} got the outcome of another command: {outcome:?}", self.name))
+                Err(format!("step {:?} got the outcome of another command: {outcome:?}", self.pending.name()))
             }
         }
     }
@@ -233,7 +234,7 @@ impl<T, E> Future for Step<T, E> {
 
 impl<T: 'static, E: 'static> Undoes for Step<T, E> {
     fn name(&self) -> Text {
-        self.inner.name.clone()
+        self.inner.pending.name().clone()
     }
 
     fn begin(&mut self, undoes: Option<Seq>) -> Seq {
@@ -247,7 +248,7 @@ impl<T: 'static, E: 'static> Undoes for Step<T, E> {
 
 impl<T, E> fmt::Debug for Step<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Step").field("name", &self.inner.name).field("options", &self.inner.options).finish()
+        f.debug_struct("Step").field("name", self.inner.pending.name()).field("options", &self.inner.options).finish()
     }
 }
 

@@ -51,7 +51,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let until = self.pending.until().expect("because it was built as a timer");
-        let outcome = self.pending.poll(cx, |origin| Ok(Command::StartTimer { due: until.due(origin.spans_from) }));
+        let outcome = self.pending.poll(cx, |_, origin| Ok(Command::StartTimer { due: until.due(origin.spans_from) }));
         outcome.map(|outcome| debug_assert!(matches!(outcome, Outcome::Fired), "a timer gives nothing else"))
     }
 }
