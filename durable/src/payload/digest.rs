@@ -221,20 +221,6 @@ impl Form {
         self.out.extend_from_slice(bytes);
         Ok(())
     }
-
-    /// Notes a struct (no `variant`) or a variant without named fields, but with so many that have no names.
-    fn name(&mut self, name: &str, variant: Option<&str>, nameless: usize) {
-        self.names.spell(|spelled| spell(spelled, name, variant, nameless, &[]));
-    }
-}
-
-fn spell(spelled: &mut Vec<u8>, name: &str, variant: Option<&str>, nameless: usize, fields: &[&str]) {
-    spelled.push(u8::from(variant.is_some()));
-    leb::put_text(name, spelled);
-    variant.iter().for_each(|variant| leb::put_text(variant, spelled));
-    leb::put(nameless as u64, spelled);
-    leb::put(fields.len() as u64, spelled);
-    fields.iter().for_each(|field| leb::put_text(field, spelled));
 }
 
 #[derive(Debug)]
@@ -369,17 +355,17 @@ impl<'a> ser::Serializer for &'a mut Form {
     }
 
     fn serialize_unit_struct(self, name: &'static str) -> Done {
-        self.name(name, None, 0);
+        self.names.add(name, None, 0);
         self.tag(tag::UNIT)
     }
 
     fn serialize_unit_variant(self, name: &'static str, _index: u32, variant: &'static str) -> Done {
-        self.name(name, Some(variant), 0);
+        self.names.add(name, Some(variant), 0);
         self.sized(tag::VARIANT, variant.as_bytes())
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Done {
-        self.name(name, None, 1);
+        self.names.add(name, None, 1);
         value.serialize(self)
     }
 
@@ -390,7 +376,7 @@ impl<'a> ser::Serializer for &'a mut Form {
         variant: &'static str,
         value: &T,
     ) -> Done {
-        self.name(name, Some(variant), 1);
+        self.names.add(name, Some(variant), 1);
         self.sized(tag::HOLDING_VARIANT, variant.as_bytes())?;
         value.serialize(self)
     }
@@ -405,7 +391,7 @@ impl<'a> ser::Serializer for &'a mut Form {
     }
 
     fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<List<'a>, FormError> {
-        self.name(name, None, len);
+        self.names.add(name, None, len);
         self.serialize_seq(None)
     }
 
@@ -416,7 +402,7 @@ impl<'a> ser::Serializer for &'a mut Form {
         variant: &'static str,
         len: usize,
     ) -> Result<List<'a>, FormError> {
-        self.name(name, Some(variant), len);
+        self.names.add(name, Some(variant), len);
         self.sized(tag::HOLDING_VARIANT, variant.as_bytes())?;
         self.serialize_seq(None)
     }
@@ -611,8 +597,7 @@ impl SerializeMap for Entries<'_> {
     fn end(mut self) -> Done {
         if let Some(fields) = self.fields.take() {
             let mut fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-            fields.sort_unstable();
-            self.form.names.spell(|spelled| spell(spelled, "", None, 0, &fields));
+            self.form.names.add_flattened(&mut fields);
         }
         self.close()
     }
@@ -649,9 +634,7 @@ impl<'a> Fields<'a> {
     fn close(self) -> Done {
         let Fields { entries, name, variant, begin } = self;
         let Form { fields, names, .. } = &mut *entries.form;
-        let own = fields.get_mut(begin..).unwrap_or_default();
-        own.sort_unstable();
-        names.spell(|spelled| spell(spelled, name, variant, 0, own));
+        names.add_fielded(name, variant, fields.get_mut(begin..).unwrap_or_default());
         fields.truncate(begin);
         entries.close()
     }

@@ -229,8 +229,8 @@ fn hash(salt: &[u8; 16], what: u8, bytes: &[u8]) -> Digest {
 proptest! {
     #[test]
     fn a_digest_is_the_hash_of_the_form_and_of_the_names(all in vec(any_value(), 1..4), salt in any::<[u8; 16]>()) {
-        // One after the other on this thread, so that each gets the room of the one before.
-        for value in &all {
+        // One after the other on this thread, so that each gets the room of the one before, and meets the names of that again.
+        for value in all.iter().flat_map(|value| [value, value]).chain(&all) {
             let mut met = BTreeSet::new();
             names(value, &mut met);
             let names: Vec<u8> = met.into_iter().flatten().collect();
