@@ -12,7 +12,7 @@ use super::carry::{
 };
 use super::kind::{self, Kind};
 use super::names::Names;
-use super::wire::{self, List};
+use super::wire;
 use super::{DecodeError, leb};
 use crate::kernel::event::Event;
 use crate::kernel::id::{Attempt, EventNo, ScopeNo, Seq, Timestamp};
@@ -142,8 +142,9 @@ fn put_body(event: &Event, base: Timestamp, names: &mut Names, out: &mut Vec<u8>
     match event {
         Event::RunStarted(started) => wire::put(&started_to_wire(started, base), out),
         Event::Turn { of, entries } => {
-            let entries = entries.iter().map(|entry| entry_to_wire(entry, base, names)).collect();
-            wire::put(&wire::Turn { of: of.0, entries: List(entries) }, out);
+            // As `wire::Turn`, with no list of them all made before.
+            wire::put(&(of.0, entries.len() as u64), out);
+            entries.iter().for_each(|entry| wire::put(&entry_to_wire(entry, base, names), out));
         }
         Event::AttemptStarted { seq, attempt } | Event::AttemptParked { seq, attempt } => {
             wire::put(&wire::AttemptStarted { seq: seq.0, attempt: attempt.0 }, out);

@@ -19,6 +19,7 @@ use super::id::{Digest, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use super::mismatch::{Asked, Mismatch};
 use super::rare::{Empty, Rare};
 use super::scope::{BODY, Catches, Scopes, ShieldNo, Within};
+use super::short::Short;
 use super::undo::{UndoState, Undoable, Undos};
 
 /// A workflow id may take this many bytes.
@@ -175,7 +176,7 @@ struct Journaled {
 struct Turn {
     of: EventNo,
     entries: Vec<Entry>,
-    asked: Vec<Issued>,
+    asked: Short<Issued>,
     expected: Option<Box<RecordedTurn>>,
     end: Option<Box<(End, Payload)>>,
     /// How many entries there were when the body ended.
@@ -212,7 +213,7 @@ pub struct TurnDone {
     /// What its polls asked for.
     pub entries: Vec<Entry>,
     /// The commands behind those entries, with what only the process needs.
-    pub asked: Vec<Issued>,
+    pub asked: Short<Issued>,
     /// How the body ended in it, if there is something to undo before the run ends.
     pub end: Option<(End, Payload)>,
     /// How many of the entries stand before that end: what is dropped behind them was left behind by the body, and not dropped by it.

@@ -42,16 +42,21 @@ pub struct Transform<'a> {
 ///
 /// # Errors
 /// [`PayloadError::Absent`] or [`PayloadError::Malformed`].
+#[inline]
 pub fn header(payload: &Payload) -> Result<Header<'_>, PayloadError> {
     let Some((first, body)) = payload.0.split_first() else { return Err(PayloadError::Absent) };
     // Most are neither transformed nor of another journal.
     if let Some(codec) = codec_of(*first) {
         return Ok(Header { codec, transform: None, origin: None, body });
     }
-    parse(&payload.0).map_err(|error| match error {
+    parse(&payload.0).map_err(malformed)
+}
+
+fn malformed(error: DecodeError) -> PayloadError {
+    match error {
         DecodeError::Value { rule } => PayloadError::Malformed { why: rule },
         _ => PayloadError::Malformed { why: "it ends inside its header" },
-    })
+    }
 }
 
 fn parse(mut bytes: &[u8]) -> Result<Header<'_>, DecodeError> {
@@ -67,6 +72,7 @@ fn parse(mut bytes: &[u8]) -> Result<Header<'_>, DecodeError> {
     Ok(Header { codec, transform, origin, body: bytes })
 }
 
+#[inline]
 fn codec_of(number: u8) -> Option<PayloadCodec> {
     match number {
         1 => Some(PayloadCodec::MessagePack),

@@ -14,6 +14,7 @@ thread_local! {
 }
 
 /// Room in which nothing stands.
+#[inline]
 pub(super) fn take() -> Vec<u8> {
     let mut room = KEPT.take();
     room.reserve(ROOM);
@@ -21,6 +22,7 @@ pub(super) fn take() -> Vec<u8> {
 }
 
 /// For the next one.
+#[inline]
 pub(super) fn give_back(mut room: Vec<u8>) {
     if room.capacity() <= KEPT_MAX {
         room.clear();

@@ -28,7 +28,7 @@ use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
 use crate::store::log::JournalEvent;
-use crate::workflow::context::{BranchFuture, Check, Granted, RunContext, StepFn, Taken};
+use crate::workflow::context::{BranchFuture, Check, Granted, RunContext, StepFn, Taken, TurnLeft};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
 
@@ -521,7 +521,7 @@ impl HotRun {
             Ok(driven) => (driven, None),
             Err(fault) => (Driven::Quiet, Some(fault)),
         };
-        let (steps, done) = self.context.end_turn(fault);
+        let TurnLeft { steps, done } = self.context.end_turn(fault);
         let end = match (done, driven) {
             (Err(missing), _) => TurnEnd::Stuck(missing),
             (Ok(Err(fault)), _) => TurnEnd::Blocked(fault.to_string().into()),

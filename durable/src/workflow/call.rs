@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::Answer;
 use super::context::{Origin, Pending, What};
-use super::definition::{Activity, ActivityKind, Definition, Described, Kind, RunDirect, Workflow};
+use super::definition::{Activity, ActivityKind, Definition, Described, Kind, Prepared, RunDirect, Workflow};
 use super::options::ChildOptions;
 use super::undo::Compensation;
 use super::undo::sealed::Undoes;
@@ -35,16 +35,16 @@ use crate::payload::{self, PayloadCodec, PayloadError};
 /// poll.
 #[must_use = "a call does nothing until it is awaited or started"]
 pub struct Call<D: Definition> {
-    inner: Box<Inner<D>>,
-}
-
-struct Inner<D: Definition> {
     pending: Pending,
     /// Gone after the first poll: what was asked for then is recorded.
     input: Option<D::Input>,
-    options: <D::Kind as Kind>::Options,
+    /// Gone with the input.
+    options: Option<<D::Kind as Kind>::Options>,
     states: States,
 }
+
+/// Nothing in it is pinned.
+impl<D: Definition> Unpin for Call<D> {}
 
 impl<D: Definition> Call<D> {
     /// What a changed input means at replay, and at a start under a known workflow id.
@@ -55,7 +55,7 @@ impl<D: Definition> Call<D> {
 
     /// A state for the activities of [`run_direct`](Self::run_direct); it has no other use.
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
-        self.inner.states.insert(state);
+        self.states.insert(state);
         self
     }
 
@@ -98,20 +98,20 @@ impl<D: Definition> Call<D> {
     }
 
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Inner { pending, input, options, .. } = &mut *self.inner;
-        pending.poll(cx, |what, origin| command::<D>(what.name(), input.take(), options, origin))
+        let Call { pending, input, options, .. } = self;
+        pending.poll(cx, |what, origin| command::<D>(what.name(), input.take(), options.take(), origin))
     }
 
     #[track_caller]
     fn build(what: What, input: D::Input, options: <D::Kind as Kind>::Options) -> Self {
         let pending = Pending::build(what);
-        Call { inner: Box::new(Inner { pending, input: Some(input), options, states: States::default() }) }
+        Call { pending, input: Some(input), options: Some(options), states: States::default() }
     }
 
     #[track_caller]
     fn set(mut self, set: impl FnOnce(&mut <D::Kind as Kind>::Options)) -> Self {
-        assert_unissued(&self.inner.pending);
-        set(&mut self.inner.options);
+        assert_unissued(&self.pending);
+        set(self.options.as_mut().expect("because the options are there until the first poll"));
         self
     }
 }
@@ -119,8 +119,9 @@ impl<D: Definition> Call<D> {
 /// Builds an activity's call.
 #[track_caller]
 pub fn call_activity<D: Activity>(input: D::Input) -> Call<D> {
-    let what = What::Activity { name: D::name(), definition: TypeId::of::<D>(), register: D::register };
-    Call::build(what, input, D::options())
+    let name = D::name();
+    let options = Prepared::new(name.clone(), D::options());
+    Call::build(What::Activity { name, definition: TypeId::of::<D>(), register: D::register }, input, options)
 }
 
 /// Builds a workflow's call.
@@ -135,25 +136,25 @@ impl<D: Activity> Call<D> {
     /// When and how often a failed attempt is tried again.
     #[track_caller]
     pub fn retry(self, policy: RetryPolicy) -> Self {
-        self.set(|options| options.retry = policy)
+        self.set(|options| options.call.policy = policy)
     }
 
     /// How long one attempt may run.
     #[track_caller]
     pub fn start_to_close(self, limit: Duration) -> Self {
-        self.set(|options| options.start_to_close = Some(limit))
+        self.set(|options| options.call.start_to_close = Some(limit))
     }
 
     /// How long the whole call may take, waits and retries included.
     #[track_caller]
     pub fn schedule_to_close(self, limit: Duration) -> Self {
-        self.set(|options| options.schedule_to_close = Some(limit))
+        self.set(|options| options.call.schedule_to_close = Some(limit))
     }
 
     /// An attempt that may have begun is never started again.
     #[track_caller]
     pub fn at_most_once(self) -> Self {
-        self.set(|options| options.at_most_once = true)
+        self.set(|options| options.call.at_most_once = true)
     }
 }
 
@@ -194,8 +195,8 @@ impl<D: Activity> Call<D> {
     /// the number of the one that it undoes.
     #[track_caller]
     pub fn undo<C: Compensation>(mut self, undo: impl FnOnce(D::Output) -> C + Send + 'static) -> Self {
-        assert_unissued(&self.inner.pending);
-        self.inner.pending.bound().undo = Some(Box::new(move |result| match D::Answer::value(result) {
+        assert_unissued(&self.pending);
+        self.pending.bound().undo = Some(Box::new(move |result| match D::Answer::value(result) {
             Ok(value) => Ok(Box::new(undo(value))),
             Err(error) => Err(format!("the recorded result of `{}` does not decode: {error}", D::name())),
         }));
@@ -209,8 +210,8 @@ impl<D: Activity> Call<D> {
     /// As [`undo`](Self::undo).
     #[track_caller]
     pub fn undo_unknown<C: Compensation>(mut self, compensation: C) -> Self {
-        assert_unissued(&self.inner.pending);
-        self.inner.pending.bound().call = Some(Box::new(compensation));
+        assert_unissued(&self.pending);
+        self.pending.bound().call = Some(Box::new(compensation));
         self
     }
 
@@ -222,19 +223,19 @@ impl<D: Activity> Call<D> {
     /// That it is so, with the call: every build of the workflow has to say the same.
     #[track_caller]
     pub fn wait_on_cancel(mut self) -> Self {
-        assert_unissued(&self.inner.pending);
-        self.inner.pending.wait_on_cancel();
+        assert_unissued(&self.pending);
+        self.pending.wait_on_cancel();
         self
     }
 }
 
 impl<D: Activity> Undoes for Call<D> {
     fn name(&self) -> Text {
-        self.inner.pending.name().clone()
+        self.pending.name().clone()
     }
 
     fn begin(&mut self, undoes: Option<Seq>) -> Seq {
-        self.inner.pending.undo(undoes)
+        self.pending.undo(undoes)
     }
 
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -246,7 +247,7 @@ impl<D: Activity> RunDirect<D> for ActivityKind {
     type Returned = Result<D::Output, CallError<D::Error>>;
 
     async fn run_direct(call: Call<D>) -> Self::Returned {
-        let Inner { input, states, pending, .. } = *call.inner;
+        let Call { input, states, pending, .. } = call;
         assert_unissued(&pending);
         let input = input.expect("because the input is there until the first poll");
         let outcome = direct::<D>(pending.name().clone(), input, states).await;
@@ -277,16 +278,16 @@ impl<D: Workflow> Call<D> {
 
     /// The call for a direct run, and the states that were given for it.
     pub(crate) fn into_direct_run(mut self) -> (Self, States) {
-        let states = std::mem::take(&mut self.inner.states);
+        let states = std::mem::take(&mut self.states);
         (self, states)
     }
 
     /// The call as the runtime starts it from outside.
     #[track_caller]
     pub(crate) fn into_start(self) -> StartCall {
-        let Inner { input, options, pending, .. } = *self.inner;
+        let Call { input, options, pending, .. } = self;
         assert_unissued(&pending);
-        let input = input.expect("because the input is there until the first poll");
+        let (input, options) = input.zip(options).expect("because both are there until the first poll");
         StartCall {
             name: pending.name().clone(),
             definition: TypeId::of::<D>(),
@@ -304,25 +305,30 @@ impl<D: Definition> Future for Call<D> {
         let call = self.get_mut();
         match settle::<D>(ready!(call.poll_outcome(cx))) {
             Ok(result) => Poll::Ready(result),
-            Err(reason) => call.inner.pending.block(reason).map(|never| match never {}),
+            Err(reason) => call.pending.block(reason).map(|never| match never {}),
         }
     }
 }
 
 impl<D: Definition> fmt::Debug for Call<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("name", self.inner.pending.name()).field("options", &self.inner.options).finish()
+        let mut shown = f.debug_struct("Call");
+        shown.field("name", self.pending.name());
+        if let Some(options) = &self.options {
+            shown.field("options", options);
+        }
+        shown.finish()
     }
 }
 
 fn command<D: Definition>(
     name: &Text,
     input: Option<D::Input>,
-    options: &<D::Kind as Kind>::Options,
+    options: Option<<D::Kind as Kind>::Options>,
     origin: &Origin,
 ) -> Result<Command, String> {
-    let input = input.expect("because a command is made once, at the first poll");
-    Ok(D::Kind::command(Described::new(name, &input, origin.codec, &origin.salt)?, options))
+    let (input, options) = input.zip(options).expect("because a command is made once, at the first poll");
+    Ok(D::Kind::command(name, Described::new(name, &input, origin.codec, &origin.salt)?, options))
 }
 
 #[track_caller]

@@ -143,6 +143,14 @@ pub(crate) enum Granted {
     Never,
 }
 
+/// What a turn left.
+pub(crate) struct TurnLeft {
+    /// The closures of new steps.
+    pub(crate) steps: Short<(Seq, StepFn)>,
+    /// The machine's answer; else what this binary lacks for the run to go on.
+    pub(crate) done: Result<Result<TurnDone, Fault>, Text>,
+}
+
 /// What became of a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -171,23 +179,14 @@ impl Inner {
         self.machine.fail(Fault::Refused(text));
     }
 
-    /// Wakers are dropped outside the lock: they may be anybody's.
-    fn observe(mut inner: MutexGuard<'_, Inner>, seq: Seq, place: Place, cx: &Context<'_>) -> Poll<Outcome> {
-        if inner.open == Gate::Closed {
-            return Poll::Pending;
-        }
-        inner.machine.polls(place);
-        if let Some(outcome) = inner.machine.observe(seq) {
-            let waker = inner.wakers.remove(seq);
-            drop(inner);
-            drop(waker);
-            return Poll::Ready(outcome);
-        }
+    /// Has the command's future woken when its outcome is granted.
+    fn wait(mut inner: MutexGuard<'_, Inner>, seq: Seq, cx: &Context<'_>) -> Poll<Outcome> {
         let old = match inner.wakers.get_mut(seq) {
             Some(waker) if waker.will_wake(cx.waker()) => None,
             Some(waker) => Some(std::mem::replace(waker, cx.waker().clone())),
             None => inner.wakers.insert(seq, cx.waker().clone()),
         };
+        // It may be anybody's: it is dropped outside the lock.
         drop(inner);
         drop(old);
         Poll::Pending
@@ -432,21 +431,17 @@ impl RunContext {
         !self.lock().branches.is_empty()
     }
 
-    /// Ends the turn: with what this binary lacks for the run to go on, or with the machine's answer and the closures of new steps. `fault`
-    /// is what the shell met in it.
-    pub(crate) fn end_turn(
-        &self,
-        fault: Option<Fault>,
-    ) -> (Short<(Seq, StepFn)>, Result<Result<TurnDone, Fault>, Text>) {
+    /// Ends the turn. `fault` is what the shell met in it.
+    pub(crate) fn end_turn(&self, fault: Option<Fault>) -> TurnLeft {
         let mut inner = self.lock();
         let steps = std::mem::take(&mut inner.steps);
         if let Some(missing) = inner.missing.take() {
-            return (steps, Err(missing));
+            return TurnLeft { steps, done: Err(missing) };
         }
         if let Some(fault) = fault {
             inner.machine.fail(fault);
         }
-        (steps, Ok(inner.machine.end_turn()))
+        TurnLeft { steps, done: Ok(inner.machine.end_turn()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -460,7 +455,7 @@ impl RunContext {
         (inner.open == Gate::Open).then_some(Origin { salt, spans_from, codec: self.codec })
     }
 
-    /// Asks for a command and observes it, at the first poll of its future.
+    /// Asks for a command, at the first poll of its future.
     fn issue(&self, what: &What, asked: Asked, cx: &Context<'_>) -> Poll<Outcome> {
         let refused = (self.check)(what).err();
         let mut inner = self.lock();
@@ -479,13 +474,26 @@ impl RunContext {
         if let Some(step) = step {
             inner.steps.push((seq, step));
         }
-        Inner::observe(inner, seq, place, cx)
+        if inner.open == Gate::Closed {
+            return Poll::Pending;
+        }
+        // Every durable future is pending at its first poll.
+        inner.machine.polls(place);
+        Inner::wait(inner, seq, cx)
     }
 
     /// The command's outcome, if it was granted; none at all while the run's futures are dropped.
     fn observe(&self, seq: Seq, place: Place, cx: &Context<'_>) -> Option<Poll<Outcome>> {
-        let inner = self.lock();
-        (inner.open == Gate::Open).then(|| Inner::observe(inner, seq, place, cx))
+        let mut inner = self.lock();
+        if inner.open != Gate::Open {
+            return None;
+        }
+        inner.machine.polls(place);
+        let Some(outcome) = inner.machine.observe(seq) else { return Some(Inner::wait(inner, seq, cx)) };
+        let waker = inner.wakers.remove(seq);
+        drop(inner);
+        drop(waker);
+        Some(Poll::Ready(outcome))
     }
 
     fn abandon(self: &Arc<Self>, seq: Seq, what: &What, built: &Location<'_>) {

@@ -1,7 +1,7 @@
 //! What the macros make of a function: a definition, a type without values that knows the function's name, its argument
 //! struct, what it returns, and how it is registered. Nothing here runs anything.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -124,12 +124,12 @@ pub(crate) fn end<D: Definition>(returned: D::Returned, codec: PayloadCodec) -> 
 
 /// Whether a definition is a workflow or an activity: what its calls ask for, with which options.
 pub trait Kind: Debug + 'static {
-    /// What may be set on a call.
+    /// What may be set on a call, and becomes its command.
     type Options: Debug + Send + 'static;
     /// What is said about a changed input.
     fn inputs(options: &mut Self::Options) -> &mut Inputs;
     /// The command of a call.
-    fn command(call: Described, options: &Self::Options) -> Command;
+    fn command(name: &Text, call: Described, options: Self::Options) -> Command;
 }
 
 /// How a call of this kind is run directly.
@@ -140,10 +140,9 @@ pub trait RunDirect<D: Definition>: Kind {
     fn run_direct(call: Call<D>) -> impl Future<Output = Self::Returned> + Send;
 }
 
-/// A call's name and input, on the way to a command.
+/// A call's input, on the way to a command.
 #[derive(Debug)]
 pub struct Described {
-    pub(crate) name: Text,
     pub(crate) input: Payload,
     pub(crate) value: Digest,
     pub(crate) shape: Digest,
@@ -159,7 +158,7 @@ impl Described {
         let told = |error| format!("the input of `{name}` cannot be recorded: {error}");
         let (value, shape) = payload::digest(salt, input).map_err(told)?;
         let input = payload::encode(codec, input).map_err(told)?;
-        Ok(Described { name: name.clone(), input, value, shape })
+        Ok(Described { input, value, shape })
     }
 }
 
@@ -168,26 +167,50 @@ impl Described {
 pub enum ActivityKind {}
 
 impl Kind for ActivityKind {
-    type Options = ActivityOptions;
+    type Options = Prepared;
 
-    fn inputs(options: &mut ActivityOptions) -> &mut Inputs {
-        &mut options.inputs
+    fn inputs(options: &mut Prepared) -> &mut Inputs {
+        &mut options.call.inputs
     }
 
-    fn command(call: Described, options: &ActivityOptions) -> Command {
-        Command::CallActivity(Box::new(CallActivity {
-            name: call.name,
-            input: call.input,
-            value: call.value,
-            shape: call.shape,
-            inputs: options.inputs,
-            policy: options.retry,
-            start_to_close: options.start_to_close,
-            schedule_to_close: options.schedule_to_close,
-            at_most_once: options.at_most_once,
+    fn command(_: &Text, call: Described, options: Prepared) -> Command {
+        let mut command = options.call;
+        command.input = call.input;
+        command.value = call.value;
+        command.shape = call.shape;
+        Command::CallActivity(command)
+    }
+}
+
+/// An activity's call whose input is not known yet. It is the command already, so that nothing has to be copied at the first poll.
+pub struct Prepared {
+    pub(crate) call: Box<CallActivity>,
+}
+
+impl Prepared {
+    pub(crate) fn new(name: Text, options: ActivityOptions) -> Prepared {
+        let ActivityOptions { retry, start_to_close, schedule_to_close, at_most_once, inputs } = options;
+        let call = CallActivity {
+            name,
+            input: Payload::default(),
+            value: Digest::default(),
+            shape: Digest::default(),
+            inputs,
+            policy: retry,
+            start_to_close,
+            schedule_to_close,
+            at_most_once,
             undo: UndoBits::default(),
             undoes: None,
-        }))
+        };
+        Prepared { call: Box::new(call) }
+    }
+}
+
+impl Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CallActivity { inputs, policy, start_to_close, schedule_to_close, at_most_once, .. } = *self.call;
+        ActivityOptions { retry: policy, start_to_close, schedule_to_close, at_most_once, inputs }.fmt(f)
     }
 }
 
@@ -202,11 +225,11 @@ impl Kind for WorkflowKind {
         &mut options.inputs
     }
 
-    fn command(call: Described, options: &ChildOptions) -> Command {
+    fn command(name: &Text, call: Described, options: ChildOptions) -> Command {
         Command::StartChild(Box::new(StartChild {
-            workflow: call.name,
+            workflow: name.clone(),
             version: options.version,
-            id: options.id.clone(),
+            id: options.id,
             input: call.input,
             value: call.value,
             shape: call.shape,

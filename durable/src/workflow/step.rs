@@ -16,12 +16,12 @@ use serde::de::DeserializeOwned;
 use super::answer::{Answer, FAILURE, Mode, Recordable, RecordedError, TYPED, Told, display};
 use super::call::{assert_unissued, failed};
 use super::context::{Origin, Pending, What};
-use super::definition::{ActivityKind, Described, Kind};
+use super::definition::{ActivityKind, Described, Kind, Prepared};
 use super::undo::Compensation;
 use super::undo::sealed::Undoes;
 use crate::activity::{ActivityOptions, AttemptEnd, AttemptFuture, AttemptInfo, attempt};
 use crate::error::{CallError, IntoFailure, Retryable};
-use crate::kernel::command::{Inputs, Outcome};
+use crate::kernel::command::{CallActivity, Inputs, Outcome};
 use crate::kernel::event::{Payload, Text};
 use crate::kernel::id::Seq;
 use crate::kernel::retry::RetryPolicy;
@@ -95,7 +95,8 @@ type Describe = Box<dyn FnOnce(&Text, &Origin) -> Result<Described, String> + Se
 
 struct Inner<T, E> {
     pending: Pending,
-    options: ActivityOptions,
+    /// Gone after the first poll, with what describes.
+    options: Option<Prepared>,
     describe: Option<Describe>,
     value: fn(&Payload) -> Result<T, PayloadError>,
     error: fn(&Payload) -> Result<E, PayloadError>,
@@ -109,12 +110,13 @@ impl<T, E> Step<T, E> {
         F: Fn(I) -> Fut + Send + 'static,
         Fut: Future<Output: StepReturned<M, Output = T, Error = E>> + Send + 'static,
     {
+        let options = Prepared::new(name.clone(), ActivityOptions::DEFAULT);
         let mut pending = Pending::build(What::Step { name });
         pending.attach(attempts::<I, F, Fut, M>(attempt));
         Step {
             inner: Box::new(Inner {
                 pending,
-                options: ActivityOptions::DEFAULT,
+                options: Some(options),
                 describe: Some(Box::new(move |name, origin| Described::new(name, &input, origin.codec, &origin.salt))),
                 value: <Fut::Output as StepReturned<M>>::Answer::value,
                 error: <Fut::Output as StepReturned<M>>::Answer::error,
@@ -123,16 +125,16 @@ impl<T, E> Step<T, E> {
     }
 
     #[track_caller]
-    fn set(mut self, set: impl FnOnce(&mut ActivityOptions)) -> Self {
+    fn set(mut self, set: impl FnOnce(&mut CallActivity)) -> Self {
         assert_unissued(&self.inner.pending);
-        set(&mut self.inner.options);
+        set(&mut self.inner.options.as_mut().expect("because the options are there until the first poll").call);
         self
     }
 
     /// When and how often a failed attempt is tried again.
     #[track_caller]
     pub fn retry(self, policy: RetryPolicy) -> Self {
-        self.set(|options| options.retry = policy)
+        self.set(|options| options.policy = policy)
     }
 
     /// How long one attempt may run.
@@ -188,8 +190,9 @@ impl<T, E> Step<T, E> {
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let Inner { pending, options, describe, .. } = &mut *self.inner;
         pending.poll(cx, |what, origin| {
-            let describe = describe.take().expect("because a command is made once, at the first poll");
-            Ok(ActivityKind::command(describe(what.name(), origin)?, options))
+            let both = describe.take().zip(options.take());
+            let (describe, options) = both.expect("because a command is made once, at the first poll");
+            Ok(ActivityKind::command(what.name(), describe(what.name(), origin)?, options))
         })
     }
 
@@ -248,7 +251,12 @@ impl<T: 'static, E: 'static> Undoes for Step<T, E> {
 
 impl<T, E> fmt::Debug for Step<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Step").field("name", self.inner.pending.name()).field("options", &self.inner.options).finish()
+        let mut shown = f.debug_struct("Step");
+        shown.field("name", self.inner.pending.name());
+        if let Some(options) = &self.inner.options {
+            shown.field("options", options);
+        }
+        shown.finish()
     }
 }
 
