@@ -36,7 +36,7 @@ pub fn step(seq: u32) -> Section {
         input: None,
     };
     let first = EventNo(u64::from(seq) * 2);
-    let turn = Event::Turn { of: first, entries: vec![Entry::ActivityScheduled(Box::new(next))] };
+    let turn = Event::Turn { of: first, entries: vec![Entry::ActivityScheduled(Box::new(next))].into() };
     Section { run: RunNo(300), first, at: AT, events: vec![completed, turn] }
 }
 

@@ -45,7 +45,11 @@ pub fn marked(run: u64, no: u64, of: u64, seq: u32) -> Section {
         Entry::TimerStarted { seq: Seq(seq), due },
         Entry::SignalAwaited { seq: Seq(seq + 1), name: format!("name-{no}").into() },
     ];
-    section(run, no, vec![Event::Turn { of: EventNo(of), entries }, Event::TimerFired { seq: Seq(seq), at: due }])
+    section(
+        run,
+        no,
+        vec![Event::Turn { of: EventNo(of), entries: entries.into() }, Event::TimerFired { seq: Seq(seq), at: due }],
+    )
 }
 
 /// A run ends as its event `no`, with this number as its result.

@@ -16,6 +16,7 @@ use super::wire;
 use super::{DecodeError, leb};
 use crate::kernel::event::Event;
 use crate::kernel::id::{Attempt, EventNo, ScopeNo, Seq, Timestamp};
+use crate::kernel::short::Short;
 
 /// The version in which every body is written now.
 const VERSION: u8 = 1;
@@ -201,7 +202,7 @@ fn take_body(raw: &RawEvent<'_>, base: Timestamp, names: &mut Names) -> Result<E
         kind::RUN_STARTED => Event::RunStarted(Box::new(started_of_wire(&wire::read(body, known)?, base))),
         kind::TURN => {
             let wire::Turn { of, entries } = wire::read(body, known)?;
-            let mut asked = Vec::with_capacity(entries.0.len());
+            let mut asked = Short::with_capacity(entries.0.len());
             for entry in entries.0 {
                 asked.push(entry_of_wire(entry, base, names)?);
             }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
+use super::short::Short;
 use super::trace::TraceContext;
 
 /// A recorded value: its header (codec, transform, key, origin) and the encoded bytes, as one opaque string of bytes.
@@ -112,7 +113,7 @@ pub enum Event {
         /// The delivered event that caused the polls.
         of: EventNo,
         /// What they asked for, in the order of asking.
-        entries: Vec<Entry>,
+        entries: Short<Entry>,
     },
     /// An attempt may begin as soon as this is durable.
     AttemptStarted {

@@ -32,13 +32,18 @@ impl<K: Ord, V> Few<K, V> {
     }
 
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.find_mut(&key)
+    }
+
+    /// The same, for a key that is needed still.
+    pub(crate) fn find_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
-            Few::One(one) => one.as_mut().filter(|(at, _)| *at == key).map(|(_, value)| value),
+            Few::One(one) => one.as_mut().filter(|(at, _)| at == key).map(|(_, value)| value),
             Few::Sorted(few) => {
-                let place = place(few, &key).ok()?;
+                let place = place(few, key).ok()?;
                 few.get_mut(place).map(|(_, value)| value)
             }
-            Few::Many(many) => many.get_mut(&key),
+            Few::Many(many) => many.get_mut(key),
         }
     }
 
@@ -84,6 +89,24 @@ impl<K: Ord, V> Few<K, V> {
                 }
                 value
             }
+        }
+    }
+}
+
+impl<K, V> Few<K, V> {
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Few::One(one) => one.is_none(),
+            Few::Sorted(few) => few.is_empty(),
+            // It is given up when it is emptied.
+            Few::Many(_) => false,
+        }
+    }
+
+    /// Gives up the room of one that was emptied.
+    pub(crate) fn forget_room(&mut self) {
+        if self.is_empty() {
+            *self = Few::default();
         }
     }
 }
@@ -136,7 +159,7 @@ mod tests {
             } else {
                 assert_eq!(map.remove(key), model.remove(&key));
             }
-            assert_eq!(map.first(), model.keys().next().copied());
+            assert_eq!((map.first(), map.is_empty()), (model.keys().next().copied(), model.is_empty()));
             assert!(map.keys().eq(model.keys().copied()));
             for key in 0..32 {
                 assert_eq!(map.get(key), model.get(&key));

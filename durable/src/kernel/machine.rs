@@ -40,21 +40,22 @@ pub struct Machine {
     /// The commands that the code waits for and that have their outcome.
     ready: Few<Seq, ()>,
     /// How many commands the code waits for.
-    demanded: usize,
+    demanded: u32,
     others: Rare<Others>,
     scopes: Rare<Scopes>,
     undo: Rare<Undo>,
     recorded: Recorded,
     turn: Turn,
+    /// How many entries the turn had when the body ended.
+    before_end: u32,
     granted: Option<Seq>,
     now: Timestamp,
     spans_from: Timestamp,
     deliveries: u64,
-    draws: u64,
+    draws: u32,
     /// Where the durable call was built that was polled last.
     polled: Option<Place>,
     fault: Option<Box<Fault>>,
-    warnings: Rare<Vec<Text>>,
 }
 
 /// What of a run never changes.
@@ -156,16 +157,20 @@ pub enum UndoFrom {
 /// What the journal says of this run's calls, beyond the turn at hand: for telling a swap, and for keys.
 #[derive(Debug, Default)]
 struct Recorded {
-    build: Text,
+    /// The build that recorded it, if that is another one than polls it.
+    other_build: Option<Box<Text>>,
     /// As long as it is replayed.
     journal: Rare<Journaled>,
     /// How many calls of this name and values stand in the journal so far.
     equals: Few<(Digest, Text), u32>,
 }
 
-/// What the whole journal holds.
+/// What the whole journal holds, and its turn at hand.
 #[derive(Debug, Default)]
 struct Journaled {
+    expected: Option<RecordedTurn>,
+    /// What an operator should know of the turn at hand.
+    warnings: Rare<Vec<Text>>,
     /// The first and the last command by which a build asked for a call of this name, values and shape.
     calls: BTreeMap<(Text, Text, Digest, Digest), (Seq, Seq)>,
     entries: BTreeMap<Seq, Entry>,
@@ -175,19 +180,16 @@ struct Journaled {
 #[derive(Debug, Default)]
 struct Turn {
     of: EventNo,
-    entries: Vec<Entry>,
+    entries: Short<Entry>,
     asked: Short<Issued>,
-    expected: Option<Box<RecordedTurn>>,
     end: Option<Box<(End, Payload)>>,
-    /// How many entries there were when the body ended.
-    before_end: usize,
 }
 
 /// A turn as the journal holds it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RecordedTurn {
     /// What its polls asked for.
-    pub entries: Vec<Entry>,
+    pub entries: Short<Entry>,
     /// How the body ended in it, where there was something to undo.
     pub end: Option<(End, Payload)>,
 }
@@ -211,21 +213,22 @@ pub struct TurnDone {
     /// The delivered event that caused it.
     pub of: EventNo,
     /// What its polls asked for.
-    pub entries: Vec<Entry>,
+    pub entries: Short<Entry>,
     /// The commands behind those entries, with what only the process needs.
     pub asked: Short<Issued>,
     /// How the body ended in it, if there is something to undo before the run ends.
-    pub end: Option<(End, Payload)>,
+    pub end: Option<Box<(End, Payload)>>,
     /// How many of the entries stand before that end: what is dropped behind them was left behind by the body, and not dropped by it.
-    pub before_end: usize,
+    pub before_end: u32,
     /// What an operator should know: a changed input that was let stand.
-    pub warnings: Vec<Text>,
+    pub warnings: Rare<Vec<Text>>,
 }
 
 impl Machine {
     /// A run as it is before its first event is delivered; `build` is the build that polls it.
     #[must_use]
     pub fn new(started: &RunStarted, build: Text) -> Machine {
+        let recorded = Recorded::by(&started.build, &build);
         Machine {
             head: Head {
                 run: started.run,
@@ -242,8 +245,9 @@ impl Machine {
             others: Rare::default(),
             scopes: Rare::default(),
             undo: Rare::default(),
-            recorded: Recorded { build: started.build.clone(), ..Recorded::default() },
+            recorded,
             turn: Turn::default(),
+            before_end: 0,
             granted: None,
             now: Timestamp::default(),
             spans_from: Timestamp::default(),
@@ -251,7 +255,6 @@ impl Machine {
             draws: 0,
             polled: None,
             fault: None,
-            warnings: Rare::default(),
         }
     }
 
@@ -259,7 +262,7 @@ impl Machine {
 
     /// Tells what the whole journal holds, before its replay begins.
     pub fn remember<'a>(&mut self, journal: impl Iterator<Item = &'a Event>) {
-        let mut build = self.recorded.build.clone();
+        let mut build = self.recorded_build().clone();
         for event in journal {
             match event {
                 Event::Turn { entries, .. } => self.remember_turn(entries, &build),
@@ -289,15 +292,19 @@ impl Machine {
 
     /// Tells that another build polled the run from here on.
     pub fn built_by(&mut self, build: &Text) {
-        self.recorded.build = build.clone();
+        self.recorded.other_build = other_than(build, &self.head.build);
     }
 
     /// Begins a turn with a delivered event; `expected` is the recorded turn, at replay.
     pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<RecordedTurn>) {
-        self.turn = Turn { of: no, expected: expected.map(Box::new), ..Turn::default() };
+        self.turn = Turn { of: no, ..Turn::default() };
+        self.before_end = 0;
+        if expected.is_some() || !self.recorded.journal.is_nothing() {
+            self.recorded.journal.expected = expected;
+        }
         self.now = if planted!(61) { at } else { self.now.max(at) };
         self.spans_from = at;
-        if !planted!(62) || self.turn.expected.is_none() {
+        if !planted!(62) || self.recorded.journal.expected.is_none() {
             self.deliveries += 1;
         }
         self.draws = 0;
@@ -341,6 +348,9 @@ impl Machine {
         if self.fault.is_some() {
             return None;
         }
+        if self.ready.is_empty() && self.others.is_nothing() {
+            return None;
+        }
         let received = self
             .others
             .receivers
@@ -368,20 +378,33 @@ impl Machine {
         if let Some(fault) = self.fault.take() {
             return Err(*fault);
         }
-        let turn = std::mem::take(&mut self.turn);
-        if let Some(expected) = &turn.expected
-            && let Some(missing) = expected.entries.get(turn.entries.len())
-        {
+        let Turn { of, entries, asked, end } = std::mem::take(&mut self.turn);
+        let mut warnings = Rare::NOTHING;
+        if let Some(journal) = self.recorded.journal.written() {
+            warnings = std::mem::take(&mut journal.warnings);
+            if let Some(expected) = journal.expected.take() {
+                self.compare_end(of, &expected, entries.len(), end.as_deref())?;
+            }
+        }
+        Ok(TurnDone { of, entries, asked, end, before_end: self.before_end, warnings })
+    }
+
+    /// Compares what a turn left with the recorded turn, all of whose first `asked` entries were asked for.
+    fn compare_end(
+        &self,
+        of: EventNo,
+        expected: &RecordedTurn,
+        asked: usize,
+        end: Option<&(End, Payload)>,
+    ) -> Result<(), Fault> {
+        if let Some(missing) = expected.entries.get(asked) {
             return Err(Fault::Mismatch(Box::new(self.mismatch(Some(missing), None))));
         }
-        match (turn.expected.as_ref().map(|expected| expected.end.is_some()), &turn.end) {
-            (None, _) | (Some(false), None) | (Some(true), Some(_)) => {}
-            (Some(true), None) => return Err(Fault::EndsLate { after: self.polled }),
-            (Some(false), Some(end)) => return Err(self.ends_early(turn.of, end.0)),
+        match (expected.end.is_some(), end) {
+            (false, None) | (true, Some(_)) => Ok(()),
+            (true, None) => Err(Fault::EndsLate { after: self.polled }),
+            (false, Some((how, _))) => Err(self.ends_early(of, *how)),
         }
-        let warnings = std::mem::take(&mut self.warnings).take();
-        let Turn { of, entries, asked, end, before_end, .. } = turn;
-        Ok(TurnDone { of, entries, asked, end: end.map(|end| *end), before_end, warnings })
     }
 
     /// The fault of a code that ended the run in a turn after which the journal goes on.
@@ -444,8 +467,11 @@ impl Machine {
             Command::AwaitSignal { name } => Holds::Signal(name.clone()),
             Command::CallActivity(_) | Command::StartTimer { .. } | Command::StartChild(_) => Holds::Nothing,
         };
-        self.slots.insert(seq, Slot { holds, demand: Demand::None });
-        self.demand(seq, Demand::Waits);
+        if let Holds::Signal(name) = &holds {
+            self.others.receivers.entry(name.clone()).or_default().insert(seq);
+        }
+        self.slots.insert(seq, Slot { holds, demand: Demand::Waits });
+        self.demanded += 1;
         let (ordinal, mut recorded_value) = self.key_parts(&entry);
         if planted!(57)
             && let Command::CallActivity(call) = &command
@@ -562,8 +588,9 @@ impl Machine {
 
     /// The body ended in this turn. Gives how, as recorded, if there is something to undo or to await before the run may end.
     pub fn end_body(&mut self, how: End, result: &Payload) -> Option<(End, Payload)> {
-        self.turn.before_end = self.turn.entries.len();
-        let recorded = self.turn.expected.as_ref().and_then(|expected| expected.end.clone());
+        self.before_end =
+            u32::try_from(self.turn.entries.len()).expect("because 4 billion entries do not fit into memory");
+        let recorded = self.recorded.journal.expected.as_ref().and_then(|expected| expected.end.clone());
         if recorded.is_none() && !self.owes(how) {
             return None;
         }
@@ -575,7 +602,7 @@ impl Machine {
                 "the body ends {how:?} in this build, or with another value; what was recorded stands: {:?} [E0211]",
                 stands.0
             );
-            self.warnings.push(text.into());
+            self.recorded.journal.warnings.push(text.into());
         }
         Some(stands)
     }
@@ -679,7 +706,7 @@ impl Machine {
     pub fn draw(&mut self) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.head.seed);
         hasher.write_u64(self.deliveries);
-        hasher.write_u64(self.draws);
+        hasher.write_u64(self.draws.into());
         self.draws += 1;
         hasher.finish()
     }
@@ -730,7 +757,7 @@ impl Machine {
         match &slot.holds {
             Holds::Signal(name) if waits => drop(self.others.receivers.entry(name.clone()).or_default().insert(seq)),
             Holds::Signal(name) => {
-                if let Some(seqs) = self.others.receivers.get_mut(name) {
+                if let Some(seqs) = self.others.written().and_then(|others| others.receivers.get_mut(name)) {
                     seqs.remove(&seq);
                 }
             }
@@ -741,8 +768,21 @@ impl Machine {
     }
 
     fn forget_slot(&mut self, seq: Seq) -> Option<Slot> {
-        self.demand(seq, Demand::None);
-        self.slots.remove(seq)
+        let slot = self.slots.remove(seq)?;
+        if slot.demand == Demand::Waits {
+            self.demanded -= 1;
+            match &slot.holds {
+                Holds::Signal(name) => self.forget_receiver(name, seq),
+                Holds::Nothing | Holds::Outcome(_) => drop(self.ready.remove(seq)),
+            }
+        }
+        Some(slot)
+    }
+
+    fn forget_receiver(&mut self, name: &Text, seq: Seq) {
+        if let Some(seqs) = self.others.written().and_then(|others| others.receivers.get_mut(name)) {
+            seqs.remove(&seq);
+        }
     }
 
     fn receive(&mut self, name: &Text, payload: &Payload, sender: &Sender) {
@@ -771,17 +811,19 @@ impl Machine {
         if self.fault.is_some() {
             return None;
         }
-        let Some(expected) = &self.turn.expected else { return Some(asked) };
+        let Some(expected) = &self.recorded.journal.expected else { return Some(asked) };
         let recorded = expected.entries.get(self.turn.entries.len()).cloned();
-        let same_build = self.recorded.build == self.head.build;
+        let same_build = self.recorded.other_build.is_none();
         let fit = match &recorded {
-            Some(recorded) => fit::fit(recorded, &asked, inputs, same_build, |call| self.recorded.is_swap(call)),
+            Some(recorded) => fit::fit(recorded, &asked, inputs, same_build, |call| {
+                self.recorded.is_swap(call, self.recorded_build())
+            }),
             None => Fit::Differs,
         };
         match fit {
             Fit::Same => recorded,
             Fit::Stands(warning) => {
-                self.warnings.push(warning);
+                self.recorded.journal.warnings.push(warning);
                 recorded
             }
             Fit::Differs => {
@@ -802,13 +844,18 @@ impl Machine {
             turn: self.turn.of,
             recorded: recorded.map(|entry| self.describe(entry)),
             asked: asked.map(|entry| self.describe(entry)),
-            recorded_build: self.recorded.build.clone(),
+            recorded_build: self.recorded_build().clone(),
             build: self.head.build.clone(),
             ended: None,
             place: None,
             after: self.polled,
             around: self.around(seq),
         }
+    }
+
+    /// The build that recorded the turn at hand.
+    fn recorded_build(&self) -> &Text {
+        self.recorded.other_build.as_deref().unwrap_or(&self.head.build)
     }
 
     fn around(&self, seq: Seq) -> Vec<Asked> {
@@ -881,7 +928,7 @@ impl Machine {
 
     fn key_parts(&mut self, entry: &Entry) -> (u32, Digest) {
         let Entry::ActivityScheduled(call) = entry else { return (0, Digest::default()) };
-        if planted!(58) && self.turn.expected.is_some() {
+        if planted!(58) && self.recorded.journal.expected.is_some() {
             return (0, call.value);
         }
         (self.recorded.count(call), call.value)
@@ -896,7 +943,8 @@ impl Slot {
 
 impl Empty for Journaled {
     fn empty() -> &'static Journaled {
-        static EMPTY: Journaled = Journaled { calls: BTreeMap::new(), entries: BTreeMap::new() };
+        static EMPTY: Journaled =
+            Journaled { expected: None, warnings: Rare::NOTHING, calls: BTreeMap::new(), entries: BTreeMap::new() };
         &EMPTY
     }
 }
@@ -1000,7 +1048,16 @@ fn recorded_call(build: &Text, call: &ActivityScheduled) -> (Text, Text, Digest,
     (build, call.name.clone(), call.value, call.shape)
 }
 
+/// A build, if it is another one than `usual`.
+fn other_than(build: &Text, usual: &Text) -> Option<Box<Text>> {
+    (build != usual).then(|| Box::new(build.clone()))
+}
+
 impl Recorded {
+    fn by(build: &Text, polls: &Text) -> Recorded {
+        Recorded { other_build: other_than(build, polls), ..Recorded::default() }
+    }
+
     fn add(&mut self, call: &ActivityScheduled, build: &Text) {
         let key = recorded_call(build, call);
         self.journal.calls.entry(key).and_modify(|(_, last)| *last = call.seq).or_insert((call.seq, call.seq));
@@ -1008,19 +1065,19 @@ impl Recorded {
 
     /// Counts a call among its equals, in the order of the journal; gives how many stood before it.
     fn count(&mut self, call: &ActivityScheduled) -> u32 {
-        let key = || (call.value, call.name.clone());
-        if let Some(before) = self.equals.get_mut(key()) {
+        let key = (call.value, call.name.clone());
+        if let Some(before) = self.equals.find_mut(&key) {
             *before += 1;
             return *before - 1;
         }
-        self.equals.insert(key(), 1);
+        self.equals.insert(key, 1);
         0
     }
 
     /// Whether another call of this name, recorded by the build that recorded the one at this place, holds exactly what is asked for
     /// here: then the two were swapped. One that another build recorded, with the shapes that this one knows, is no sign of that.
-    fn is_swap(&self, asked: &ActivityScheduled) -> bool {
-        let others = self.journal.calls.get(&recorded_call(&self.build, asked));
+    fn is_swap(&self, asked: &ActivityScheduled, build: &Text) -> bool {
+        let others = self.journal.calls.get(&recorded_call(build, asked));
         others.is_some_and(|(first, last)| *first != asked.seq || *last != asked.seq)
     }
 }

@@ -17,6 +17,12 @@ impl<T> Rare<T> {
     /// Nothing but its empty value.
     pub const NOTHING: Rare<T> = Rare(None);
 
+    /// Whether it was never written to.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// What there is to change without making anything: none as long as it was never written to.
     pub fn written(&mut self) -> Option<&mut T> {
         self.0.as_deref_mut()
@@ -72,6 +78,15 @@ impl<T: Empty + PartialEq> PartialEq for Rare<T> {
 }
 
 impl<T: Empty + Eq> Eq for Rare<T> {}
+
+impl<T> IntoIterator for Rare<Vec<T>> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.take().into_iter()
+    }
+}
 
 /// A list is a rare part as it is.
 impl<T: 'static> Empty for Vec<T> {

@@ -19,9 +19,19 @@ impl<T> Short<T> {
     /// The empty list.
     pub const NOTHING: Short<T> = Short(Held::One(None));
 
+    /// The empty list, with room for so many.
+    #[must_use]
+    pub fn with_capacity(room: usize) -> Short<T> {
+        if room > 1 { Short(Held::More(Box::new(Vec::with_capacity(room)))) } else { Short::NOTHING }
+    }
+
     /// Puts one behind all others.
     pub fn push(&mut self, value: T) {
-        self.insert(self.len(), value);
+        match &mut self.0 {
+            Held::One(one) if one.is_none() => *one = Some(value),
+            Held::One(_) => self.insert(1, value),
+            Held::More(more) => more.push(value),
+        }
     }
 
     /// Puts one in at a place.
@@ -35,7 +45,9 @@ impl<T> Short<T> {
                 *one = Some(value);
             }
             Held::One(one) => {
-                let mut more: Vec<T> = one.take().into_iter().collect();
+                // As much room as a vector takes at first.
+                let mut more = Vec::with_capacity(4);
+                more.extend(one.take());
                 more.insert(place, value);
                 self.0 = Held::More(Box::new(more));
             }
@@ -129,6 +141,15 @@ impl<'a, T> IntoIterator for &'a Short<T> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a mut Short<T> {
+    type Item = &'a mut T;
+    type IntoIter = std::slice::IterMut<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
     }
 }
 

@@ -189,10 +189,10 @@ fn replay(journal: &Journal, len: usize, end: Option<&(End, Payload)>) -> Result
     let replayed = hot.replay(run, journal[..len].to_vec()).map_err(|failure| format!("{failure:?}"))?;
     let next = len;
     let rest = journal[next..].iter().filter(|(_, _, event)| event.is_delivered());
-    let turns: BTreeMap<EventNo, &Vec<Entry>> = journal
+    let turns: BTreeMap<EventNo, &[Entry]> = journal
         .iter()
         .filter_map(|(_, _, event)| match event {
-            Event::Turn { of, entries } => Some((*of, entries)),
+            Event::Turn { of, entries } => Some((*of, &**entries)),
             _ => None,
         })
         .collect();

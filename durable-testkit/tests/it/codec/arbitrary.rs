@@ -277,7 +277,7 @@ fn builds() -> impl Strategy<Value = Event> {
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         1 => started(),
-        3 => (event_no(), vec(entry(), 0..6)).prop_map(|(of, entries)| Event::Turn { of, entries }),
+        3 => (event_no(), vec(entry(), 0..6)).prop_map(|(of, entries)| Event::Turn { of, entries: entries.into() }),
         3 => attempts(),
         3 => facts(),
         1 => ended(),

@@ -8,6 +8,7 @@ use durable::codec::segment::SegmentHeader;
 use durable::codec::{format_file, hash, section};
 use durable::kernel::event::*;
 use durable::kernel::id::*;
+use durable::kernel::short::Short;
 
 const DOCUMENT: &str = include_str!("../../../../docs/journal-format.md");
 
@@ -83,7 +84,7 @@ fn started(at: Timestamp) -> Section {
         undoes: None,
         input: None,
     };
-    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Box::new(call))] };
+    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Box::new(call))].into() };
     Section { run: RunNo(1), first: EventNo(0), at, events: vec![Event::RunStarted(Box::new(started)), turn] }
 }
 
@@ -102,7 +103,7 @@ fn ended(at: Timestamp) -> Section {
         actor: Text::default(),
         reason: Text::default(),
     };
-    let turn = Event::Turn { of: EventNo(2), entries: vec![] };
+    let turn = Event::Turn { of: EventNo(2), entries: Short::NOTHING };
     Section { run: RunNo(1), first: EventNo(2), at, events: vec![completed, turn, Event::RunEnded(Box::new(ended))] }
 }
 

@@ -7,6 +7,7 @@ use durable::codec::names::Names;
 use durable::codec::{DecodeError, event, kind, section, tables};
 use durable::kernel::event::*;
 use durable::kernel::id::*;
+use durable::kernel::short::Short;
 use durable::kernel::tables::{AllTables, Tables};
 use expect_test::{Expect, expect};
 
@@ -181,8 +182,8 @@ fn ends_and_builds() -> Vec<Event> {
 }
 
 fn all() -> Vec<Event> {
-    let turn = Event::Turn { of: EventNo(0), entries: entries() };
-    let empty = Event::Turn { of: EventNo(1000), entries: vec![] };
+    let turn = Event::Turn { of: EventNo(0), entries: entries().into() };
+    let empty = Event::Turn { of: EventNo(1000), entries: Short::NOTHING };
     [vec![Event::RunStarted(Box::new(started())), turn, empty], attempts(), facts(), ends_and_builds()].concat()
 }
 
@@ -278,7 +279,7 @@ fn the_bytes_of_ends_and_builds() {
 
 #[test]
 fn an_option_that_nobody_knows_is_refused() {
-    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Box::new(call(1)))] };
+    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Box::new(call(1)))].into() };
     let mut bytes = Vec::new();
     event::encode(&turn, AT, &mut Names::new(), &mut bytes);
     // The bits are the last byte: its next value that is no option takes two bytes more.
@@ -291,8 +292,10 @@ fn an_option_that_nobody_knows_is_refused() {
 
 #[test]
 fn the_bytes_of_a_section() {
-    let events =
-        vec![Event::TimerFired { seq: Seq(3), at: later(5) }, Event::Turn { of: EventNo(200), entries: vec![] }];
+    let events = vec![
+        Event::TimerFired { seq: Seq(3), at: later(5) },
+        Event::Turn { of: EventNo(200), entries: Short::NOTHING },
+    ];
     let section = Section { run: RunNo(300), first: EventNo(200), at: later(-1), events };
     let mut bytes = Vec::new();
     section::encode(&section, Some(Place { segment: SegmentNo(2), offset: 8192 }), AT, &mut Names::new(), &mut bytes);
@@ -302,7 +305,7 @@ fn the_bytes_of_a_section() {
 #[test]
 fn the_bytes_of_the_tables() {
     let mut tables = Tables { next_run: RunNo(7), ..Tables::default() };
-    let turn = Event::Turn { of: EventNo(0), entries: entries() };
+    let turn = Event::Turn { of: EventNo(0), entries: entries().into() };
     let started = Event::RunStarted(Box::new(started()));
     tables.apply(RunNo(7), EventNo(0), AT, &started).unwrap();
     tables.apply(RunNo(7), EventNo(1), AT, &turn).unwrap();

@@ -203,7 +203,7 @@ fn a_full_table_of_names_writes_the_rest_in_full() {
     use durable::kernel::id::Seq;
     let await_it = |name: String| Event::Turn {
         of: EventNo(0),
-        entries: vec![Entry::SignalAwaited { seq: Seq(1), name: name.as_str().into() }],
+        entries: vec![Entry::SignalAwaited { seq: Seq(1), name: name.as_str().into() }].into(),
     };
     let mut names = Names::new();
     encoded(&(0..1024).map(|i| await_it(format!("name {i}"))).collect::<Vec<_>>(), &mut names);

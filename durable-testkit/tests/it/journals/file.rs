@@ -4,6 +4,7 @@ use durable::codec::format_file::{FORMAT, REVISION};
 use durable::journal::{Journal, JournalError, RunJournal};
 use durable::kernel::event::{Event, RunStarted};
 use durable::kernel::id::{EventNo, RunId, Timestamp};
+use durable::kernel::short::Short;
 use expect_test::expect;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -33,7 +34,7 @@ fn small() -> RunJournal {
     let ended = Event::RunBlocked { build: "b1".into(), reason: "it panicked".into() };
     let events = vec![
         (EventNo(0), at, Event::RunStarted(Box::new(started()))),
-        (EventNo(1), at, Event::Turn { of: EventNo(0), entries: Vec::new() }),
+        (EventNo(1), at, Event::Turn { of: EventNo(0), entries: Short::NOTHING }),
         (EventNo(2), at, ended),
     ];
     RunJournal::new(events).unwrap()

@@ -318,6 +318,7 @@ impl Kernel {
         }
         let TurnDone { of, mut entries, asked, end, before_end, warnings } = done;
         self.warnings.extend(warnings.into_iter().map(|warning| (run, warning)));
+        let end = end.map(|end| *end);
         self.note_build(run, now);
         for entry in &mut entries {
             if let Entry::ChildScheduled(child) = entry {
@@ -325,7 +326,7 @@ impl Kernel {
             }
         }
         let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
-        let left = if end.is_some() { dropped_in(&entries[before_end..]).collect() } else { BTreeSet::new() };
+        let left = if end.is_some() { dropped_in(&entries[before_end as usize..]).collect() } else { BTreeSet::new() };
         let children = Children { asked: entries.iter().filter_map(child_of).collect(), left };
         if planted!(59) {
             entries.sort_by_key(|entry| entry.seq().map(|seq| seq.0.reverse_bits()));
