@@ -275,6 +275,25 @@ impl Tables {
         split
     }
 
+    /// Takes in the next event of a run; gives the number that it has by that.
+    ///
+    /// # Panics
+    /// If the run is not open, or starts and is.
+    pub fn append(&mut self, run: RunNo, at: Timestamp, event: &Event) -> EventNo {
+        if let Event::RunStarted(started) = event {
+            self.begin(run, EventNo(0), at, started).expect("because a new run has a new number");
+            return EventNo(0);
+        }
+        let entry = self.open.get_mut(&run).expect("because only an open run has events");
+        let no = entry.next;
+        entry.next = no.next();
+        match event {
+            Event::RunEnded(_) => self.end(run),
+            event => entry.apply(no, at, event),
+        }
+        no
+    }
+
     /// The open run of a namespace and workflow id; of two, the one that began last.
     #[must_use]
     pub fn run_of(&self, namespace: &Text, id: &Text) -> Option<RunNo> {
@@ -354,7 +373,9 @@ impl RunEntry {
         if event.is_delivered() {
             self.unturned.push(no);
         }
-        self.undos.apply(event);
+        if self.undos.may_concern(event) {
+            self.undos.apply(event);
+        }
         match event {
             Event::Turn { of, entries } => {
                 self.unturned.retain(|event| event != of);

@@ -54,6 +54,12 @@ impl Undos {
         self.calls.is_empty()
     }
 
+    /// Whether an event can change anything: where there is nothing to undo, only a turn can.
+    #[must_use]
+    pub fn may_concern(&self, event: &Event) -> bool {
+        matches!(event, Event::Turn { .. }) || !self.is_empty()
+    }
+
     /// Takes in an event, in the order of the journal.
     pub fn apply(&mut self, event: &Event) {
         match event {

@@ -2,16 +2,16 @@
 //! run's future: a run with attempts in flight can be put away. Nothing here begins an attempt before what allows it is
 //! durable, and nothing counts one twice.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::here::Memory;
 use super::timers::{Due, Number};
-use super::{Draining, Effect, Kernel, Memory, Now, Stop, Turns};
+use super::{Draining, Effect, Kernel, Now, Owed, Stop, Turns};
 use crate::kernel::command::CallActivity;
 use crate::kernel::event::{AttemptCause, Binding, CallFailure, Event, Payload, Text, Which};
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::machine::Issued;
-use crate::kernel::rare::Rare;
 use crate::kernel::tables::{AttemptState, RunEntry, Tables, Waiting, WaitingFor};
 use crate::kernel::trace::AttemptTrace;
 
@@ -89,10 +89,9 @@ pub enum WhyStopped {
     Dropped,
 }
 
-/// The calls that this process has taken up.
+/// What is to be known of all calls; each by itself is with its run.
 #[derive(Debug)]
 pub(super) struct Calls {
-    open: BTreeMap<(RunNo, Seq), Call>,
     in_flight: usize,
     /// How many attempts nobody waits for any more and still run, until their stop is released.
     stopping: usize,
@@ -111,13 +110,21 @@ pub(super) struct Calls {
 
 /// One call.
 #[derive(Debug)]
-struct Call {
+pub(super) struct Call {
     /// What was asked for; none while the run is put away and the call waits for its next attempt.
     issued: Option<Issued>,
     scheduled: Timestamp,
     phase: Phase,
     maybe: bool,
     wanted: Wanted,
+    ends: Ends,
+}
+
+/// Whether a call has a deadline, which is armed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    InTime,
+    Whenever,
 }
 
 /// Whether the code still waits for a call.
@@ -154,7 +161,6 @@ struct Running {
 impl Calls {
     pub(super) fn new(stop: Stop, attempts: usize) -> Calls {
         Calls {
-            open: BTreeMap::new(),
             in_flight: 0,
             stopping: 0,
             queue: VecDeque::new(),
@@ -228,17 +234,9 @@ impl Calls {
             }
     }
 
-    fn remove(&mut self, run: RunNo, seq: Seq) -> Option<Call> {
-        self.promised.remove(&(run, seq));
-        let call = self.open.remove(&(run, seq))?;
-        if let Phase::Running(..) = call.phase {
-            self.in_flight -= 1;
-        }
-        Some(call)
-    }
-
-    fn of_run(&self, run: RunNo) -> Vec<Seq> {
-        self.open.range((run, Seq(0))..=(run, Seq(u32::MAX))).map(|((_, seq), _)| *seq).collect()
+    /// Takes a promise back; gives whether there was one.
+    fn break_promise(&mut self, run: RunNo, seq: Seq) -> bool {
+        !self.promised.is_empty() && self.promised.remove(&(run, seq))
     }
 }
 
@@ -265,22 +263,24 @@ impl Kernel {
         now: Now,
         turns: &mut dyn Turns,
     ) {
-        let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
+        let running = self.here.call(run, seq).and_then(Call::running);
         let Some((current, began)) = running else { return };
         if current != attempt && !planted!(40) {
             return;
         }
-        self.free_slot(run, seq);
         match report {
             AttemptReport::Completed(result) => {
-                self.calls.remove(run, seq);
-                self.timers.disarm(run, Due::Call(seq));
-                self.work.push_back((run, Event::ActivityCompleted { seq, attempt, began, result }));
+                if let Some(call) = self.take_call(run, seq) {
+                    self.disarm_call(run, seq, &call);
+                }
+                self.deliver(run, Event::ActivityCompleted { seq, attempt, began, result }, now, turns);
             }
             AttemptReport::Failed { error, text, retry } => {
+                self.free_slot(run, seq);
                 self.attempt_failed(run, seq, attempt, began, AttemptCause::Error { error, text }, retry, now);
             }
             AttemptReport::Panicked(text) => {
+                self.free_slot(run, seq);
                 self.attempt_failed(run, seq, attempt, began, AttemptCause::Panicked(text), Retry::ByPolicy, now);
             }
         }
@@ -289,33 +289,33 @@ impl Kernel {
 
     /// A command of the code asks for an activity: its first attempt may begin when this group is durable, and that of an
     /// at-most-once call when it is recorded that it may.
-    pub(super) fn schedule(&mut self, run: RunNo, issued: Issued, now: Now) {
-        let (seq, at_most_once) = (issued.seq, issued.is_at_most_once());
-        self.arm_call_deadline(run, seq, now);
+    pub(super) fn schedule(&mut self, run: RunNo, issued: Issued, deadline: Option<Timestamp>, now: Now) {
+        let (seq, at_most_once, attempt) = (issued.seq, issued.is_at_most_once(), Attempt(1));
         let call = Call {
             issued: Some(issued),
             scheduled: now.wall,
-            phase: Phase::Ordered(Attempt(1)),
+            phase: Phase::Ordered(attempt),
             maybe: false,
             wanted: Wanted::Yes,
+            ends: self.arm_call_deadline(run, seq, deadline, now),
         };
-        self.calls.open.insert((run, seq), call);
+        self.here.insert_call(run, seq, call);
         match at_most_once {
-            true => self.order_recorded(run, seq, Attempt(1)),
-            false => self.hold_order(run, seq, Attempt(1)),
+            true => self.order_recorded(run, seq, attempt),
+            false => self.hold(Owed::Attempt { run, seq, attempt }),
         }
     }
 
     /// Takes up a call of a run that was loaded: where it stands is said by its newest event.
     pub(super) fn resume(&mut self, run: RunNo, issued: Issued, now: Now) {
         let seq = issued.seq;
-        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+        if let Some(call) = self.here.call_mut(run, seq) {
             call.issued = Some(issued);
             return;
         }
         let Some(waiting) = self.tables.open.get(&run).and_then(|entry| entry.waits(seq)).cloned() else { return };
         let WaitingFor::Activity { state, maybe, binding, .. } = waiting.what else { return };
-        self.arm_call_deadline(run, seq, now);
+        let ends = self.arm_call_deadline(run, seq, binding.deadline, now);
         let before = self.calls.from_before.remove(&(run, seq));
         let unclean = before && self.calls.stop == Stop::Unclean;
         let call = Call {
@@ -324,8 +324,9 @@ impl Kernel {
             phase: Phase::Backoff(Attempt(1)),
             maybe,
             wanted: Wanted::Yes,
+            ends,
         };
-        self.calls.open.insert((run, seq), call);
+        self.here.insert_call(run, seq, call);
         match state {
             AttemptState::Scheduled if unclean && !binding.at_most_once => self.interrupted(run, seq, Attempt(1), now),
             AttemptState::Scheduled if binding.at_most_once => self.order_recorded(run, seq, Attempt(1)),
@@ -345,21 +346,43 @@ impl Kernel {
     pub(super) fn drop_call(&mut self, run: RunNo, seq: Seq) {
         self.calls.from_before.remove(&(run, seq));
         self.timers.disarm(run, Due::Retry(seq));
-        self.timers.disarm(run, Due::Call(seq));
-        let Some(call) = self.calls.remove(run, seq) else { return };
+        let Some(call) = self.take_call(run, seq) else {
+            // At open the deadlines of all calls are armed.
+            return self.timers.disarm(run, Due::Call(seq));
+        };
+        self.disarm_call(run, seq, &call);
+        if let Phase::Running(_) = call.phase {
+            self.stop(run, seq, WhyStopped::Dropped);
+        }
+    }
+
+    /// Forgets a call, and with it that an attempt of it is in flight.
+    fn take_call(&mut self, run: RunNo, seq: Seq) -> Option<Call> {
+        self.calls.break_promise(run, seq);
+        let call = self.here.remove_call(run, seq)?;
+        if let Phase::Running(_) = call.phase {
+            self.calls.in_flight -= 1;
+        }
+        Some(call)
+    }
+
+    /// Disarms the deadline of a call that was taken out, and the timeout of its attempt.
+    fn disarm_call(&mut self, run: RunNo, seq: Seq, call: &Call) {
         if let Phase::Running(running) = call.phase {
             self.disarm_attempt(run, seq, running);
-            self.stop(run, seq, WhyStopped::Dropped);
+        }
+        if call.ends == Ends::InTime {
+            self.timers.disarm(run, Due::Call(seq));
         }
     }
 
     /// The code dropped a call of which it has to be known how it came out: the attempt in flight may end, and is the last. One of which
     /// nothing is in flight is settled at once.
     pub(super) fn settle_dropped(&mut self, run: RunNo, seq: Seq, now: Now) {
-        match self.calls.open.get_mut(&(run, seq)) {
+        match self.here.call_mut(run, seq) {
             Some(call) if call.running().is_some() => {
                 call.wanted = Wanted::Dropped;
-                self.hold(Effect::AskAttempt { run, seq });
+                self.hold(Effect::AskAttempt { run, seq }.into());
             }
             Some(_) | None => {
                 if let Some(event) = self.settled_without_attempt(run, seq, now) {
@@ -386,7 +409,7 @@ impl Kernel {
         let waiting = self.tables.open.get(&run)?.call(seq)?;
         let WaitingFor::Activity { state, maybe, binding, .. } = &waiting.what else { return None };
         let may_have_begun = self.calls.may_have_begun(run, seq, state, binding);
-        let maybe = *maybe || may_have_begun || self.calls.open.get(&(run, seq)).is_some_and(|call| call.maybe);
+        let maybe = *maybe || may_have_begun || self.here.call(run, seq).is_some_and(|call| call.maybe);
         let attempt = last_attempt(state).max(Attempt(u32::from(may_have_begun)));
         Some(Event::ActivityFailed { seq, attempt, began: now.wall, error: CallFailure::Cancelled, maybe })
     }
@@ -394,7 +417,7 @@ impl Kernel {
     /// An attempt is stopped when what drops it is durable; it has its slot until then.
     fn stop(&mut self, run: RunNo, seq: Seq, why: WhyStopped) {
         self.calls.stopping += 1;
-        self.hold(Effect::StopAttempt { run, seq, why });
+        self.hold(Effect::StopAttempt { run, seq, why }.into());
     }
 
     /// A stop was released: the slot is free.
@@ -405,13 +428,13 @@ impl Kernel {
     }
 
     pub(super) fn drop_calls(&mut self, run: RunNo) {
-        self.calls.of_run(run).into_iter().for_each(|seq| self.drop_call(run, seq));
+        self.here.calls_of(run).into_iter().for_each(|seq| self.drop_call(run, seq));
     }
 
     /// The run leaves memory: what only a reload can give again is let go.
     pub(super) fn forget_inputs(&mut self, run: RunNo) {
-        for seq in self.calls.of_run(run) {
-            if let Some(call) = self.calls.open.get_mut(&(run, seq))
+        for seq in self.here.calls_of(run) {
+            if let Some(call) = self.here.call_mut(run, seq)
                 && let Phase::Backoff(_) = call.phase
             {
                 call.issued = None;
@@ -420,37 +443,45 @@ impl Kernel {
     }
 
     /// An order leaves, if it is still wanted and there is room; otherwise it waits for a slot.
-    pub(super) fn begin_attempt(&mut self, order: Box<AttemptOrder>, now: Now) -> Option<Box<AttemptOrder>> {
+    pub(super) fn begin_attempt(
+        &mut self,
+        run: RunNo,
+        seq: Seq,
+        attempt: Attempt,
+        now: Now,
+    ) -> Option<Box<AttemptOrder>> {
         if self.draining.is_some() {
             return None;
         }
-        let withheld = self.withholds(order.run);
-        let promised = self.calls.promised.remove(&(order.run, order.seq));
+        let promised = self.calls.break_promise(run, seq);
         let room = promised || self.calls.has_room();
-        let call = self.calls.open.get_mut(&(order.run, order.seq))?;
-        if call.phase != Phase::Ordered(order.attempt) {
+        let entry = self.tables.open.get(&run)?;
+        let seat = self.here.seat_mut(run)?;
+        let withheld = withholds(entry, seat.memory);
+        let call = seat.call_mut(seq)?;
+        if call.phase != Phase::Ordered(attempt) {
             return None;
         }
         if withheld {
-            call.phase = Phase::Withheld(order.attempt);
+            call.phase = Phase::Withheld(attempt);
             return None;
         }
         if !room && !planted!(70) {
-            call.phase = Phase::Queued(order.attempt);
-            self.calls.queue.push_back((order.run, order.seq));
+            call.phase = Phase::Queued(attempt);
+            self.calls.queue.push_back((run, seq));
             return None;
         }
-        let due = Due::Attempt(order.seq);
-        let times_out =
-            order.start_to_close.filter(|_| !planted!(67)).map(|span| self.timers.arm_in(order.run, due, span, now));
-        call.phase = Phase::Running(Running { attempt: order.attempt, began: now.wall, times_out });
+        let order = call.order(run, attempt, entry)?;
+        let limit = order.start_to_close.filter(|_| !planted!(67));
+        let times_out = limit.map(|span| self.timers.arm_in(run, Due::Attempt(seq), span, now));
+        call.phase = Phase::Running(Running { attempt, began: now.wall, times_out });
         self.calls.in_flight += 1;
         Some(order)
     }
 
     pub(super) fn retry_due(&mut self, run: RunNo, seq: Seq) {
         let withheld = self.withholds(run);
-        let Some(call) = self.calls.open.get_mut(&(run, seq)) else { return };
+        let Some(call) = self.here.call_mut(run, seq) else { return };
         let Phase::Backoff(attempt) = call.phase else { return };
         if self.draining.is_some() {
             return;
@@ -468,10 +499,8 @@ impl Kernel {
 
     /// Whether no attempt of the run may begin: it is blocked, or has a delivered event without a turn.
     fn withholds(&self, run: RunNo) -> bool {
-        if planted!(60) {
-            return false;
-        }
-        self.is_blocked(run) || self.tables.open.get(&run).is_some_and(|entry| !entry.unturned.is_empty())
+        let (entry, memory) = (self.tables.open.get(&run), self.here.memory(run));
+        entry.zip(memory).is_some_and(|(entry, memory)| withholds(entry, memory))
     }
 
     /// The run has seen everything: what was withheld from it may begin.
@@ -479,15 +508,15 @@ impl Kernel {
         if self.withholds(run) {
             return;
         }
-        for seq in self.calls.of_run(run) {
-            if let Some(Phase::Withheld(attempt)) = self.calls.open.get(&(run, seq)).map(|call| call.phase) {
+        for seq in self.here.calls_of(run) {
+            if let Some(Phase::Withheld(attempt)) = self.here.call(run, seq).map(|call| call.phase) {
                 self.order_recorded(run, seq, attempt);
             }
         }
     }
 
     pub(super) fn attempt_timed_out(&mut self, run: RunNo, seq: Seq, now: Now) {
-        let running = self.calls.open.get(&(run, seq)).and_then(|call| call.running());
+        let running = self.here.call(run, seq).and_then(Call::running);
         let Some((attempt, began)) = running else { return };
         self.stop(run, seq, WhyStopped::TimedOut);
         self.free_slot(run, seq);
@@ -496,7 +525,7 @@ impl Kernel {
     }
 
     pub(super) fn call_timed_out(&mut self, run: RunNo, seq: Seq, now: Now) {
-        let call = self.calls.open.get(&(run, seq));
+        let call = self.here.call(run, seq);
         let running = call.and_then(Call::running);
         let waits = self.tables.open.get(&run).and_then(|entry| entry.call(seq));
         let Some(Waiting { what: WaitingFor::Activity { maybe, state, binding, .. }, .. }) = waits else { return };
@@ -512,8 +541,7 @@ impl Kernel {
     /// A graceful shutdown begins: attempts are parked, except at-most-once ones, which are awaited.
     pub fn handle_drain(&mut self, now: Now, turns: &mut dyn Turns) {
         self.draining = Some(Draining);
-        let calls: Vec<(RunNo, Seq)> = self.calls.open.keys().copied().collect();
-        for (run, seq) in calls {
+        for (run, seq) in self.here.calls() {
             self.park(run, seq, now);
             self.seal_if_full();
         }
@@ -537,9 +565,8 @@ impl Kernel {
 
     /// The drain's deadline: at-most-once attempts that still run are interrupted.
     pub fn handle_drain_deadline(&mut self, now: Now, turns: &mut dyn Turns) {
-        let running = self.calls.open.iter().filter_map(|((run, seq), call)| Some((*run, *seq, call.running()?)));
-        let running: Vec<_> = running.collect();
-        for (run, seq, (attempt, began)) in running {
+        for (run, seq) in self.here.calls() {
+            let Some((attempt, began)) = self.here.call(run, seq).and_then(Call::running) else { continue };
             self.drop_call(run, seq);
             let error = CallFailure::Interrupted;
             self.work.push_back((run, Event::ActivityFailed { seq, attempt, began, error, maybe: true }));
@@ -548,7 +575,7 @@ impl Kernel {
     }
 
     fn park(&mut self, run: RunNo, seq: Seq, now: Now) {
-        let Some(call) = self.calls.open.get(&(run, seq)) else { return };
+        let Some(call) = self.here.call(run, seq) else { return };
         let awaited = call.is_at_most_once() || call.wanted == Wanted::Dropped;
         let (attempt, running) = match call.phase {
             Phase::Backoff(_) => return,
@@ -565,20 +592,16 @@ impl Kernel {
         self.drop_call(run, seq);
     }
 
-    fn arm_call_deadline(&mut self, run: RunNo, seq: Seq, now: Now) {
-        let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
-        if let Some(Waiting { what: WaitingFor::Activity { binding, .. }, .. }) = waits
-            && let Some(deadline) = binding.deadline
-        {
-            self.timers.arm_at(run, Due::Call(seq), deadline, now);
-        }
+    fn arm_call_deadline(&mut self, run: RunNo, seq: Seq, deadline: Option<Timestamp>, now: Now) -> Ends {
+        let Some(deadline) = deadline else { return Ends::Whenever };
+        self.timers.arm_at(run, Due::Call(seq), deadline, now);
+        Ends::InTime
     }
 
     fn interrupted(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) {
         self.mark_maybe(run, seq);
         let began = now.wall;
-        let issued = self.calls.open.get(&(run, seq)).and_then(|call| call.issued.as_ref());
-        if issued.is_some_and(Issued::is_at_most_once) {
+        if self.here.call(run, seq).is_some_and(Call::is_at_most_once) {
             if planted!(39) {
                 return self.order_recorded(run, seq, attempt);
             }
@@ -591,7 +614,7 @@ impl Kernel {
     }
 
     fn mark_maybe(&mut self, run: RunNo, seq: Seq) {
-        if let Some(call) = self.calls.open.get_mut(&(run, seq)).filter(|_| !planted!(35)) {
+        if let Some(call) = self.here.call_mut(run, seq).filter(|_| !planted!(35)) {
             call.maybe = true;
         }
     }
@@ -609,7 +632,7 @@ impl Kernel {
     ) {
         let draw = self.draw();
         let deadline = self.call_deadline(run, seq);
-        let Some(call) = self.calls.open.get_mut(&(run, seq)) else { return };
+        let Some(call) = self.here.call_mut(run, seq) else { return };
         call.maybe |= matches!(cause, AttemptCause::Panicked(_));
         let maybe = call.maybe;
         // Of an at-most-once call whose effect may stand there is no further attempt.
@@ -638,7 +661,7 @@ impl Kernel {
     }
 
     fn back_off(&mut self, run: RunNo, seq: Seq, next: Attempt, due: Timestamp, now: Now) {
-        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+        if let Some(call) = self.here.call_mut(run, seq) {
             call.phase = Phase::Backoff(next);
         }
         if due <= now.wall || planted!(68) {
@@ -652,54 +675,22 @@ impl Kernel {
         if self.draining.is_some() {
             return;
         }
-        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+        if let Some(call) = self.here.call_mut(run, seq) {
             call.phase = Phase::Queued(attempt);
             self.calls.queue.push_back((run, seq));
         }
     }
 
     fn order(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
-        if let Some(call) = self.calls.open.get_mut(&(run, seq)) {
+        if let Some(call) = self.here.call_mut(run, seq) {
             call.phase = Phase::Ordered(attempt);
+            self.hold(Owed::Attempt { run, seq, attempt });
         }
-        self.hold_order(run, seq, attempt);
-    }
-
-    fn hold_order(&mut self, run: RunNo, seq: Seq, attempt: Attempt) {
-        let Some(call) = self.calls.open.get(&(run, seq)) else { return };
-        let Some(Issued {
-            command: crate::kernel::command::Command::CallActivity(activity),
-            ordinal,
-            recorded_value,
-            ..
-        }) = &call.issued
-        else {
-            return;
-        };
-        let Some(entry) = self.tables.open.get(&run) else { return };
-        let order = AttemptOrder {
-            run,
-            run_id: entry.run,
-            namespace: entry.namespace.clone(),
-            id: entry.id.clone(),
-            workflow: entry.workflow.clone(),
-            seq,
-            attempt,
-            name: activity.name.clone(),
-            input: activity.input.clone(),
-            recorded_value: *recorded_value,
-            ordinal: *ordinal,
-            start_to_close: activity.start_to_close,
-            scheduled: call.scheduled,
-            may_be_asked: activity.undo.owes(),
-            trace: AttemptTrace { of_run: entry.with.trace, run: entry.run, seq, attempt },
-        };
-        self.hold(Effect::StartAttempt(Box::new(order)));
     }
 
     /// An attempt ended: its slot is free.
     fn free_slot(&mut self, run: RunNo, seq: Seq) {
-        let Some(call) = self.calls.open.get_mut(&(run, seq)) else { return };
+        let Some(call) = self.here.call_mut(run, seq) else { return };
         let Phase::Running(running) = call.phase else { return };
         call.phase = Phase::Backoff(running.attempt.next());
         self.calls.in_flight -= 1;
@@ -721,7 +712,7 @@ impl Kernel {
             && let Some((run, seq)) = self.calls.queue.pop_front()
         {
             let withheld = self.withholds(run);
-            let Some(call) = self.calls.open.get_mut(&(run, seq)) else { continue };
+            let Some(call) = self.here.call_mut(run, seq) else { continue };
             let Phase::Queued(attempt) = call.phase else { continue };
             if withheld {
                 call.phase = Phase::Withheld(attempt);
@@ -744,11 +735,14 @@ impl Kernel {
 
     /// The run was blocked, or has something to see first: the slots that its calls were promised are free again.
     pub(super) fn take_promises_back(&mut self, run: RunNo) {
+        if self.calls.promised.is_empty() {
+            return;
+        }
         let calls = (run, Seq(0))..=(run, Seq(u32::MAX));
         let promised: Vec<(RunNo, Seq)> = self.calls.promised.range(calls).copied().collect();
-        for key in promised {
-            self.calls.promised.remove(&key);
-            if let Some(call) = self.calls.open.get_mut(&key)
+        for (run, seq) in promised {
+            self.calls.promised.remove(&(run, seq));
+            if let Some(call) = self.here.call_mut(run, seq)
                 && let Phase::Ordered(attempt) = call.phase
             {
                 call.phase = Phase::Withheld(attempt);
@@ -758,9 +752,24 @@ impl Kernel {
 
     /// Begins to load a run that is asleep.
     pub(super) fn wake(&mut self, run: RunNo) {
-        if let Some(memory @ Memory::Away) = self.memory.get_mut(&run) {
-            *memory = Memory::Loading(Rare::default());
+        if self.here.memory(run) == Some(Memory::Away) {
+            self.here.put(run, Memory::Loading);
             self.loads.push_back(run);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Call {
+    /// One that waits for its first attempt.
+    pub(super) fn example() -> Call {
+        Call {
+            issued: None,
+            scheduled: Timestamp(0),
+            phase: Phase::Ordered(Attempt(1)),
+            maybe: false,
+            wanted: Wanted::Yes,
+            ends: Ends::Whenever,
         }
     }
 }
@@ -771,6 +780,29 @@ impl Call {
             Phase::Running(running) => Some((running.attempt, running.began)),
             Phase::Ordered(_) | Phase::Queued(_) | Phase::Backoff(_) | Phase::Withheld(_) => None,
         }
+    }
+
+    /// What begins this attempt; none while what was asked for is not in memory.
+    fn order(&self, run: RunNo, attempt: Attempt, entry: &RunEntry) -> Option<Box<AttemptOrder>> {
+        let Issued { seq, ordinal, recorded_value, .. } = *self.issued.as_ref()?;
+        let activity = self.activity()?;
+        Some(Box::new(AttemptOrder {
+            run,
+            run_id: entry.run,
+            namespace: entry.namespace.clone(),
+            id: entry.id.clone(),
+            workflow: entry.workflow.clone(),
+            seq,
+            attempt,
+            name: activity.name.clone(),
+            input: activity.input.clone(),
+            recorded_value,
+            ordinal,
+            start_to_close: activity.start_to_close,
+            scheduled: self.scheduled,
+            may_be_asked: activity.undo.owes(),
+            trace: AttemptTrace { of_run: entry.with.trace, run: entry.run, seq, attempt },
+        }))
     }
 
     fn is_at_most_once(&self) -> bool {
@@ -806,6 +838,12 @@ impl Issued {
     pub fn is_at_most_once(&self) -> bool {
         matches!(&self.command, crate::kernel::command::Command::CallActivity(call) if call.at_most_once)
     }
+}
+
+/// Whether no attempt of a run may begin: it cannot be polled, is blocked, or has a delivered event without a turn.
+fn withholds(entry: &RunEntry, memory: Memory) -> bool {
+    let withheld = memory == Memory::Stuck || entry.blocked.is_some() || !entry.unturned.is_empty();
+    withheld && !planted!(60)
 }
 
 fn last_attempt(state: &AttemptState) -> Attempt {

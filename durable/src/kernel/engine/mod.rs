@@ -7,6 +7,7 @@
 //! alone; the kernel never polls, never reads a clock and never touches a file.
 
 mod attempts;
+mod here;
 mod runs;
 mod timers;
 
@@ -15,16 +16,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::by_run::ByRun;
 use super::command::Inputs;
 use super::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text};
-use super::id::{EventNo, Position, RunId, RunNo, Seq, Timestamp};
+use super::id::{Attempt, EventNo, Position, RunId, RunNo, Seq, Timestamp};
 use super::machine::{Issued, TurnDone};
-use super::rare::Rare;
+use super::short::Short;
 use super::tables::{RunEntry, Tables};
 
 use attempts::Calls;
 pub use attempts::{AttemptOrder, AttemptReport, Retry, WhyStopped};
+use here::{Here, Memory};
 pub use runs::Likeness;
 use timers::Timers;
 
@@ -220,17 +221,22 @@ pub enum LoadFailure {
     Outside(Text),
 }
 
-/// Where a run is.
+/// A delivered event, with its number and its time.
+type Delivered = (EventNo, Timestamp, Event);
+
+/// What the kernel holds until the log is durable.
 #[derive(Debug)]
-enum Memory {
-    /// In the log alone.
-    Away,
-    /// Its journal is being loaded; delivered events that came meanwhile.
-    Loading(Rare<Vec<(EventNo, Timestamp, Event)>>),
-    /// It can be polled.
-    Hot,
-    /// This process cannot poll it.
-    Stuck(Box<Text>),
+enum Owed {
+    /// An attempt, whose order is made when it leaves: it may not be wanted any more by then.
+    Attempt { run: RunNo, seq: Seq, attempt: Attempt },
+    /// Anything else.
+    Effect(Effect),
+}
+
+impl From<Effect> for Owed {
+    fn from(effect: Effect) -> Owed {
+        Owed::Effect(effect)
+    }
 }
 
 /// All runs of one store that this process drives.
@@ -238,18 +244,17 @@ enum Memory {
 pub struct Kernel {
     config: Config,
     tables: Tables,
-    /// Where each open run is.
-    memory: ByRun<Memory>,
+    here: Here,
     calls: Calls,
     timers: Timers,
-    watchers: BTreeMap<RunNo, Vec<Watcher>>,
+    watchers: BTreeMap<RunNo, Short<Watcher>>,
     recent: Recent,
     group: Group,
     group_bytes: usize,
     spares: Spares,
     work: Work,
     /// Events, most of them of groups before this one, whose turns follow in groups of their own.
-    later: VecDeque<(RunNo, (EventNo, Timestamp, Event))>,
+    later: VecDeque<(RunNo, Delivered)>,
     groups: VecDeque<Group>,
     loads: VecDeque<RunNo>,
     held: Held,
@@ -294,9 +299,9 @@ impl Recent {
     /// About what an end takes besides its result.
     const OVERHEAD: usize = 256;
 
-    fn keep(&mut self, run: RunNo, ended: &RunEnded) {
+    fn keep(&mut self, run: RunNo, ended: Box<RunEnded>) {
         self.bytes += ended.result.len() + Recent::OVERHEAD;
-        self.ends.insert(run, Box::new(ended.clone()));
+        self.ends.insert(run, ended);
         self.order.push_back(run);
         while self.bytes > Recent::BYTES_MAX {
             let Some(ended) = self.order.pop_front().and_then(|run| self.ends.remove(&run)) else { return };
@@ -366,8 +371,9 @@ impl Work {
 /// Effects that wait for the log.
 #[derive(Debug, Default)]
 struct Held {
-    fresh: Vec<Effect>,
-    waiting: VecDeque<(Position, Effect)>,
+    waiting: VecDeque<(Position, Owed)>,
+    /// How many of those, at the end, belong to the group at hand.
+    fresh: usize,
     sealed: Position,
     durable: Position,
 }
@@ -381,7 +387,7 @@ impl Kernel {
         let mut kernel = Kernel {
             config,
             tables,
-            memory: ByRun::default(),
+            here: Here::default(),
             calls: Calls::new(clean, attempts),
             timers: Timers::default(),
             watchers: BTreeMap::new(),
@@ -441,19 +447,19 @@ impl Kernel {
 
     /// The next effect whose reason is durable. It may leave a group behind: a stop frees a slot.
     pub fn poll_effect(&mut self, now: Now) -> Option<Effect> {
-        while let Some(effect) = self.held.release() {
-            match effect {
-                Effect::StartAttempt(order) => {
-                    if let Some(order) = self.begin_attempt(order, now) {
+        while let Some(owed) = self.held.release() {
+            match owed {
+                Owed::Attempt { run, seq, attempt } => {
+                    if let Some(order) = self.begin_attempt(run, seq, attempt, now) {
                         return Some(Effect::StartAttempt(order));
                     }
                 }
-                Effect::StopAttempt { run, seq, why } => {
-                    self.stopped(now);
-                    return Some(Effect::StopAttempt { run, seq, why });
+                Owed::Effect(effect) => {
+                    if let Effect::StopAttempt { .. } = effect {
+                        self.stopped(now);
+                    }
+                    return Some(effect);
                 }
-                Effect::AskAttempt { run, seq } => return Some(Effect::AskAttempt { run, seq }),
-                Effect::Answer(caller, answer) => return Some(Effect::Answer(caller, answer)),
             }
         }
         None
@@ -530,7 +536,7 @@ impl Kernel {
     /// Whether a run is in memory.
     #[must_use]
     pub fn is_hot(&self, run: RunNo) -> bool {
-        matches!(self.memory.get(&run), Some(Memory::Hot))
+        self.here.memory(run) == Some(Memory::Hot)
     }
 
     /// How many attempts are in flight.
@@ -541,9 +547,8 @@ impl Kernel {
 
     // The one way into the log, and the one way out into the world.
 
-    fn append(&mut self, run: RunNo, event: Event, now: Now) -> (EventNo, Timestamp) {
-        let no = self.tables.open.get(&run).map_or(EventNo(0), |entry| entry.next);
-        self.tables.apply(run, no, now.wall, &event).expect("because its number was just read from the tables");
+    fn append(&mut self, run: RunNo, event: Event, now: Now) -> EventNo {
+        let no = self.tables.append(run, now.wall, &event);
         self.group_bytes += event.bytes();
         match self.group.sections.last_mut() {
             Some(section) if section.run == run => section.events.push(event),
@@ -553,7 +558,13 @@ impl Kernel {
                 self.group.sections.push(Section { run, first: no, at: now.wall, events });
             }
         }
-        (no, now.wall)
+        no
+    }
+
+    /// The event that was appended last.
+    fn newest(&self) -> &Event {
+        let section = self.group.sections.last();
+        section.and_then(|section| section.events.last()).expect("because it was just appended")
     }
 
     fn append_for_store(&mut self, event: Event, now: Now) {
@@ -562,12 +573,12 @@ impl Kernel {
 
     /// Answers a caller when everything that was made so far is durable.
     pub fn answer(&mut self, caller: Caller, answer: Answer) {
-        self.hold(Effect::Answer(caller, answer));
+        self.hold(Effect::Answer(caller, answer).into());
         self.held.seal();
     }
 
-    fn hold(&mut self, effect: Effect) {
-        self.held.fresh.push(effect);
+    fn hold(&mut self, owed: Owed) {
+        self.held.hold(owed);
     }
 
     /// Works off what the fact at hand set in motion, and closes its group.
@@ -587,7 +598,7 @@ impl Kernel {
             // A run that was blocked and loaded meanwhile has had this turn.
             let next = self.tables.open.get(&run).and_then(|entry| entry.unturned.first());
             if self.is_hot(run) && next == Some(&delivered.0) {
-                self.turn(run, delivered, now, turns);
+                self.turn(run, &delivered, now, turns);
                 self.release_withheld(run);
                 self.settle(now, turns);
             }
@@ -641,19 +652,27 @@ pub enum Stop {
 }
 
 impl Held {
-    /// Ties what the group at hand justifies to that group.
-    fn seal(&mut self) {
-        let position = self.sealed;
-        self.waiting.extend(self.fresh.drain(..).map(|effect| (position, effect)));
+    /// The position of what belongs to the group at hand, which has none yet: never durable.
+    const NOT_SEALED: Position = Position(u64::MAX);
+
+    fn hold(&mut self, owed: Owed) {
+        self.waiting.push_back((Held::NOT_SEALED, owed));
+        self.fresh += 1;
     }
 
-    fn release(&mut self) -> Option<Effect> {
-        let (position, effect) = self.waiting.front()?;
-        let is_early = planted!(31) && matches!(effect, Effect::StartAttempt(_));
+    /// Ties what the group at hand justifies to that group.
+    fn seal(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh);
+        self.waiting.iter_mut().rev().take(fresh).for_each(|(position, _)| *position = self.sealed);
+    }
+
+    fn release(&mut self) -> Option<Owed> {
+        let (position, owed) = self.waiting.front()?;
+        let is_early = planted!(31) && matches!(owed, Owed::Attempt { .. });
         if *position > self.durable && !is_early {
             return None;
         }
-        self.waiting.pop_front().map(|(_, effect)| effect)
+        self.waiting.pop_front().map(|(_, owed)| owed)
     }
 }
 

@@ -1,15 +1,16 @@
 //! Runs: their start, their turns, their end, and everything that is sent to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::here::Memory;
 use super::timers::Due;
 use super::{
-    Answer, Caller, DUE_AT_ONCE, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Memory, Now, Replayed,
-    Residence, SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
+    Answer, Caller, DUE_AT_ONCE, Delivered, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Now, Owed,
+    Replayed, Residence, SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
 use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall};
-use crate::kernel::id::{Attempt, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
+use crate::kernel::id::{Attempt, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, TurnDone};
 use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
 
@@ -21,8 +22,8 @@ impl Kernel {
             self.attach(caller, run, &started, inputs);
         } else {
             let run = self.next_run();
-            self.hold(Effect::Answer(caller, Answer::Started { run, id: started.run }));
-            self.work.push_back((run, Event::RunStarted(Box::new(started))));
+            self.hold_answer(caller, Answer::Started { run, id: started.run });
+            self.deliver(run, Event::RunStarted(Box::new(started)), now, turns);
         }
         self.settle(now, turns);
     }
@@ -38,7 +39,7 @@ impl Kernel {
         if answer == Answer::Done {
             self.work.push_back((run, Event::SignalReceived { name, payload, sender }));
         }
-        self.hold(Effect::Answer(caller, answer));
+        self.hold_answer(caller, answer);
         if planted!(32) {
             self.held.seal();
         }
@@ -51,7 +52,7 @@ impl Kernel {
         if answer == Answer::Done && (!planted!(52) || self.is_hot(run)) {
             self.work.push_back((run, cancel_by("caller".into(), reason)));
         }
-        self.hold(Effect::Answer(caller, answer));
+        self.hold_answer(caller, answer);
         self.settle(now, turns);
     }
 
@@ -61,7 +62,7 @@ impl Kernel {
         if answer == Answer::Done {
             self.end(run, End::Terminated, Payload::default(), ("caller".into(), reason), now, turns);
         }
-        self.hold(Effect::Answer(caller, answer));
+        self.hold_answer(caller, answer);
         self.settle(now, turns);
     }
 
@@ -70,10 +71,10 @@ impl Kernel {
         match (self.tables.open.contains_key(&run), self.why_blocked(run)) {
             (false, _) => {
                 let ended = self.recent.get(run).map(|ended| Answer::Ended(Box::new(ended.clone())));
-                self.hold(Effect::Answer(caller, ended.unwrap_or(Answer::NotOpen)));
+                self.hold_answer(caller, ended.unwrap_or(Answer::NotOpen));
             }
             (true, Some(reason)) if blocked == WhenBlocked::Tell => {
-                self.hold(Effect::Answer(caller, Answer::Blocked(reason)));
+                self.hold_answer(caller, Answer::Blocked(reason));
             }
             (true, reason) => {
                 self.warnings.extend(reason.map(|reason| (run, reason)));
@@ -96,7 +97,7 @@ impl Kernel {
             Some(entry) => Answer::Described(run, entry.clone(), self.stuck(run)),
             None => Answer::NotOpen,
         };
-        self.hold(Effect::Answer(caller, answer));
+        self.hold_answer(caller, answer);
         self.held.seal();
     }
 
@@ -104,7 +105,7 @@ impl Kernel {
     pub fn handle_list(&mut self, caller: Caller) {
         let runs =
             self.tables.open.iter().map(|(run, entry)| (*run, RunEntry::clone(entry), self.stuck(*run))).collect();
-        self.hold(Effect::Answer(caller, Answer::Listed(runs)));
+        self.hold_answer(caller, Answer::Listed(runs));
         self.held.seal();
     }
 
@@ -136,11 +137,11 @@ impl Kernel {
         if !self.tables.open.contains_key(&run) {
             return turns.ended(run);
         }
-        let Some(Memory::Loading(tail)) = self.memory.insert(run, Memory::Away) else { return turns.put_away(run) };
+        let Some(tail) = self.here.end_loading(run) else { return turns.put_away(run) };
         match loaded {
             Ok(replayed) => {
-                self.memory.insert(run, Memory::Hot);
-                self.adopt(run, replayed, tail.take(), now, turns);
+                self.here.put(run, Memory::Hot);
+                self.adopt(run, replayed, tail, now, turns);
             }
             Err(LoadFailure::Fault(reason)) => self.block(run, reason, now, turns),
             Err(LoadFailure::Outside(reason)) => self.stick(run, reason, turns),
@@ -173,7 +174,7 @@ impl Kernel {
 
     /// At open: loads the run if there is something to do.
     pub(super) fn take_up(&mut self, run: RunNo, now: Now) {
-        self.memory.insert(run, Memory::Away);
+        self.here.put(run, Memory::Away);
         let Some(entry) = self.tables.open.get(&run) else { return };
         let replay = !entry.unturned.is_empty() || entry.needs_attempts();
         let blocked = entry.blocked.as_ref().map(|blocked| blocked.build.clone());
@@ -188,30 +189,41 @@ impl Kernel {
 
     /// Appends a delivered event and, if the run is in memory, the turn that it causes.
     pub(super) fn deliver(&mut self, run: RunNo, event: Event, now: Now, turns: &mut dyn Turns) {
-        if let Event::RunStarted(started) = &event {
-            self.memory.insert(run, Memory::Hot);
-            if let Some(deadline) = started.deadline {
-                self.timers.arm_at(run, Due::Run, deadline, now);
+        let (behind, blocked) = match &event {
+            Event::RunStarted(started) => {
+                self.begin(run, started, now);
+                (false, false)
             }
-        } else if !self.wants(run, &event) {
+            event => match self.tables.open.get(&run).filter(|entry| entry.wants(event)) {
+                Some(entry) => (!entry.unturned.is_empty(), entry.blocked.is_some()),
+                None => return,
+            },
+        };
+        let no = self.append(run, event, now);
+        if blocked {
             return;
         }
-        let behind = self.is_hot(run) && self.tables.open.get(&run).is_some_and(|entry| !entry.unturned.is_empty());
-        let (no, at) = self.append(run, event.clone(), now);
-        if self.tables.open.get(&run).is_some_and(|entry| entry.blocked.is_some()) {
-            return;
-        }
-        let put_off = behind || self.is_full();
-        match self.memory.get_mut(&run) {
-            Some(Memory::Hot) if put_off => {
-                self.later.push_back((run, (no, at, event)));
+        match self.here.memory(run) {
+            Some(Memory::Hot) if behind || self.is_full() => {
+                self.later.push_back((run, (no, now.wall, self.newest().clone())));
             }
-            Some(Memory::Hot) => return self.turn(run, (no, at, event), now, turns),
-            Some(Memory::Loading(tail)) => tail.push((no, at, event)),
-            Some(Memory::Stuck(_)) => {}
+            Some(Memory::Hot) => {
+                let end = turns.turn(run, no, now.wall, self.newest());
+                return self.turned(run, end, now, turns);
+            }
+            Some(Memory::Loading) => self.here.push_tail(run, (no, now.wall, self.newest().clone())),
+            Some(Memory::Stuck) => {}
             Some(Memory::Away) | None => self.wake(run),
         }
         self.take_promises_back(run);
+    }
+
+    /// A run that starts is in memory.
+    fn begin(&mut self, run: RunNo, started: &RunStarted, now: Now) {
+        self.here.put(run, Memory::Hot);
+        if let Some(deadline) = started.deadline {
+            self.timers.arm_at(run, Due::Run, deadline, now);
+        }
     }
 
     /// Whether the run cannot go on, for a cause that is recorded or for one that only this process has.
@@ -226,21 +238,11 @@ impl Kernel {
     }
 
     fn stuck(&self, run: RunNo) -> Option<Text> {
-        match self.memory.get(&run) {
-            Some(Memory::Stuck(reason)) => Some(Text::clone(reason)),
-            Some(Memory::Away | Memory::Hot | Memory::Loading(_)) | None => None,
-        }
+        self.here.stuck(run).cloned()
     }
 
-    /// Whether the event still means something: the run is open, and waits for it if it is an outcome.
-    fn wants(&self, run: RunNo, event: &Event) -> bool {
-        let Some(entry) = self.tables.open.get(&run) else { return false };
-        match event {
-            Event::ActivityCompleted { .. } if planted!(41) => true,
-            Event::ActivityCompleted { seq, .. } | Event::ActivityFailed { seq, .. } => entry.call(*seq).is_some(),
-            Event::TimerFired { seq, .. } | Event::ChildEnded { seq, .. } => entry.waits(*seq).is_some(),
-            _ => true,
-        }
+    fn hold_answer(&mut self, caller: Caller, answer: Answer) {
+        self.hold(Owed::Effect(Effect::Answer(caller, answer)));
     }
 
     fn next_run(&mut self) -> RunNo {
@@ -256,7 +258,7 @@ impl Kernel {
             Likeness::Reshaped => Answer::Attached { run, id: entry.run, reshaped: true },
             Likeness::Other => Answer::Conflict(entry.clone()),
         };
-        self.hold(Effect::Answer(caller, answer));
+        self.hold_answer(caller, answer);
     }
 
     fn timer_fired(&mut self, run: RunNo, seq: Seq, now: Now) {
@@ -270,9 +272,15 @@ impl Kernel {
         }
     }
 
-    pub(super) fn turn(&mut self, run: RunNo, delivered: (EventNo, Timestamp, Event), now: Now, turns: &mut dyn Turns) {
+    pub(super) fn turn(&mut self, run: RunNo, delivered: &Delivered, now: Now, turns: &mut dyn Turns) {
         let (no, at, event) = delivered;
-        match turns.turn(run, no, at, &event) {
+        let end = turns.turn(run, *no, *at, event);
+        self.turned(run, end, now, turns);
+    }
+
+    /// A turn ended.
+    fn turned(&mut self, run: RunNo, end: TurnEnd, now: Now, turns: &mut dyn Turns) {
+        match end {
             TurnEnd::Quiet(done) => {
                 if self.record(run, done, now, turns) {
                     self.rest(run, turns);
@@ -290,8 +298,10 @@ impl Kernel {
 
     /// The run waits, and has seen everything: it is put away if that is what was asked for.
     fn rest(&mut self, run: RunNo, turns: &mut dyn Turns) {
-        let seen = self.tables.open.get(&run).is_some_and(|entry| entry.unturned.is_empty());
-        if seen && self.config.residence == Residence::PutAwayAtEveryAwait {
+        if self.config.residence == Residence::Stay {
+            return;
+        }
+        if self.tables.open.get(&run).is_some_and(|entry| entry.unturned.is_empty()) {
             self.put_away(run, turns);
         }
     }
@@ -302,7 +312,7 @@ impl Kernel {
         self.forget_inputs(run);
         turns.put_away(run);
         self.tell_blocked(run, &reason);
-        self.memory.insert(run, Memory::Stuck(Box::new(reason)));
+        self.here.stick(run, reason);
     }
 
     /// Appends a turn and sets in motion what it asked for; false if the run was blocked instead.
@@ -326,8 +336,8 @@ impl Kernel {
             }
         }
         let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
-        let left = if end.is_some() { dropped_in(&entries[before_end as usize..]).collect() } else { BTreeSet::new() };
-        let children = Children { asked: entries.iter().filter_map(child_of).collect(), left };
+        let left = if end.is_some() { dropped_in(&entries[before_end as usize..]).collect() } else { Vec::new() };
+        let children = Children::new(entries.iter().filter_map(child_of).collect(), left);
         if planted!(59) {
             entries.sort_by_key(|entry| entry.seq().map(|seq| seq.0.reverse_bits()));
         }
@@ -340,7 +350,7 @@ impl Kernel {
         }
         for waiting in dropped {
             match waiting.what {
-                WaitingFor::Child { child, close, .. } if children.left.contains(&waiting.seq) => {
+                WaitingFor::Child { child, close, .. } if children.is_left(waiting.seq) => {
                     self.close_child(child, close, now, turns);
                 }
                 _ => self.dropped(run, waiting, now),
@@ -361,8 +371,9 @@ impl Kernel {
 
     /// What the turn drops of what was asked for in earlier turns.
     fn about_to_drop(&self, run: RunNo, entries: &[Entry]) -> Vec<Waiting> {
-        let Some(entry) = self.tables.open.get(&run) else { return Vec::new() };
-        dropped_in(entries).filter_map(|seq| entry.waits(seq).cloned()).collect()
+        let mut dropped = dropped_in(entries).peekable();
+        let Some(entry) = dropped.peek().and_then(|_| self.tables.open.get(&run)) else { return Vec::new() };
+        dropped.filter_map(|seq| entry.waits(seq).cloned()).collect()
     }
 
     fn dropped(&mut self, run: RunNo, waiting: Waiting, now: Now) {
@@ -378,11 +389,11 @@ impl Kernel {
 
     fn take_on(&mut self, run: RunNo, issued: Issued, children: &Children, now: Now) {
         let seq = issued.seq;
-        if self.tables.open.get(&run).is_none_or(|entry| entry.waits(seq).is_none()) {
+        let Some(waiting) = self.tables.open.get(&run).and_then(|entry| entry.waits(seq)) else {
             return self.dropped_at_once(run, &issued, children, now);
-        }
+        };
         match &issued.command {
-            Command::CallActivity(_) => self.schedule(run, issued, now),
+            Command::CallActivity(_) => self.schedule(run, issued, waiting.deadline(), now),
             Command::StartTimer { due } => self.timers.arm_at(run, Due::Timer(seq), *due, now),
             Command::AwaitSignal { .. } => {}
             Command::StartChild(child) => self.begin_child(run, seq, child, children, now),
@@ -395,8 +406,8 @@ impl Kernel {
         match &issued.command {
             Command::StartChild(child) => {
                 self.begin_child(run, issued.seq, child, children, now);
-                let lives_on = child.close == ClosePolicy::Abandon && children.left.contains(&issued.seq);
-                if let Some((no, _)) = children.asked.get(&issued.seq).filter(|_| !lives_on) {
+                let lives_on = child.close == ClosePolicy::Abandon && children.is_left(issued.seq);
+                if let Some((no, _)) = children.asked(issued.seq).filter(|_| !lives_on) {
                     self.work.push_back((*no, cancel_by("parent".into(), "its call was dropped".into())));
                 }
             }
@@ -406,7 +417,7 @@ impl Kernel {
     }
 
     fn begin_child(&mut self, run: RunNo, seq: Seq, child: &StartChild, children: &Children, now: Now) {
-        let Some((no, id)) = children.asked.get(&seq) else { return };
+        let Some((no, id)) = children.asked(seq) else { return };
         let Some(parent) = self.tables.open.get(&run) else { return };
         let (namespace, trace) = (parent.namespace.clone(), parent.trace().of_call(parent.run, seq, Attempt(0)));
         if self.tables.run_of(&namespace, id).is_some() {
@@ -459,22 +470,34 @@ impl Kernel {
         let (body, undone) = (how, entry.undos.undone(how));
         let failed = how != End::Terminated && !undone.not_undone.is_empty();
         let how = if failed { End::CompensationFailed } else { how };
-        let ended = RunEnded { how, body, result: result.clone(), undone: undone.clone(), actor, reason };
-        let named = format!("run `{}` of `{}`", entry.id, entry.workflow);
-        self.warn_of_what_stands(run, &named, &undone);
-        self.append(run, Event::RunEnded(Box::new(ended.clone())), now);
-        self.recent.keep(run, &ended);
+        if !undone.is_empty() {
+            let named = format!("run `{}` of `{}`", entry.id, entry.workflow);
+            self.warn_of_what_stands(run, &named, &undone);
+        }
+        let ended = Box::new(RunEnded { how, body, result, undone, actor, reason });
+        let watchers = self.watchers.remove(&run).unwrap_or_default();
+        let parent = parent.filter(|(parent, _)| !planted!(50) || self.is_hot(*parent));
+        let told = (parent.is_some() || !watchers.is_empty()).then(|| ended.clone());
+        self.recent.keep(run, ended.clone());
+        self.append(run, Event::RunEnded(ended), now);
         self.drop_calls(run);
         self.timers.disarm_run(run);
-        self.memory.remove(&run);
+        self.here.remove(run);
         self.forget_warnings(run);
         turns.ended(run);
         children.into_iter().for_each(|(child, close)| self.close_child(child, close, now, turns));
-        if let Some((parent, seq)) = parent.filter(|(parent, _)| !planted!(50) || self.is_hot(*parent)) {
+        let Some(ended) = told else { return };
+        if let Some((parent, seq)) = parent {
+            let (result, undone) = (ended.result.clone(), ended.undone.clone());
             self.work.push_back((parent, Event::ChildEnded { seq, how, body, result, undone }));
         }
-        for watcher in self.watchers.remove(&run).unwrap_or_default() {
-            self.hold(Effect::Answer(watcher.caller, Answer::Ended(Box::new(ended.clone()))));
+        let mut watchers = watchers.into_iter();
+        let last = watchers.next_back();
+        for watcher in watchers {
+            self.hold_answer(watcher.caller, Answer::Ended(ended.clone()));
+        }
+        if let Some(last) = last {
+            self.hold_answer(last.caller, Answer::Ended(ended));
         }
     }
 
@@ -510,7 +533,7 @@ impl Kernel {
     pub(super) fn block(&mut self, run: RunNo, reason: Text, now: Now, turns: &mut dyn Turns) {
         let build = self.config.build.clone();
         self.append(run, Event::RunBlocked { build, reason: reason.clone() }, now);
-        self.memory.insert(run, Memory::Away);
+        self.here.put(run, Memory::Away);
         self.take_promises_back(run);
         self.forget_inputs(run);
         turns.put_away(run);
@@ -521,10 +544,10 @@ impl Kernel {
         self.warnings.push((run, reason.clone()));
         let Some(watchers) = self.watchers.get_mut(&run) else { return };
         let (tell, wait): (Vec<_>, Vec<_>) =
-            watchers.drain(..).partition(|watcher| watcher.blocked == WhenBlocked::Tell);
-        *watchers = wait;
+            std::mem::take(watchers).into_iter().partition(|watcher| watcher.blocked == WhenBlocked::Tell);
+        *watchers = wait.into();
         for watcher in tell {
-            self.hold(Effect::Answer(watcher.caller, Answer::Blocked(reason.clone())));
+            self.hold_answer(watcher.caller, Answer::Blocked(reason.clone()));
         }
     }
 
@@ -533,25 +556,18 @@ impl Kernel {
             let build = self.config.build.clone();
             self.append(run, Event::RunUnblocked { build, reason }, now);
         }
-        self.memory.insert(run, Memory::Away);
+        self.here.put(run, Memory::Away);
         self.wake(run);
     }
 
     fn put_away(&mut self, run: RunNo, turns: &mut dyn Turns) {
-        self.memory.insert(run, Memory::Away);
+        self.here.put(run, Memory::Away);
         self.forget_inputs(run);
         turns.put_away(run);
     }
 
     /// Takes up a run that was replayed: its open commands, and the delivered events that have no turn.
-    fn adopt(
-        &mut self,
-        run: RunNo,
-        replayed: Replayed,
-        tail: Vec<(EventNo, Timestamp, Event)>,
-        now: Now,
-        turns: &mut dyn Turns,
-    ) {
+    fn adopt(&mut self, run: RunNo, replayed: Replayed, tail: Vec<Delivered>, now: Now, turns: &mut dyn Turns) {
         let newer = tail.into_iter().filter(|(no, _, _)| *no >= replayed.next);
         let unturned: Vec<_> = replayed.unturned.into_iter().chain(newer).collect();
         let numbers = unturned.iter().map(|(no, _, _)| *no);
@@ -574,7 +590,7 @@ impl Kernel {
             // Nothing is sealed in this loop: what is full stays full, and the order stays.
             match self.is_full() {
                 true => self.later.push_back((run, delivered)),
-                false => self.turn(run, delivered, now, turns),
+                false => self.turn(run, &delivered, now, turns),
             }
         }
         self.release_withheld(run);
@@ -596,6 +612,9 @@ impl Kernel {
     }
 
     fn forget_warnings(&mut self, run: RunNo) {
+        if self.warned.is_empty() {
+            return;
+        }
         let of_run = (run, Text::default())..(run.next(), Text::default());
         let warned: Vec<_> = self.warned.range(of_run).cloned().collect();
         warned.iter().for_each(|warning| {
@@ -611,12 +630,29 @@ impl Kernel {
     }
 }
 
-/// The children of a turn.
+/// The children of a turn. Most turns have none.
 struct Children {
     /// Those that it asks for: their numbers and ids, by command.
-    asked: BTreeMap<Seq, (RunNo, Text)>,
+    asked: Vec<(Seq, (RunNo, Text))>,
     /// The commands that the body left behind at its end: what becomes of a child there, its close policy says.
-    left: BTreeSet<Seq>,
+    left: Vec<Seq>,
+}
+
+impl Children {
+    fn new(mut asked: Vec<(Seq, (RunNo, Text))>, mut left: Vec<Seq>) -> Children {
+        asked.sort_unstable_by_key(|(seq, _)| *seq);
+        left.sort_unstable();
+        Children { asked, left }
+    }
+
+    fn asked(&self, seq: Seq) -> Option<&(RunNo, Text)> {
+        let place = self.asked.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
+        self.asked.get(place).map(|(_, child)| child)
+    }
+
+    fn is_left(&self, seq: Seq) -> bool {
+        self.left.binary_search(&seq).is_ok()
+    }
 }
 
 fn dropped_in(entries: &[Entry]) -> impl Iterator<Item = Seq> {
@@ -638,6 +674,14 @@ fn cancel_by(actor: Text, reason: Text) -> Event {
 }
 
 impl Waiting {
+    /// The deadline of a call, if it has one.
+    fn deadline(&self) -> Option<Timestamp> {
+        match &self.what {
+            WaitingFor::Activity { binding, .. } => binding.deadline,
+            WaitingFor::Timer { .. } | WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
+        }
+    }
+
     fn is_due(&self, wall: Timestamp) -> bool {
         use crate::kernel::tables::AttemptState;
         matches!(&self.what, WaitingFor::Activity { state: AttemptState::Failed { due, .. }, .. } if *due <= wall)
@@ -668,6 +712,16 @@ impl RunEntry {
             Inputs::Loose => Likeness::Same,
             Inputs::Checked if !same_shape && self.build != *build => Likeness::Reshaped,
             Inputs::Checked | Inputs::Strict => Likeness::Other,
+        }
+    }
+
+    /// Whether an event still means something to the run: it waits for it, if it is an outcome.
+    fn wants(&self, event: &Event) -> bool {
+        match event {
+            Event::ActivityCompleted { .. } if planted!(41) => true,
+            Event::ActivityCompleted { seq, .. } | Event::ActivityFailed { seq, .. } => self.call(*seq).is_some(),
+            Event::TimerFired { seq, .. } | Event::ChildEnded { seq, .. } => self.waits(*seq).is_some(),
+            _ => true,
         }
     }
 

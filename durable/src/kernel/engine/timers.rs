@@ -91,7 +91,9 @@ impl Timers {
 
     /// Disarms a wall deadline, if it is armed.
     pub(super) fn disarm(&mut self, run: RunNo, due: Due) {
-        if let Some(number) = self.deadlines.remove(&(run, due)) {
+        if !self.deadlines.is_empty()
+            && let Some(number) = self.deadlines.remove(&(run, due))
+        {
             self.forget(number);
         }
     }
@@ -105,6 +107,9 @@ impl Timers {
 
     /// Disarms all wall deadlines of a run.
     pub(super) fn disarm_run(&mut self, run: RunNo) {
+        if self.deadlines.is_empty() {
+            return;
+        }
         let all = (run, Due::Timer(Seq(0)))..=(run, Due::Run);
         let dues: Vec<Due> = self.deadlines.range(all).map(|((_, due), _)| *due).collect();
         dues.into_iter().for_each(|due| self.disarm(run, due));

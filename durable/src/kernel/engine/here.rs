@@ -1,0 +1,212 @@
+//! What this process has of each open run: whether it is in memory, and those of its calls that were taken up. Both are looked for on every
+//! step, so that a run has one place for them, and the calls one box, which goes from run to run. It never decides anything.
+
+use std::collections::BTreeMap;
+
+use super::Delivered;
+use super::attempts::Call;
+use crate::kernel::by_run::ByRun;
+use crate::kernel::event::Text;
+use crate::kernel::few::Few;
+use crate::kernel::id::{RunNo, Seq};
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// In the log alone.
+    Away,
+    /// Its journal is being loaded.
+    Loading,
+    /// It can be polled.
+    Hot,
+    /// This process cannot poll it.
+    Stuck,
+}
+
+/// One open run. There may be a million: what few of them have stands beside.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) memory: Memory,
+    /// None as long as there is no call.
+    calls: Option<Box<Few<Seq, Call>>>,
+}
+
+/// See the head of the file.
+#[derive(Debug, Default)]
+pub(super) struct Here {
+    seats: ByRun<Seat>,
+    /// Delivered events that came while their run was being loaded.
+    tails: BTreeMap<RunNo, Vec<Delivered>>,
+    /// Why this process cannot poll a run.
+    stuck: BTreeMap<RunNo, Text>,
+    /// Boxes for the calls of runs that have none now.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    spares: Vec<Box<Few<Seq, Call>>>,
+}
+
+impl Here {
+    /// So many boxes are kept.
+    const SPARES_MAX: usize = 1024;
+
+    pub(super) fn memory(&self, run: RunNo) -> Option<Memory> {
+        self.seats.get(&run).map(|seat| seat.memory)
+    }
+
+    pub(super) fn seat_mut(&mut self, run: RunNo) -> Option<&mut Seat> {
+        self.seats.get_mut(&run)
+    }
+
+    /// Notes where a run is now; gives where it was.
+    pub(super) fn put(&mut self, run: RunNo, memory: Memory) -> Option<Memory> {
+        self.forget_beside(run);
+        match self.seats.get_mut(&run) {
+            Some(seat) => Some(std::mem::replace(&mut seat.memory, memory)),
+            None => {
+                self.seats.insert(run, Seat { memory, calls: None });
+                None
+            }
+        }
+    }
+
+    /// This process cannot poll a run.
+    pub(super) fn stick(&mut self, run: RunNo, reason: Text) {
+        self.put(run, Memory::Stuck);
+        self.stuck.insert(run, reason);
+    }
+
+    /// Why this process cannot poll a run, if it cannot.
+    pub(super) fn stuck(&self, run: RunNo) -> Option<&Text> {
+        self.stuck.get(&run)
+    }
+
+    /// An event came for a run that is being loaded.
+    pub(super) fn push_tail(&mut self, run: RunNo, delivered: Delivered) {
+        self.tails.entry(run).or_default().push(delivered);
+    }
+
+    /// The events that came for a run while it was being loaded, which is over; none if it was not.
+    pub(super) fn end_loading(&mut self, run: RunNo) -> Option<Vec<Delivered>> {
+        let tail = self.tails.remove(&run);
+        let before = self.put(run, Memory::Away);
+        (before == Some(Memory::Loading)).then(|| tail.unwrap_or_default())
+    }
+
+    /// The run has ended.
+    pub(super) fn remove(&mut self, run: RunNo) {
+        self.forget_beside(run);
+        self.seats.remove(&run);
+    }
+
+    fn forget_beside(&mut self, run: RunNo) {
+        if !self.tails.is_empty() {
+            self.tails.remove(&run);
+        }
+        if !self.stuck.is_empty() {
+            self.stuck.remove(&run);
+        }
+    }
+
+    pub(super) fn call(&self, run: RunNo, seq: Seq) -> Option<&Call> {
+        self.seats.get(&run)?.calls.as_ref()?.get(seq)
+    }
+
+    pub(super) fn call_mut(&mut self, run: RunNo, seq: Seq) -> Option<&mut Call> {
+        self.seats.get_mut(&run)?.call_mut(seq)
+    }
+
+    /// Takes up a call.
+    ///
+    /// # Panics
+    /// If the run is not open.
+    pub(super) fn insert_call(&mut self, run: RunNo, seq: Seq, call: Call) {
+        let seat = self.seats.get_mut(&run).expect("because only an open run calls anything");
+        let calls = seat.calls.get_or_insert_with(|| self.spares.pop().unwrap_or_default());
+        calls.insert(seq, call);
+    }
+
+    pub(super) fn remove_call(&mut self, run: RunNo, seq: Seq) -> Option<Call> {
+        let seat = self.seats.get_mut(&run)?;
+        let calls = seat.calls.as_mut()?;
+        let call = calls.remove(seq);
+        if calls.is_empty()
+            && let Some(mut calls) = seat.calls.take()
+            && self.spares.len() < Here::SPARES_MAX
+        {
+            // Room for many is not kept: most runs have one call at a time.
+            calls.forget_room();
+            self.spares.push(calls);
+        }
+        call
+    }
+
+    /// The calls of a run.
+    pub(super) fn calls_of(&self, run: RunNo) -> Vec<Seq> {
+        match self.seats.get(&run).and_then(|seat| seat.calls.as_ref()) {
+            Some(calls) => calls.keys().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// All calls, by run and number.
+    pub(super) fn calls(&self) -> Vec<(RunNo, Seq)> {
+        let of_run = |(run, seat): (&RunNo, &Seat)| {
+            let seqs: Vec<Seq> = seat.calls.iter().flat_map(|calls| calls.keys()).collect();
+            let run = *run;
+            seqs.into_iter().map(move |seq| (run, seq))
+        };
+        self.seats.iter().flat_map(of_run).collect()
+    }
+}
+
+impl Seat {
+    pub(super) fn call_mut(&mut self, seq: Seq) -> Option<&mut Call> {
+        self.calls.as_mut()?.get_mut(seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::id::Timestamp;
+
+    #[test]
+    fn what_stands_beside_a_run_goes_when_it_is_somewhere_else() {
+        let mut here = Here::default();
+        let (run, seq) = (RunNo(1), Seq(1));
+        here.put(run, Memory::Loading);
+        here.push_tail(run, (Default::default(), Timestamp(1), crate::kernel::event::Event::Closed));
+        assert_eq!(here.end_loading(run).map(|tail| tail.len()), Some(1));
+        assert_eq!((here.memory(run), here.end_loading(run)), (Some(Memory::Away), None));
+        here.stick(run, "why".into());
+        assert_eq!(here.stuck(run), Some(&"why".into()));
+        here.put(run, Memory::Away);
+        assert_eq!((here.stuck(run), here.call(run, seq).is_some()), (None, false));
+        here.stick(run, "again".into());
+        here.remove(run);
+        assert_eq!((here.memory(run), here.stuck(run)), (None, None));
+    }
+
+    #[test]
+    fn the_box_of_a_runs_calls_goes_to_the_next_run() {
+        let mut here = Here::default();
+        let all: Vec<(RunNo, Seq)> = (1..4).flat_map(|run| (1..30).map(move |seq| (RunNo(run), Seq(seq)))).collect();
+        for (run, seq) in &all {
+            if here.memory(*run).is_none() {
+                here.put(*run, Memory::Hot);
+            }
+            here.insert_call(*run, *seq, Call::example());
+        }
+        assert_eq!((here.calls(), here.calls_of(RunNo(2)).len(), here.spares.len()), (all.clone(), 29, 0));
+        for (run, seq) in &all {
+            assert!(here.remove_call(*run, *seq).is_some() && here.call(*run, *seq).is_none());
+        }
+        assert_eq!((here.calls(), here.spares.len()), (Vec::new(), 3));
+        here.insert_call(RunNo(3), Seq(31), Call::example());
+        assert_eq!((here.calls_of(RunNo(3)), here.spares.len()), (vec![Seq(31)], 2));
+    }
+
+    #[test]
+    fn a_run_takes_no_more_than_two_words_and_its_number() {
+        assert_eq!(size_of::<(RunNo, Option<Seat>)>(), 3 * size_of::<u64>());
+    }
+}
