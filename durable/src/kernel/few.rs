@@ -102,13 +102,6 @@ impl<K, V> Few<K, V> {
             Few::Many(_) => false,
         }
     }
-
-    /// Gives up the room of one that was emptied.
-    pub(crate) fn forget_room(&mut self) {
-        if self.is_empty() {
-            *self = Few::default();
-        }
-    }
 }
 
 impl<K: Ord + Copy, V> Few<K, V> {

@@ -122,16 +122,52 @@ impl<T> FromIterator<T> for Short<T> {
     }
 }
 
+/// What was in a list, from both ends.
+#[derive(Debug)]
+pub struct IntoIter<T>(Left<T>);
+
+#[derive(Debug)]
+enum Left<T> {
+    One(Option<T>),
+    More(std::vec::IntoIter<T>),
+}
+
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        match &mut self.0 {
+            Left::One(one) => one.take(),
+            Left::More(more) => more.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            Left::One(one) => one.iter().size_hint(),
+            Left::More(more) => more.size_hint(),
+        }
+    }
+}
+
+impl<T> DoubleEndedIterator for IntoIter<T> {
+    fn next_back(&mut self) -> Option<T> {
+        match &mut self.0 {
+            Left::One(one) => one.take(),
+            Left::More(more) => more.next_back(),
+        }
+    }
+}
+
 impl<T> IntoIterator for Short<T> {
     type Item = T;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
+    type IntoIter = IntoIter<T>;
 
-    fn into_iter(self) -> Self::IntoIter {
-        let (one, more) = match self.0 {
-            Held::One(one) => (one, Vec::new()),
-            Held::More(more) => (None, *more),
-        };
-        one.into_iter().chain(more)
+    fn into_iter(self) -> IntoIter<T> {
+        match self.0 {
+            Held::One(one) => IntoIter(Left::One(one)),
+            Held::More(more) => IntoIter(Left::More(more.into_iter())),
+        }
     }
 }
 
@@ -203,6 +239,7 @@ mod tests {
             assert_eq!(*list, *model);
             assert_eq!(list, model.iter().copied().collect());
             assert!(list.clone().into_iter().eq(model.iter().copied()));
+            assert!(list.clone().into_iter().rev().eq(model.iter().rev().copied()));
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::here::Memory;
 use super::timers::{Due, Number};
-use super::{Draining, Effect, Kernel, Now, Owed, Stop, Turns};
+use super::{Draining, Kernel, Now, Owed, Stop, Turns};
 use crate::kernel::command::CallActivity;
 use crate::kernel::event::{AttemptCause, Binding, CallFailure, Event, Payload, Text, Which};
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, Seq, Timestamp};
@@ -382,7 +382,7 @@ impl Kernel {
         match self.here.call_mut(run, seq) {
             Some(call) if call.running().is_some() => {
                 call.wanted = Wanted::Dropped;
-                self.hold(Effect::AskAttempt { run, seq }.into());
+                self.hold(Owed::Ask { run, seq });
             }
             Some(_) | None => {
                 if let Some(event) = self.settled_without_attempt(run, seq, now) {
@@ -417,7 +417,7 @@ impl Kernel {
     /// An attempt is stopped when what drops it is durable; it has its slot until then.
     fn stop(&mut self, run: RunNo, seq: Seq, why: WhyStopped) {
         self.calls.stopping += 1;
-        self.hold(Effect::StopAttempt { run, seq, why }.into());
+        self.hold(Owed::Stop { run, seq, why });
     }
 
     /// A stop was released: the slot is free.

@@ -1,14 +1,16 @@
-//! What this process has of each open run: whether it is in memory, and those of its calls that were taken up. Both are looked for on every
-//! step, so that a run has one place for them, and the calls one box, which goes from run to run. It never decides anything.
+//! What this process has of each open run: whether it is in memory, those of its calls that were taken up, and who waits for its end. A step
+//! looks for the first two, so that a run has one place for all, and one box for what comes and goes, which goes from run to run. It never
+//! decides anything.
 
 use std::collections::BTreeMap;
 
-use super::Delivered;
 use super::attempts::Call;
+use super::{Delivered, Watcher};
 use crate::kernel::by_run::ByRun;
 use crate::kernel::event::Text;
 use crate::kernel::few::Few;
 use crate::kernel::id::{RunNo, Seq};
+use crate::kernel::short::Short;
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +29,15 @@ pub(super) enum Memory {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) memory: Memory,
-    /// None as long as there is no call.
-    calls: Option<Box<Few<Seq, Call>>>,
+    /// None as long as nothing is in it.
+    guests: Option<Box<Guests>>,
+}
+
+/// What comes and goes while a run is open.
+#[derive(Debug, Default)]
+struct Guests {
+    calls: Few<Seq, Call>,
+    watchers: Short<Watcher>,
 }
 
 /// See the head of the file.
@@ -39,9 +48,9 @@ pub(super) struct Here {
     tails: BTreeMap<RunNo, Vec<Delivered>>,
     /// Why this process cannot poll a run.
     stuck: BTreeMap<RunNo, Text>,
-    /// Boxes for the calls of runs that have none now.
+    /// Boxes that are empty.
     #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
-    spares: Vec<Box<Few<Seq, Call>>>,
+    spares: Vec<Box<Guests>>,
 }
 
 impl Here {
@@ -62,7 +71,7 @@ impl Here {
         match self.seats.get_mut(&run) {
             Some(seat) => Some(std::mem::replace(&mut seat.memory, memory)),
             None => {
-                self.seats.insert(run, Seat { memory, calls: None });
+                self.seats.insert(run, Seat { memory, guests: None });
                 None
             }
         }
@@ -94,7 +103,9 @@ impl Here {
     /// The run has ended.
     pub(super) fn remove(&mut self, run: RunNo) {
         self.forget_beside(run);
-        self.seats.remove(&run);
+        if let Some(Seat { guests: Some(guests), .. }) = self.seats.remove(&run) {
+            keep(&mut self.spares, guests);
+        }
     }
 
     fn forget_beside(&mut self, run: RunNo) {
@@ -107,7 +118,7 @@ impl Here {
     }
 
     pub(super) fn call(&self, run: RunNo, seq: Seq) -> Option<&Call> {
-        self.seats.get(&run)?.calls.as_ref()?.get(seq)
+        self.seats.get(&run)?.guests.as_ref()?.calls.get(seq)
     }
 
     pub(super) fn call_mut(&mut self, run: RunNo, seq: Seq) -> Option<&mut Call> {
@@ -119,38 +130,56 @@ impl Here {
     /// # Panics
     /// If the run is not open.
     pub(super) fn insert_call(&mut self, run: RunNo, seq: Seq, call: Call) {
-        let seat = self.seats.get_mut(&run).expect("because only an open run calls anything");
-        let calls = seat.calls.get_or_insert_with(|| self.spares.pop().unwrap_or_default());
-        calls.insert(seq, call);
+        self.guests(run).calls.insert(seq, call);
     }
 
     pub(super) fn remove_call(&mut self, run: RunNo, seq: Seq) -> Option<Call> {
         let seat = self.seats.get_mut(&run)?;
-        let calls = seat.calls.as_mut()?;
-        let call = calls.remove(seq);
-        if calls.is_empty()
-            && let Some(mut calls) = seat.calls.take()
-            && self.spares.len() < Here::SPARES_MAX
-        {
-            // Room for many is not kept: most runs have one call at a time.
-            calls.forget_room();
-            self.spares.push(calls);
-        }
+        let call = seat.guests.as_mut()?.calls.remove(seq);
+        seat.leave(&mut self.spares);
         call
+    }
+
+    /// Someone waits for a run's end.
+    ///
+    /// # Panics
+    /// If the run is not open.
+    pub(super) fn watch(&mut self, run: RunNo, watcher: Watcher) {
+        self.guests(run).watchers.push(watcher);
+    }
+
+    /// Keeps those who wait for a run's end of whom `keep` says so.
+    pub(super) fn keep_watchers(&mut self, run: RunNo, keep: impl FnMut(&Watcher) -> bool) {
+        let Some(seat) = self.seats.get_mut(&run) else { return };
+        if let Some(guests) = &mut seat.guests {
+            guests.watchers.retain(keep);
+            seat.leave(&mut self.spares);
+        }
+    }
+
+    /// Who waits for a run's end: they are told now.
+    pub(super) fn take_watchers(&mut self, run: RunNo) -> Short<Watcher> {
+        let guests = self.seats.get_mut(&run).and_then(|seat| seat.guests.as_mut());
+        guests.map(|guests| std::mem::take(&mut guests.watchers)).unwrap_or_default()
+    }
+
+    fn guests(&mut self, run: RunNo) -> &mut Guests {
+        let seat = self.seats.get_mut(&run).expect("because the run is open");
+        seat.guests.get_or_insert_with(|| self.spares.pop().unwrap_or_default())
     }
 
     /// The calls of a run.
     pub(super) fn calls_of(&self, run: RunNo) -> Vec<Seq> {
-        match self.seats.get(&run).and_then(|seat| seat.calls.as_ref()) {
-            Some(calls) => calls.keys().collect(),
-            None => Vec::new(),
+        match self.seats.get(&run).and_then(|seat| seat.guests.as_ref()) {
+            Some(guests) if !guests.calls.is_empty() => guests.calls.keys().collect(),
+            Some(_) | None => Vec::new(),
         }
     }
 
     /// All calls, by run and number.
     pub(super) fn calls(&self) -> Vec<(RunNo, Seq)> {
         let of_run = |(run, seat): (&RunNo, &Seat)| {
-            let seqs: Vec<Seq> = seat.calls.iter().flat_map(|calls| calls.keys()).collect();
+            let seqs: Vec<Seq> = seat.guests.iter().flat_map(|guests| guests.calls.keys()).collect();
             let run = *run;
             seqs.into_iter().map(move |seq| (run, seq))
         };
@@ -158,15 +187,39 @@ impl Here {
     }
 }
 
+/// Keeps a box that a run does not need any more. Room for many is not kept: most runs have one call at a time, and one who waits.
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+fn keep(spares: &mut Vec<Box<Guests>>, mut guests: Box<Guests>) {
+    if spares.len() < Here::SPARES_MAX {
+        *guests = Guests::default();
+        spares.push(guests);
+    }
+}
+
 impl Seat {
+    /// Gives the box back if nothing is in it.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    fn leave(&mut self, spares: &mut Vec<Box<Guests>>) {
+        if let Some(guests) = self.guests.take_if(|guests| guests.is_empty()) {
+            keep(spares, guests);
+        }
+    }
+
     pub(super) fn call_mut(&mut self, seq: Seq) -> Option<&mut Call> {
-        self.calls.as_mut()?.get_mut(seq)
+        self.guests.as_mut()?.calls.get_mut(seq)
+    }
+}
+
+impl Guests {
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.watchers.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::engine::{Caller, WhenBlocked};
     use crate::kernel::id::Timestamp;
 
     #[test]
@@ -203,6 +256,28 @@ mod tests {
         assert_eq!((here.calls(), here.spares.len()), (Vec::new(), 3));
         here.insert_call(RunNo(3), Seq(31), Call::example());
         assert_eq!((here.calls_of(RunNo(3)), here.spares.len()), (vec![Seq(31)], 2));
+        here.remove(RunNo(3));
+        assert_eq!((here.calls(), here.spares.len()), (Vec::new(), 3), "also where the run ends");
+    }
+
+    #[test]
+    fn who_waits_keeps_the_box_and_is_gone_with_it() {
+        let mut here = Here::default();
+        let run = RunNo(1);
+        here.put(run, Memory::Hot);
+        for caller in 1..4 {
+            here.watch(run, Watcher { caller: Caller(caller), blocked: WhenBlocked::Wait });
+        }
+        here.insert_call(run, Seq(1), Call::example());
+        here.remove_call(run, Seq(1));
+        here.keep_watchers(run, |watcher| watcher.caller != Caller(2));
+        assert_eq!(here.spares.len(), 0);
+        here.keep_watchers(run, |watcher| watcher.caller == Caller(3));
+        let told: Vec<Caller> = here.take_watchers(run).into_iter().map(|watcher| watcher.caller).collect();
+        assert_eq!(told, [Caller(3)]);
+        here.watch(run, Watcher { caller: Caller(4), blocked: WhenBlocked::Tell });
+        here.keep_watchers(run, |_| false);
+        assert_eq!((here.take_watchers(run).len(), here.spares.len()), (0, 1));
     }
 
     #[test]

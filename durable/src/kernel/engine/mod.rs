@@ -20,7 +20,6 @@ use super::command::Inputs;
 use super::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text};
 use super::id::{Attempt, EventNo, Position, RunId, RunNo, Seq, Timestamp};
 use super::machine::{Issued, TurnDone};
-use super::short::Short;
 use super::tables::{RunEntry, Tables};
 
 use attempts::Calls;
@@ -228,15 +227,21 @@ type Delivered = (EventNo, Timestamp, Event);
 #[derive(Debug)]
 enum Owed {
     /// An attempt, whose order is made when it leaves: it may not be wanted any more by then.
-    Attempt { run: RunNo, seq: Seq, attempt: Attempt },
-    /// Anything else.
-    Effect(Effect),
-}
-
-impl From<Effect> for Owed {
-    fn from(effect: Effect) -> Owed {
-        Owed::Effect(effect)
-    }
+    Attempt {
+        run: RunNo,
+        seq: Seq,
+        attempt: Attempt,
+    },
+    Ask {
+        run: RunNo,
+        seq: Seq,
+    },
+    Stop {
+        run: RunNo,
+        seq: Seq,
+        why: WhyStopped,
+    },
+    Answer(Caller, Answer),
 }
 
 /// All runs of one store that this process drives.
@@ -247,7 +252,6 @@ pub struct Kernel {
     here: Here,
     calls: Calls,
     timers: Timers,
-    watchers: BTreeMap<RunNo, Short<Watcher>>,
     recent: Recent,
     group: Group,
     group_bytes: usize,
@@ -390,7 +394,6 @@ impl Kernel {
             here: Here::default(),
             calls: Calls::new(clean, attempts),
             timers: Timers::default(),
-            watchers: BTreeMap::new(),
             recent: Recent::default(),
             group: Group::default(),
             group_bytes: 0,
@@ -454,12 +457,12 @@ impl Kernel {
                         return Some(Effect::StartAttempt(order));
                     }
                 }
-                Owed::Effect(effect) => {
-                    if let Effect::StopAttempt { .. } = effect {
-                        self.stopped(now);
-                    }
-                    return Some(effect);
+                Owed::Stop { run, seq, why } => {
+                    self.stopped(now);
+                    return Some(Effect::StopAttempt { run, seq, why });
                 }
+                Owed::Ask { run, seq } => return Some(Effect::AskAttempt { run, seq }),
+                Owed::Answer(caller, answer) => return Some(Effect::Answer(caller, answer)),
             }
         }
         None
@@ -573,7 +576,7 @@ impl Kernel {
 
     /// Answers a caller when everything that was made so far is durable.
     pub fn answer(&mut self, caller: Caller, answer: Answer) {
-        self.hold(Effect::Answer(caller, answer).into());
+        self.hold(Owed::Answer(caller, answer));
         self.held.seal();
     }
 

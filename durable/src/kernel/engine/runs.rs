@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use super::here::Memory;
 use super::timers::Due;
 use super::{
-    Answer, Caller, DUE_AT_ONCE, Delivered, Effect, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Now, Owed,
-    Replayed, Residence, SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
+    Answer, Caller, DUE_AT_ONCE, Delivered, Kernel, LoadFailure, MAX_SIGNALS, MAX_TURN_BYTES, Now, Owed, Replayed,
+    Residence, SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
 use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall};
-use crate::kernel::id::{Attempt, RunId, RunNo, ScopeNo, Seq, Timestamp};
+use crate::kernel::id::{Attempt, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, TurnDone};
+use crate::kernel::short::Short;
 use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
 
 impl Kernel {
@@ -78,7 +79,7 @@ impl Kernel {
             }
             (true, reason) => {
                 self.warnings.extend(reason.map(|reason| (run, reason)));
-                self.watchers.entry(run).or_default().push(Watcher { caller, blocked });
+                self.here.watch(run, Watcher { caller, blocked });
             }
         }
         self.held.seal();
@@ -86,9 +87,7 @@ impl Kernel {
 
     /// These callers are gone; some of them waited for this run's end.
     pub fn handle_unwatch(&mut self, run: RunNo, gone: &BTreeSet<Caller>) {
-        if let Some(watchers) = self.watchers.get_mut(&run) {
-            watchers.retain(|watcher| !gone.contains(&watcher.caller));
-        }
+        self.here.keep_watchers(run, |watcher| !gone.contains(&watcher.caller));
     }
 
     /// Says what is known of a run, as of what is durable.
@@ -242,7 +241,7 @@ impl Kernel {
     }
 
     fn hold_answer(&mut self, caller: Caller, answer: Answer) {
-        self.hold(Owed::Effect(Effect::Answer(caller, answer)));
+        self.hold(Owed::Answer(caller, answer));
     }
 
     fn next_run(&mut self) -> RunNo {
@@ -327,26 +326,26 @@ impl Kernel {
             return false;
         }
         let TurnDone { of, mut entries, asked, end, before_end, warnings } = done;
-        self.warnings.extend(warnings.into_iter().map(|warning| (run, warning)));
-        let end = end.map(|end| *end);
+        if !warnings.is_nothing() {
+            self.warnings.extend(warnings.into_iter().map(|warning| (run, warning)));
+        }
         self.note_build(run, now);
         for entry in &mut entries {
             if let Entry::ChildScheduled(child) = entry {
                 child.child = self.next_run();
             }
         }
+        if end.is_none() && !entries.iter().any(Entry::stirs) {
+            self.append_turn(run, of, entries, now);
+            self.take_all_on(run, asked, &Children::default(), now);
+            return true;
+        }
         let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
         let left = if end.is_some() { dropped_in(&entries[before_end as usize..]).collect() } else { Vec::new() };
         let children = Children::new(entries.iter().filter_map(child_of).collect(), left);
-        if planted!(59) {
-            entries.sort_by_key(|entry| entry.seq().map(|seq| seq.0.reverse_bits()));
-        }
-        self.append(run, Event::Turn { of, entries }, now);
-        if let Some((cause, result)) = end {
-            if !planted!(49) {
-                self.append(run, Event::CompensationStarted { cause, result }, now);
-            }
-            self.timers.disarm(run, Due::Run);
+        self.append_turn(run, of, entries, now);
+        if let Some(end) = end {
+            self.begin_undoing(run, *end, now);
         }
         for waiting in dropped {
             match waiting.what {
@@ -356,10 +355,29 @@ impl Kernel {
                 _ => self.dropped(run, waiting, now),
             }
         }
-        for issued in asked {
-            self.take_on(run, issued, &children, now);
-        }
+        self.take_all_on(run, asked, &children, now);
         true
+    }
+
+    fn append_turn(&mut self, run: RunNo, of: EventNo, mut entries: Short<Entry>, now: Now) {
+        if planted!(59) {
+            entries.sort_by_key(|entry| entry.seq().map(|seq| seq.0.reverse_bits()));
+        }
+        self.append(run, Event::Turn { of, entries }, now);
+    }
+
+    /// The body ended, and what it did is undone.
+    fn begin_undoing(&mut self, run: RunNo, (cause, result): (End, Payload), now: Now) {
+        if !planted!(49) {
+            self.append(run, Event::CompensationStarted { cause, result }, now);
+        }
+        self.timers.disarm(run, Due::Run);
+    }
+
+    fn take_all_on(&mut self, run: RunNo, asked: Short<Issued>, children: &Children, now: Now) {
+        for issued in asked {
+            self.take_on(run, issued, children, now);
+        }
     }
 
     fn note_build(&mut self, run: RunNo, now: Now) {
@@ -371,9 +389,8 @@ impl Kernel {
 
     /// What the turn drops of what was asked for in earlier turns.
     fn about_to_drop(&self, run: RunNo, entries: &[Entry]) -> Vec<Waiting> {
-        let mut dropped = dropped_in(entries).peekable();
-        let Some(entry) = dropped.peek().and_then(|_| self.tables.open.get(&run)) else { return Vec::new() };
-        dropped.filter_map(|seq| entry.waits(seq).cloned()).collect()
+        let Some(entry) = self.tables.open.get(&run) else { return Vec::new() };
+        dropped_in(entries).filter_map(|seq| entry.waits(seq).cloned()).collect()
     }
 
     fn dropped(&mut self, run: RunNo, waiting: Waiting, now: Now) {
@@ -475,7 +492,7 @@ impl Kernel {
             self.warn_of_what_stands(run, &named, &undone);
         }
         let ended = Box::new(RunEnded { how, body, result, undone, actor, reason });
-        let watchers = self.watchers.remove(&run).unwrap_or_default();
+        let watchers = self.here.take_watchers(run);
         let parent = parent.filter(|(parent, _)| !planted!(50) || self.is_hot(*parent));
         let told = (parent.is_some() || !watchers.is_empty()).then(|| ended.clone());
         self.recent.keep(run, ended.clone());
@@ -542,12 +559,16 @@ impl Kernel {
 
     fn tell_blocked(&mut self, run: RunNo, reason: &Text) {
         self.warnings.push((run, reason.clone()));
-        let Some(watchers) = self.watchers.get_mut(&run) else { return };
-        let (tell, wait): (Vec<_>, Vec<_>) =
-            std::mem::take(watchers).into_iter().partition(|watcher| watcher.blocked == WhenBlocked::Tell);
-        *watchers = wait.into();
-        for watcher in tell {
-            self.hold_answer(watcher.caller, Answer::Blocked(reason.clone()));
+        let mut told = Vec::new();
+        self.here.keep_watchers(run, |watcher| match watcher.blocked {
+            WhenBlocked::Wait => true,
+            WhenBlocked::Tell => {
+                told.push(watcher.caller);
+                false
+            }
+        });
+        for caller in told {
+            self.hold_answer(caller, Answer::Blocked(reason.clone()));
         }
     }
 
@@ -630,7 +651,15 @@ impl Kernel {
     }
 }
 
+impl Entry {
+    /// Whether it concerns more than what it asks for: it begins a child, or drops what was asked for before.
+    fn stirs(&self) -> bool {
+        matches!(self, Entry::ChildScheduled(_) | Entry::CommandDropped { .. })
+    }
+}
+
 /// The children of a turn. Most turns have none.
+#[derive(Default)]
 struct Children {
     /// Those that it asks for: their numbers and ids, by command.
     asked: Vec<(Seq, (RunNo, Text))>,
