@@ -720,7 +720,7 @@ impl Driver {
         match effect {
             // Someone else may have the store by now, and this call with it.
             Effect::StartAttempt(_) if self.failed.is_some() => {}
-            Effect::StartAttempt(order) => self.begin(*order),
+            Effect::StartAttempt(order) => self.begin(order),
             Effect::AskAttempt { run, seq } => self.attempts.ask(run, seq),
             Effect::StopAttempt { run, seq, why } => self.attempts.stop(run, seq, why),
             Effect::Answer(caller, answer) => {

@@ -411,7 +411,7 @@ impl World {
         kernel.handle_durable(Position(u64::try_from(durable).unwrap()));
         let Some(effect) = kernel.poll_effect(self.now) else { return false };
         match effect {
-            Effect::StartAttempt(order) => self.begin(*order),
+            Effect::StartAttempt(order) => self.begin(order),
             Effect::AskAttempt { run, seq } => {
                 // It may have ended while the log lagged.
                 if let Some(order) = self.running.get(&(run, seq)) {

@@ -443,13 +443,7 @@ impl Kernel {
     }
 
     /// An order leaves, if it is still wanted and there is room; otherwise it waits for a slot.
-    pub(super) fn begin_attempt(
-        &mut self,
-        run: RunNo,
-        seq: Seq,
-        attempt: Attempt,
-        now: Now,
-    ) -> Option<Box<AttemptOrder>> {
+    pub(super) fn begin_attempt(&mut self, run: RunNo, seq: Seq, attempt: Attempt, now: Now) -> Option<AttemptOrder> {
         if self.draining.is_some() {
             return None;
         }
@@ -783,10 +777,10 @@ impl Call {
     }
 
     /// What begins this attempt; none while what was asked for is not in memory.
-    fn order(&self, run: RunNo, attempt: Attempt, entry: &RunEntry) -> Option<Box<AttemptOrder>> {
+    fn order(&self, run: RunNo, attempt: Attempt, entry: &RunEntry) -> Option<AttemptOrder> {
         let Issued { seq, ordinal, recorded_value, .. } = *self.issued.as_ref()?;
         let activity = self.activity()?;
-        Some(Box::new(AttemptOrder {
+        Some(AttemptOrder {
             run,
             run_id: entry.run,
             namespace: entry.namespace.clone(),
@@ -802,7 +796,7 @@ impl Call {
             scheduled: self.scheduled,
             may_be_asked: activity.undo.owes(),
             trace: AttemptTrace { of_run: entry.with.trace, run: entry.run, seq, attempt },
-        }))
+        })
     }
 
     fn is_at_most_once(&self) -> bool {

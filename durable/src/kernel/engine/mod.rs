@@ -136,9 +136,10 @@ pub struct Caller(pub u64);
 
 /// What the shell owes the world. It leaves the kernel only when what justifies it is durable.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "most are orders, and each is made where it leaves")]
 pub enum Effect {
     /// Begin an attempt.
-    StartAttempt(Box<AttemptOrder>),
+    StartAttempt(AttemptOrder),
     /// Ask an attempt to stop, and let it end: the code has dropped its call, and what it does has to be known.
     AskAttempt {
         /// Its run.
