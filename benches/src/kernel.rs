@@ -70,7 +70,8 @@ impl Alone {
 
     /// Lets the log, which is not there, have all groups, and be durable.
     fn take_groups(&mut self) {
-        while self.kernel.poll_group().is_some() {
+        while let Some(group) = self.kernel.poll_group() {
+            self.kernel.reuse(group);
             self.taken = self.taken.next();
         }
         self.kernel.handle_durable(self.taken);
