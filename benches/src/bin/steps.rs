@@ -4,6 +4,8 @@
 //! cargo run --release -p durable-benches --bin steps -- --runs 4096 --json
 //! ```
 
+use durable::Runtime;
+use durable::runtime::Builder;
 use durable_benches::args::{self, Error, Flags, Known, Parser};
 use durable_benches::load::{self, Kind, Load, STEPS};
 use durable_benches::report::{Report, Row};
@@ -17,11 +19,14 @@ struct Options {
     steps: Option<u32>,
     payload: Vec<usize>,
     kinds: Vec<Kind>,
+    /// None is as many as the runtime has by itself.
+    drivers: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { runs: vec![1, 16, 256, 4096], steps: None, payload: vec![100], kinds: vec![Kind::Activity] }
+        let (runs, payload, kinds) = (vec![1, 16, 256, 4096], vec![100], vec![Kind::Activity]);
+        Options { runs, steps: None, payload, kinds, drivers: None }
     }
 }
 
@@ -29,13 +34,14 @@ impl Flags for Options {
     const HELP: &'static str = "\
 Durable steps per second, beside the bare log.
 
-Usage: steps [--runs N,..] [--steps N] [--payload BYTES,..] [--kind step|activity|blocking|all]
+Usage: steps [--runs N,..] [--steps N] [--payload BYTES,..] [--kind step|activity|blocking|all] [--drivers N]
 
   --runs N,..        so many runs at once, one row for each (1,16,256,4096)
   --steps N          each does so many steps, one after the other; unless it is said as many as make 200,000 of all runs,
                      but at least 20 and at most 2,000
   --payload B,..     with so many bytes of input, and as many of output (100)
-  --kind K           a closure in the workflow, an activity, one that blocks its thread, or each of them (activity)";
+  --kind K           a closure in the workflow, an activity, one that blocks its thread, or each of them (activity)
+  --drivers N        so many threads poll the runs; unless it is said as many as there are processors, at most 4";
 
     fn set(&mut self, flag: &str, parser: &mut Parser) -> Result<Known, Error> {
         match flag {
@@ -43,6 +49,7 @@ Usage: steps [--runs N,..] [--steps N] [--payload BYTES,..] [--kind step|activit
             "steps" => self.steps = Some(args::number(parser)?),
             "payload" => self.payload = args::numbers(parser)?,
             "kind" => self.kinds = kinds(&args::word(parser)?)?,
+            "drivers" => self.drivers = Some(args::number(parser)?),
             _ => return Ok(Known::No),
         }
         Ok(Known::Yes)
@@ -65,16 +72,17 @@ async fn main() -> Outcome<()> {
             for runs in &options.runs {
                 let steps = options.steps.unwrap_or((200_000 / runs).clamp(20, 2_000));
                 let load = Load::new(*kind, steps, *payload);
-                report.print(&measure(*runs, &load, &mut workplace).await?);
+                report.print(&measure(*runs, &load, options.drivers, &mut workplace).await?);
             }
         }
     }
     Ok(())
 }
 
-async fn measure(runs: u32, load: &Load, workplace: &mut Workplace) -> Outcome<Row> {
+async fn measure(runs: u32, load: &Load, drivers: Option<usize>, workplace: &mut Workplace) -> Outcome<Row> {
     let store = workplace.fresh_store()?;
-    let rt = load::open(&store).await?;
+    let builder = load::register(Runtime::builder(&store));
+    let rt = drivers.into_iter().fold(builder, Builder::drivers).open().await?;
     load::clear();
     let stretch = Stretch::begin(&store)?;
     load.run_many(&rt, "run", runs as usize).await?;

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
@@ -20,8 +20,12 @@ use super::disk::{Dir, Disk, File, Identity, Submitted};
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIR_MODE: Mode = Mode::RWXU;
 
-/// What is written where zeros are wanted: few enough to stay in a processor's cache.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// What is written where zeros are wanted, at most at once. Nobody ever writes here, so that all of it is the system's one page of zeros.
+static ZEROS: OnceLock<Vec<u8>> = OnceLock::new();
+
+fn zeros() -> &'static [u8] {
+    ZEROS.get_or_init(|| vec![0; 1 << 20])
+}
 
 /// Files of this machine.
 #[derive(Debug)]
@@ -181,7 +185,7 @@ impl Disk for RealDisk {
     }
 
     fn write_zeros(&self, file: File, offset: u64, len: usize) -> Submitted<usize> {
-        let zeros = ZEROS.get(..len).unwrap_or(&ZEROS);
+        let zeros = zeros().get(..len).unwrap_or(zeros());
         done(self.fd(file.0).and_then(|fd| Ok(again(|| rustix::io::pwrite(&fd, zeros, offset))?)))
     }
 
