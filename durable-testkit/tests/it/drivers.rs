@@ -256,7 +256,7 @@ fn a_clean_shutdown_says_so_whichever_driver_had_something_to_wait_for() {
 #[test]
 fn a_process_with_several_drivers_dies_anywhere_and_the_next_one_goes_on() {
     for after in (1..500).step_by(9) {
-        Sim::play(Setting { seed: u64::from(after), ..Setting::default() }, async |sim| {
+        Sim::play(Setting { seed: after, ..Setting::default() }, async |sim| {
             let process = sim.process();
             process.kill_at_poll(after, Unfinished::NotDone);
             let acknowledged = Arc::new(Mutex::new(Vec::new()));

@@ -35,6 +35,11 @@ use crate::payload::{self, PayloadCodec, PayloadError};
 /// poll.
 #[must_use = "a call does nothing until it is awaited or started"]
 pub struct Call<D: Definition> {
+    inner: Box<Inner<D>>,
+}
+
+/// A call's own, in a box: what a body awaits stands in its future, and arguments may be large.
+struct Inner<D: Definition> {
     pending: Pending,
     /// Gone after the first poll: what was asked for then is recorded.
     input: Option<D::Input>,
@@ -42,9 +47,6 @@ pub struct Call<D: Definition> {
     options: Option<<D::Kind as Kind>::Options>,
     states: States,
 }
-
-/// Nothing in it is pinned.
-impl<D: Definition> Unpin for Call<D> {}
 
 impl<D: Definition> Call<D> {
     /// What a changed input means at replay, and at a start under a known workflow id.
@@ -55,7 +57,7 @@ impl<D: Definition> Call<D> {
 
     /// A state for the activities of [`run_direct`](Self::run_direct); it has no other use.
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
-        self.states.insert(state);
+        self.inner.states.insert(state);
         self
     }
 
@@ -98,20 +100,21 @@ impl<D: Definition> Call<D> {
     }
 
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Call { pending, input, options, .. } = self;
+        let Inner { pending, input, options, .. } = &mut *self.inner;
         pending.poll(cx, |what, origin| command::<D>(what.name(), input.take(), options.take(), origin))
     }
 
     #[track_caller]
     fn build(what: What, input: D::Input, options: <D::Kind as Kind>::Options) -> Self {
         let pending = Pending::build(what);
-        Call { pending, input: Some(input), options: Some(options), states: States::default() }
+        let inner = Inner { pending, input: Some(input), options: Some(options), states: States::default() };
+        Call { inner: Box::new(inner) }
     }
 
     #[track_caller]
     fn set(mut self, set: impl FnOnce(&mut <D::Kind as Kind>::Options)) -> Self {
-        assert_unissued(&self.pending);
-        set(self.options.as_mut().expect("because the options are there until the first poll"));
+        assert_unissued(&self.inner.pending);
+        set(self.inner.options.as_mut().expect("because the options are there until the first poll"));
         self
     }
 }
@@ -195,8 +198,8 @@ impl<D: Activity> Call<D> {
     /// the number of the one that it undoes.
     #[track_caller]
     pub fn undo<C: Compensation>(mut self, undo: impl FnOnce(D::Output) -> C + Send + 'static) -> Self {
-        assert_unissued(&self.pending);
-        self.pending.bound().undo = Some(Box::new(move |result| match D::Answer::value(result) {
+        assert_unissued(&self.inner.pending);
+        self.inner.pending.bound().undo = Some(Box::new(move |result| match D::Answer::value(result) {
             Ok(value) => Ok(Box::new(undo(value))),
             Err(error) => Err(format!("the recorded result of `{}` does not decode: {error}", D::name())),
         }));
@@ -210,8 +213,8 @@ impl<D: Activity> Call<D> {
     /// As [`undo`](Self::undo).
     #[track_caller]
     pub fn undo_unknown<C: Compensation>(mut self, compensation: C) -> Self {
-        assert_unissued(&self.pending);
-        self.pending.bound().call = Some(Box::new(compensation));
+        assert_unissued(&self.inner.pending);
+        self.inner.pending.bound().call = Some(Box::new(compensation));
         self
     }
 
@@ -223,19 +226,19 @@ impl<D: Activity> Call<D> {
     /// That it is so, with the call: every build of the workflow has to say the same.
     #[track_caller]
     pub fn wait_on_cancel(mut self) -> Self {
-        assert_unissued(&self.pending);
-        self.pending.wait_on_cancel();
+        assert_unissued(&self.inner.pending);
+        self.inner.pending.wait_on_cancel();
         self
     }
 }
 
 impl<D: Activity> Undoes for Call<D> {
     fn name(&self) -> Text {
-        self.pending.name().clone()
+        self.inner.pending.name().clone()
     }
 
     fn begin(&mut self, undoes: Option<Seq>) -> Seq {
-        self.pending.undo(undoes)
+        self.inner.pending.undo(undoes)
     }
 
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -247,7 +250,7 @@ impl<D: Activity> RunDirect<D> for ActivityKind {
     type Returned = Result<D::Output, CallError<D::Error>>;
 
     async fn run_direct(call: Call<D>) -> Self::Returned {
-        let Call { input, states, pending, .. } = call;
+        let Inner { input, states, pending, .. } = *call.inner;
         assert_unissued(&pending);
         let input = input.expect("because the input is there until the first poll");
         let outcome = direct::<D>(pending.name().clone(), input, states).await;
@@ -278,14 +281,14 @@ impl<D: Workflow> Call<D> {
 
     /// The call for a direct run, and the states that were given for it.
     pub(crate) fn into_direct_run(mut self) -> (Self, States) {
-        let states = std::mem::take(&mut self.states);
+        let states = std::mem::take(&mut self.inner.states);
         (self, states)
     }
 
     /// The call as the runtime starts it from outside.
     #[track_caller]
     pub(crate) fn into_start(self) -> StartCall {
-        let Call { input, options, pending, .. } = self;
+        let Inner { input, options, pending, .. } = *self.inner;
         assert_unissued(&pending);
         let (input, options) = input.zip(options).expect("because both are there until the first poll");
         StartCall {
@@ -305,7 +308,7 @@ impl<D: Definition> Future for Call<D> {
         let call = self.get_mut();
         match settle::<D>(ready!(call.poll_outcome(cx))) {
             Ok(result) => Poll::Ready(result),
-            Err(reason) => call.pending.block(reason).map(|never| match never {}),
+            Err(reason) => call.inner.pending.block(reason).map(|never| match never {}),
         }
     }
 }
@@ -313,8 +316,8 @@ impl<D: Definition> Future for Call<D> {
 impl<D: Definition> fmt::Debug for Call<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Call");
-        shown.field("name", self.pending.name());
-        if let Some(options) = &self.options {
+        shown.field("name", self.inner.pending.name());
+        if let Some(options) = &self.inner.options {
             shown.field("options", options);
         }
         shown.finish()
