@@ -270,6 +270,7 @@ impl Engine {
                 continue;
             }
             is_busy.store(false, SeqCst);
+            self.let_others_append(number, stays);
             let helped = self.help(seat, &writers);
             // A sync takes longer than it is worth to stay awake for.
             seat.wait(if helped == Helped::LeftToOther { Duration::ZERO } else { stays });
@@ -285,6 +286,17 @@ impl Engine {
     fn hand_over(&self) {
         if self.writer.rang.load(SeqCst) {
             self.writer.wake();
+        }
+    }
+
+    /// There is nothing to do here, and something to write: what others are about to append, who work or have just been woken, is written
+    /// along with it. Who works for long is not waited for.
+    fn let_others_append(&self, number: usize, span: Duration) {
+        let others = || self.drivers.iter().enumerate().filter(|(other, _)| *other != number).map(|(_, driver)| driver);
+        let are_at_work = || others().any(|other| other.is_busy.load(SeqCst) || other.seat.rang.load(SeqCst));
+        if self.drivers.len() > 1 {
+            let rang = &self.drivers[number].seat.rang;
+            stay_awake(span, || rang.load(SeqCst) || !self.writer.rang.load(SeqCst) || !are_at_work());
         }
     }
 
@@ -344,6 +356,8 @@ impl Engine {
     fn leave(&self, number: usize) {
         let Driver { seat, is_busy, .. } = &self.drivers[number];
         seat.clear();
+        // Nobody waits for what it is about to append.
+        seat.rang.store(false, SeqCst);
         is_busy.store(false, SeqCst);
         self.writer.wake();
     }
