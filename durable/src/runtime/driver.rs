@@ -414,7 +414,8 @@ impl Driver {
             Ok(Returned::GoOn(tables)) => (tables, None),
             Ok(Returned::Closed(tables, Ok(()))) => (tables, Some(Last::Closed)),
             Ok(Returned::Closed(tables, Err(reason))) => {
-                self.fail(reason);
+                // The first driver has said so.
+                self.fail_too(reason);
                 (tables, Some(Last::Closed))
             }
             Err(_) => return Some(Last::Lost),
