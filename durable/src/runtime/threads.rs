@@ -2,6 +2,9 @@
 //! while the other waits for the disk. Where there is nothing to do meanwhile another thread only costs: a wake-up there and one back are
 //! a third of a sync. So a driver's thread writes by itself when it has run out of work, and hands over to the log's thread when it has not.
 //!
+//! For the same reason it polls other drivers along whose polls are short, when what it wrote rings them: their threads sleep on, and look
+//! every [`LOOKS_EVERY`] whether that is done. Drivers that have much to do are polled each by its own thread.
+//!
 //! A tokio runtime of one thread has the drivers as tasks, and the log's thread beside it.
 //!
 //! Which thread polls decides nothing but time: the drivers and the writer are futures that know nothing of it, and a simulator polls them in
@@ -10,9 +13,10 @@
 //! What keeps a wake-up from being lost: whoever has something for a thread stores that first and then looks whether the thread may sleep;
 //! a thread says first that it may and then looks for something once more. Both are in one total order (`SeqCst`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -28,9 +32,19 @@ use crate::seams::Task;
 /// A disk that took longer the last time is waited for by the log's thread: a driver that is blocked answers nobody.
 const HELPS_BELOW: Duration = Duration::from_millis(1);
 
+/// Drivers whose last polls took no longer, all others together, are polled along. It is about the time of a sync: by two threads they would
+/// be done sooner by the half of that at most, which waking one and waiting for what it appends takes away.
+const POLLS_ALONG_BELOW: Duration = Duration::from_micros(250);
+
+/// How often a thread looks whether its driver is polled, while that is left to another, who may compute for longer than it ever did.
+const LOOKS_EVERY: Duration = Duration::from_millis(2);
+
 thread_local! {
-    /// The engine, and which of its drivers this thread polls.
+    /// The engine of whose drivers this thread polls one, and which. None while it is blocked: it comes to nothing else then.
     static DRIVES: RefCell<(Weak<Engine>, usize)> = const { RefCell::new((Weak::new(), 0)) };
+
+    /// What this thread is polling.
+    static POLLS: Cell<*const Seat> = const { Cell::new(ptr::null()) };
 }
 
 /// A future, and the thread whose it is.
@@ -38,10 +52,17 @@ struct Seat {
     /// None when it is done or was dropped. Who only wants to know something of it does not lock it: whoever is to poll it meanwhile would
     /// leave that to someone who does not.
     task: Mutex<Option<Task>>,
+    is_done: AtomicBool,
     /// Whether it is being polled.
     is_polled: AtomicBool,
-    /// Whether it is to be polled.
+    /// How often it was polled.
+    polls: AtomicU64,
+    /// How long its last polls took, in nanoseconds: the last one, or half of this before it.
+    nanos: AtomicU64,
+    /// Whether it is to be polled, ..
     rang: AtomicBool,
+    /// .. and whether its own thread is to see to that.
+    is_called: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
@@ -67,8 +88,16 @@ enum Helped {
 
 impl Seat {
     fn new(task: Task) -> Seat {
-        let (is_polled, rang) = (AtomicBool::new(false), AtomicBool::new(true));
-        Seat { task: Mutex::new(Some(task)), is_polled, rang, thread: OnceLock::new() }
+        Seat {
+            task: Mutex::new(Some(task)),
+            is_done: AtomicBool::new(false),
+            is_polled: AtomicBool::new(false),
+            polls: AtomicU64::new(0),
+            nanos: AtomicU64::new(0),
+            rang: AtomicBool::new(true),
+            is_called: AtomicBool::new(false),
+            thread: OnceLock::new(),
+        }
     }
 
     /// Polls the future, unless another thread is doing that.
@@ -81,74 +110,121 @@ impl Seat {
         // A swap: what whoever rang has stored is seen by this poll.
         self.rang.swap(false, SeqCst);
         let Some(task) = seated.as_mut() else { return Polled::Done };
-        self.is_polled.store(true, SeqCst);
-        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(waker))));
-        self.is_polled.store(false, SeqCst);
+        let polled =
+            self.timed(|| catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(waker)))));
         if let Ok(Poll::Pending) = polled {
             return Polled::Waits;
         }
         // It may say by its drop that it is gone; a second panic ends here too.
         let task = seated.take();
         let _dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
-        // Whose it is may sleep.
-        self.rang.store(true, SeqCst);
+        self.end();
         Polled::Done
+    }
+
+    fn timed<T>(&self, poll: impl FnOnce() -> T) -> T {
+        self.polls.fetch_add(1, SeqCst);
+        self.is_polled.store(true, SeqCst);
+        let outer = POLLS.replace(self);
+        let begin = Instant::now();
+        let polled = poll();
+        let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // A poll that found nothing to do says little of the next.
+        self.nanos.store(nanos.max(self.nanos.load(SeqCst) / 2), SeqCst);
+        POLLS.set(outer);
+        self.is_polled.store(false, SeqCst);
+        polled
     }
 
     /// Takes the future away, when whoever polls it has come to a stop.
     fn take(&self) -> Option<Task> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.is_done.store(true, SeqCst);
+        task
     }
 
     /// Drops the future where it stands.
     fn clear(&self) {
         let task = self.take();
         let _dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
+        self.end();
+    }
+
+    /// The future is gone: whose it is may sleep.
+    fn end(&self) {
+        self.is_done.store(true, SeqCst);
         self.rang.store(true, SeqCst);
         self.wake();
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_done.load(SeqCst)
     }
 
     fn is_being_polled(&self) -> bool {
         self.is_polled.load(SeqCst)
     }
 
+    /// Whether it is being polled further up on this very stack.
+    fn is_polled_here(&self) -> bool {
+        ptr::eq(POLLS.get(), self)
+    }
+
+    /// Whether it is to be polled, and nobody does.
+    fn wants_poll(&self) -> bool {
+        self.rang.load(SeqCst) && !self.is_being_polled() && !self.is_done()
+    }
+
+    fn last_took(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(SeqCst))
+    }
+
     fn is_on_its_thread(&self) -> bool {
         self.thread.get().is_some_and(|thread| thread.id() == std::thread::current().id())
     }
 
+    /// Its own thread is to look after it.
     fn wake(&self) {
+        self.is_called.store(true, SeqCst);
         if let Some(thread) = self.thread.get() {
             thread.unpark();
-        }
-    }
-
-    /// Sleeps until it rings.
-    fn wait(&self, stays: Duration) {
-        stay_awake(stays, || self.rang.load(SeqCst));
-        while !self.rang.load(SeqCst) {
-            std::thread::park();
         }
     }
 }
 
 struct Engine {
     drivers: Vec<Driver>,
+    /// A poll of it is a write and a sync as a rule.
     writer: Seat,
-    /// How long the writer's last polls took, in nanoseconds, each a write and a sync as a rule: the last one, or half of this before it.
-    write_nanos: AtomicU64,
 }
 
 struct Driver {
     seat: Seat,
     /// Whether its thread will look at the writer before it sleeps.
     is_busy: AtomicBool,
+    /// Whether its thread sleeps for no longer than [`LOOKS_EVERY`].
+    is_watched: AtomicBool,
     /// Whether the tokio runtime has gone while it was the driver that ended it.
     is_over: AtomicBool,
 }
 
 impl Driver {
     fn new(task: Task) -> Driver {
-        Driver { seat: Seat::new(task), is_busy: AtomicBool::new(true), is_over: AtomicBool::new(false) }
+        let (is_busy, is_watched, is_over) = (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
+        Driver { seat: Seat::new(task), is_busy, is_watched, is_over }
+    }
+
+    /// Whether nothing of it is polled any more.
+    fn is_gone(&self) -> bool {
+        self.is_over.load(SeqCst) || self.seat.is_done()
+    }
+
+    fn poll(&self, waker: &Waker) -> Polled {
+        let polled = self.seat.poll(waker);
+        if polled == Polled::Waits && self.is_over.load(SeqCst) {
+            self.seat.clear();
+        }
+        polled
     }
 }
 
@@ -161,10 +237,11 @@ impl Wake for DriverBell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let seat = &self.0.drivers[self.1].seat;
-        seat.rang.store(true, SeqCst);
-        if !seat.is_on_its_thread() {
-            seat.wake();
+        let DriverBell(engine, number) = &**self;
+        let driver = &engine.drivers[*number];
+        driver.seat.rang.store(true, SeqCst);
+        if !driver.seat.is_on_its_thread() && !engine.is_left_to_this_thread(driver) {
+            driver.seat.wake();
         }
     }
 }
@@ -189,42 +266,38 @@ impl Wake for WriterBell {
 /// Runs them all, inside the tokio runtime that `handle` is of. They end when they are done; the drivers are dropped when that runtime goes, as
 /// its tasks would be.
 pub(super) fn start(handle: &Handle, writer: Task, drivers: Vec<Task>) {
-    let engine = Arc::new(Engine {
-        drivers: drivers.into_iter().map(Driver::new).collect(),
-        writer: Seat::new(writer),
-        write_nanos: AtomicU64::new(0),
-    });
+    let engine = Engine::new(writer, drivers);
+    let bells = Engine::bells(&engine);
     let writing = Arc::clone(&engine);
     if !is_started("durable-log", handle, move |_| writing.write()) {
         // Dropped, it tells the drivers that the store stands still.
         engine.writer.clear();
     }
     for (number, driver) in engine.drivers.iter().enumerate() {
-        let driving = Arc::clone(&engine);
-        if !is_started("durable-driver", handle, move |inside| driving.drive(number, inside)) {
+        let (driving, bells) = (Arc::clone(&engine), Arc::clone(&bells));
+        if !is_started("durable-driver", handle, move |inside| driving.drive(number, &bells, inside)) {
             driver.is_busy.store(false, SeqCst);
             engine.writer.wake();
             let task = driver.seat.take();
+            driver.seat.rang.store(false, SeqCst);
             task.into_iter().for_each(|task| drop(handle.spawn(task)));
         }
     }
 }
 
 /// Blocks this thread until a future is done. If a driver's thread is blocked so, by what a workflow or an activity does, it does not come
-/// to its writer, which the future may wait for: the log's thread does not count on it meanwhile.
+/// to its writer or to other drivers, which the future may wait for: their own threads do not count on it meanwhile.
 pub(super) fn wait(task: Task) {
-    let drives = DRIVES.try_with(|drives| {
-        let (engine, number) = &*drives.borrow();
-        engine.upgrade().map(|engine| (engine, *number))
-    });
-    let drives = drives.ok().flatten();
-    if let Some((engine, number)) = &drives {
-        engine.drivers[*number].is_busy.store(false, SeqCst);
+    let drives = DRIVES.try_with(RefCell::take).unwrap_or_default();
+    if let Some(engine) = drives.0.upgrade() {
+        engine.drivers[drives.1].is_busy.store(false, SeqCst);
         engine.writer.wake();
+        engine.drivers.iter().filter(|driver| driver.seat.wants_poll()).for_each(|driver| driver.seat.wake());
     }
     block_on(task);
-    if let Some((engine, number)) = &drives {
-        engine.drivers[*number].is_busy.store(true, SeqCst);
+    if let Some(engine) = drives.0.upgrade() {
+        engine.drivers[drives.1].is_busy.store(true, SeqCst);
+        DRIVES.set(drives);
     }
 }
 
@@ -240,46 +313,104 @@ pub(super) fn is_started(name: &str, handle: &Handle, work: impl FnOnce(&Handle)
 }
 
 impl Engine {
+    fn new(writer: Task, drivers: Vec<Task>) -> Arc<Engine> {
+        Arc::new(Engine { drivers: drivers.into_iter().map(Driver::new).collect(), writer: Seat::new(writer) })
+    }
+
+    /// What wakes each driver: the same, whichever thread polls it.
+    fn bells(engine: &Arc<Engine>) -> Arc<[Waker]> {
+        let bell = |number| Waker::from(Arc::new(DriverBell(Arc::clone(engine), number)));
+        (0..engine.drivers.len()).map(bell).collect()
+    }
+
     /// A driver's thread.
-    fn drive(self: &Arc<Self>, number: usize, handle: &Handle) {
-        let _first = self.drivers[number].seat.thread.set(std::thread::current());
-        let _leaves = Leaves(self, number);
+    fn drive(self: &Arc<Self>, number: usize, bells: &[Waker], handle: &Handle) {
         let gone = Gone(Arc::clone(self), number);
         let watch = handle.spawn(async move {
             let _gone = gone;
             pending::<()>().await;
         });
-        DRIVES.set((Arc::downgrade(self), number));
         // Whoever blocks in a workflow or in an activity's first poll is told that he must not, as on any thread of tokio's.
-        handle.block_on(unconstrained(async { self.take_turns(number) }));
+        handle.block_on(unconstrained(async { self.take_turns(number, bells) }));
         watch.abort();
     }
 
-    /// Polls a driver until it is done or the tokio runtime goes, and the writer when the driver waits.
-    fn take_turns(self: &Arc<Self>, number: usize) {
-        let Driver { seat, is_busy, is_over } = &self.drivers[number];
-        let stays = awake();
-        let (waker, writers) = (Waker::from(Arc::new(DriverBell(Arc::clone(self), number))), self.writer_waker());
+    /// Polls a driver until it is done or the tokio runtime goes, others along, and the writer when all of them wait.
+    fn take_turns(self: &Arc<Self>, number: usize, bells: &[Waker]) {
+        let Driver { seat, is_busy, .. } = &self.drivers[number];
+        let _first = seat.thread.set(std::thread::current());
+        let _leaves = Leaves(self, number);
+        DRIVES.set((Arc::downgrade(self), number));
+        let (stays, writers) = (awake(), self.writer_waker());
         // The runtime may have gone before this thread was there.
-        if is_over.load(SeqCst) {
-            return;
-        }
-        while seat.poll(&waker) == Polled::Waits && !is_over.load(SeqCst) {
-            if seat.rang.load(SeqCst) {
+        while !self.drivers[number].is_gone() {
+            let polled = self.poll_own(number, &bells[number]);
+            self.poll_others(number, polled, bells);
+            if self.has_more(number) {
                 self.hand_over();
                 continue;
             }
             is_busy.store(false, SeqCst);
             self.let_others_append(number, stays);
-            let helped = self.help(seat, &writers);
-            // A sync takes longer than it is worth to stay awake for.
-            seat.wait(if helped == Helped::LeftToOther { Duration::ZERO } else { stays });
+            let helped = self.help(number, &writers);
+            if !self.has_more(number) {
+                // A sync takes longer than it is worth to stay awake for.
+                self.sleep(number, if helped == Helped::LeftToOther { Duration::ZERO } else { stays });
+            }
             is_busy.store(true, SeqCst);
+        }
+    }
+
+    fn poll_own(&self, number: usize, bell: &Waker) -> Polled {
+        let driver = &self.drivers[number];
+        // What it is called for after this is seen before it sleeps.
+        driver.seat.is_called.store(false, SeqCst);
+        match driver.seat.rang.load(SeqCst) {
+            true => driver.poll(bell),
+            false if driver.seat.is_being_polled() => Polled::Elsewhere,
+            false => Polled::Waits,
         }
     }
 
     fn writer_waker(self: &Arc<Self>) -> Waker {
         Waker::from(Arc::new(WriterBell(Arc::clone(self))))
+    }
+
+    fn others(&self, number: usize) -> impl Iterator<Item = (usize, &Driver)> {
+        self.drivers.iter().enumerate().filter(move |(other, _)| *other != number)
+    }
+
+    /// Whether the thread of a driver polls another one along.
+    fn polls_along(&self, number: usize, other: &Driver) -> bool {
+        let others = u32::try_from(self.drivers.len() - 1).unwrap_or(u32::MAX);
+        let most = POLLS_ALONG_BELOW.checked_div(others).unwrap_or_default();
+        self.drivers[number].seat.last_took() <= most && other.seat.last_took() <= most
+    }
+
+    /// Whether the thread that has just rung a driver polls it by itself before it sleeps.
+    fn is_left_to_this_thread(&self, driver: &Driver) -> bool {
+        let is_left = |(engine, number): &(Weak<Engine>, usize)| {
+            ptr::eq(engine.as_ptr(), self) && self.polls_along(*number, driver) && driver.is_watched.load(SeqCst)
+        };
+        DRIVES.try_with(|drives| is_left(&drives.borrow())).unwrap_or(false)
+    }
+
+    /// Polls those others that are left to this thread, and any if its own is polled by another.
+    fn poll_others(&self, number: usize, own: Polled, bells: &[Waker]) {
+        for (other, driver) in self.others(number).filter(|(_, driver)| driver.seat.wants_poll()) {
+            if own == Polled::Elsewhere || self.polls_along(number, driver) {
+                driver.poll(&bells[other]);
+            } else if driver.is_watched.load(SeqCst) {
+                // It was left to this thread, and is too much for it by now.
+                driver.seat.wake();
+            }
+        }
+    }
+
+    /// Whether this thread has to poll something.
+    fn has_more(&self, number: usize) -> bool {
+        let is_left = |driver: &Driver| driver.seat.wants_poll() && self.polls_along(number, driver);
+        self.drivers[number].seat.wants_poll() || self.others(number).any(|(_, driver)| is_left(driver))
     }
 
     /// There is more to do here: if something waits to be written, the log's thread writes it meanwhile.
@@ -292,8 +423,8 @@ impl Engine {
     /// There is nothing to do here, and something to write: what others are about to append, who work or have just been woken, is written
     /// along with it. Who works for long is not waited for.
     fn let_others_append(&self, number: usize, span: Duration) {
-        let others = || self.drivers.iter().enumerate().filter(|(other, _)| *other != number).map(|(_, driver)| driver);
-        let are_at_work = || others().any(|other| other.is_busy.load(SeqCst) || other.seat.rang.load(SeqCst));
+        let is_at_work = |driver: &Driver| driver.is_busy.load(SeqCst) || driver.seat.rang.load(SeqCst);
+        let are_at_work = || self.others(number).any(|(_, driver)| is_at_work(driver));
         if self.drivers.len() > 1 {
             let rang = &self.drivers[number].seat.rang;
             stay_awake(span, || rang.load(SeqCst) || !self.writer.rang.load(SeqCst) || !are_at_work());
@@ -301,14 +432,13 @@ impl Engine {
     }
 
     /// There is nothing to do here: what waits to be written is written here, unless it takes long or is being written.
-    fn help(&self, driver: &Seat, waker: &Waker) -> Helped {
+    fn help(&self, number: usize, waker: &Waker) -> Helped {
         while self.writer.rang.load(SeqCst) {
-            let is_slow = Duration::from_nanos(self.write_nanos.load(SeqCst)) > HELPS_BELOW;
-            if is_slow || self.poll_writer(waker) != Polled::Waits {
+            if self.writer.last_took() > HELPS_BELOW || self.writer.poll(waker) != Polled::Waits {
                 self.writer.wake();
                 return Helped::LeftToOther;
             }
-            if driver.rang.load(SeqCst) {
+            if self.has_more(number) {
                 if self.drivers.len() > 1 {
                     // What another driver has appended meanwhile does not wait for what this one does next.
                     self.hand_over();
@@ -319,15 +449,37 @@ impl Engine {
         if self.writer.is_being_polled() { Helped::LeftToOther } else { Helped::Wrote }
     }
 
-    fn poll_writer(&self, waker: &Waker) -> Polled {
-        let begin = Instant::now();
-        let polled = self.writer.poll(waker);
-        if polled == Polled::Waits {
-            let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            // A poll that found nothing to write says little of the disk.
-            self.write_nanos.store(nanos.max(self.write_nanos.load(SeqCst) / 2), SeqCst);
+    /// Sleeps until this thread is called, or what was left to another is not done.
+    fn sleep(&self, number: usize, stays: Duration) {
+        let driver = &self.drivers[number];
+        let Driver { seat, is_watched, .. } = driver;
+        let is_called = || seat.is_called.load(SeqCst) || driver.is_gone();
+        stay_awake(stays, is_called);
+        let may_be_left =
+            seat.is_being_polled() || self.others(number).any(|(other, _)| self.polls_along(other, driver));
+        is_watched.store(may_be_left, SeqCst);
+        // Whoever polled it while it rang may have looked before.
+        let mut is_over = seat.wants_poll();
+        while !is_called() && !is_over {
+            is_over = if is_watched.load(SeqCst) { self.watch(driver) } else { park_for_good() };
         }
-        polled
+        is_watched.store(false, SeqCst);
+    }
+
+    /// Sleeps for a while; gives whether this thread's driver was to be polled all that time and was not, or is being polled still.
+    fn watch(&self, driver: &Driver) -> bool {
+        let Driver { seat, is_watched, .. } = driver;
+        let (polls, begin) = (seat.polls.load(SeqCst), Instant::now());
+        std::thread::park_timeout(LOOKS_EVERY);
+        let is_polled_now_and_then = seat.polls.load(SeqCst) != polls;
+        if is_polled_now_and_then || begin.elapsed() < LOOKS_EVERY {
+            return false;
+        }
+        if !seat.rang.load(SeqCst) && !seat.is_being_polled() {
+            // Nothing happens: whoever rings from now on has to wake this thread.
+            is_watched.store(false, SeqCst);
+        }
+        seat.rang.load(SeqCst) || seat.is_being_polled()
     }
 
     /// The log's thread.
@@ -336,7 +488,7 @@ impl Engine {
         let waker = self.writer_waker();
         loop {
             // A future that is gone rings as well: that it is done is seen by a poll.
-            let polled = if self.writer.rang.load(SeqCst) { self.poll_writer(&waker) } else { Polled::Waits };
+            let polled = if self.writer.rang.load(SeqCst) { self.writer.poll(&waker) } else { Polled::Waits };
             if polled == Polled::Done {
                 return;
             }
@@ -352,15 +504,23 @@ impl Engine {
         self.drivers.iter().any(|driver| driver.is_busy.load(SeqCst))
     }
 
-    /// A driver is gone, or goes: the log's thread does not count on it from now on.
+    /// A driver is gone, or goes: the others' threads do not count on its thread from now on.
     fn leave(&self, number: usize) {
         let Driver { seat, is_busy, .. } = &self.drivers[number];
+        DRIVES.take();
         seat.clear();
         // Nobody waits for what it is about to append.
         seat.rang.store(false, SeqCst);
         is_busy.store(false, SeqCst);
         self.writer.wake();
+        self.others(number).for_each(|(_, driver)| driver.seat.wake());
     }
+}
+
+/// Sleeps until it is woken, which happens for nothing too.
+fn park_for_good() -> bool {
+    std::thread::park();
+    false
 }
 
 /// However a driver's thread ends.
@@ -382,7 +542,7 @@ impl Drop for Gone {
         is_over.store(true, SeqCst);
         // Until the driver has come to a stop, nothing that it polls may find the runtime gone. One that ends its own runtime goes on to its
         // next stop.
-        if !seat.is_on_its_thread() {
+        if !seat.is_polled_here() {
             seat.clear();
         }
     }
@@ -583,6 +743,122 @@ mod tests {
         };
         start(tokio.handle(), echo.writer, vec![Box::pin(asks), Box::pin(computes)]);
         is_done.recv().unwrap().unwrap();
+    }
+
+    /// An engine of two drivers whose second has no thread that is awake.
+    fn two_on_one_thread(writer: Task, drivers: [Task; 2]) -> Arc<Engine> {
+        let engine = Engine::new(writer, drivers.into());
+        engine.drivers[1].is_watched.store(true, SeqCst);
+        engine.drivers[1].is_busy.store(false, SeqCst);
+        engine
+    }
+
+    #[test]
+    fn the_thread_that_wrote_polls_others_along_that_have_little_to_do() {
+        let (tokio, first, other) = (tokio(), an_echo(), an_echo());
+        let writer = async move { tokio::join!(first.writer, other.writer).0 };
+        let (done, heard) = mpsc::channel();
+        let asks = |ask: UnboundedSender<u32>, mut answers: UnboundedReceiver<(u32, String)>| -> Task {
+            let done = done.clone();
+            Box::pin(async move {
+                for number in 0..100 {
+                    ask.send(number).unwrap();
+                    done.send(answers.recv().await.unwrap()).unwrap();
+                }
+                pending::<()>().await;
+            })
+        };
+        let drivers = [asks(first.ask, first.answers), asks(other.ask, other.answers)];
+        let engine = two_on_one_thread(Box::pin(writer), drivers);
+        let driving = Arc::clone(&engine);
+        let (handle, bells) = (tokio.handle().clone(), Engine::bells(&engine));
+        let thread = std::thread::spawn(move || driving.drive(0, &bells, &handle));
+        let (mut answered, begin) = (0, Instant::now());
+        while answered < 200 {
+            assert!(begin.elapsed() < LONG, "{answered} of 200");
+            match heard.recv_timeout(Duration::from_millis(5)) {
+                Ok(_) => answered += 1,
+                Err(_) => {
+                    // The machine was so slow for once that a poll was not short.
+                    engine.drivers.iter().for_each(|driver| driver.seat.nanos.store(0, SeqCst));
+                    engine.drivers[0].seat.wake();
+                }
+            }
+        }
+        drop(tokio);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_driver_that_is_polled_along_may_end_its_tokio_runtime() {
+        let (tokio, echo) = (tokio(), an_echo());
+        let (told, heard) = mpsc::channel();
+        let handle = tokio.handle().clone();
+        let says = Says(told, "the other");
+        let ends = async move {
+            let _says = says;
+            tokio.shutdown_background();
+            poll_fn(|_| Poll::<()>::Pending).await;
+        };
+        let engine = two_on_one_thread(echo.writer, [Box::pin(pending()), Box::pin(ends)]);
+        let gone = Gone(Arc::clone(&engine), 1);
+        handle.spawn(async move {
+            let _gone = gone;
+            pending::<()>().await;
+        });
+        let (driving, bells) = (Arc::clone(&engine), Engine::bells(&engine));
+        let thread = std::thread::spawn(move || driving.drive(0, &bells, &handle));
+        assert_eq!(heard.recv_timeout(LONG).unwrap(), "the other");
+        thread.join().unwrap();
+        assert!(engine.drivers.iter().all(Driver::is_gone));
+    }
+
+    /// Two drivers that move together, for as long as it takes that one thread polls both; then the first does what `then` does with what
+    /// rings the other, which answers.
+    fn what_one_waits_for_is_done_by_the_other(then: fn(mpsc::Receiver<()>)) {
+        let tokio = tokio();
+        let (ask, mut asked) = unbounded_channel::<UnboundedSender<()>>();
+        let writer = async move {
+            while let Some(answer) = asked.recv().await {
+                let _gone = answer.send(());
+            }
+        };
+        let (ring, mut rung) = unbounded_channel::<Option<mpsc::Sender<()>>>();
+        let (done, heard) = mpsc::channel();
+        let ask_too = ask.clone();
+        let other = async move {
+            let (answer, mut answers) = unbounded_channel();
+            while let Some(told) = rung.recv().await {
+                ask_too.send(answer.clone()).unwrap();
+                answers.recv().await.unwrap();
+                told.into_iter().for_each(|told| told.send(()).unwrap());
+            }
+        };
+        let first = async move {
+            let (answer, mut answers) = unbounded_channel();
+            for round in 1..=300 {
+                ask.send(answer.clone()).unwrap();
+                answers.recv().await.unwrap();
+                let (tell, told) = mpsc::channel();
+                ring.send((round % 100 == 0).then_some(tell)).unwrap();
+                if round % 100 == 0 {
+                    then(told);
+                }
+            }
+            done.send(()).unwrap();
+        };
+        start(tokio.handle(), Box::pin(writer), vec![Box::pin(first), Box::pin(other)]);
+        heard.recv_timeout(LONG).unwrap();
+    }
+
+    #[test]
+    fn a_driver_that_was_left_to_a_thread_which_computes_is_polled_by_its_own() {
+        what_one_waits_for_is_done_by_the_other(|told| told.recv_timeout(LONG).unwrap());
+    }
+
+    #[test]
+    fn a_driver_that_was_left_to_a_thread_which_is_blocked_is_polled_by_its_own() {
+        what_one_waits_for_is_done_by_the_other(|told| wait(Box::pin(async move { told.recv_timeout(LONG).unwrap() })));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; nothing of the group is written then.
     pub fn append(&self, group: &Group, at: Timestamp) -> Result<Position, AppendError> {
-        self.shared.queue().append(group, at)
+        self.shared.append(group, at)
     }
 
     /// How many bytes are appended and not durable yet. Who appends for new work waits while there are many.
@@ -199,13 +199,13 @@ impl Log {
     /// [`AppendError`].
     pub fn checkpoint_of(&self, tables: &[&Tables]) -> Result<Position, AppendError> {
         let (tables, at) = (AllTables::of(tables), self.clock.wall());
-        self.shared.queue().checkpoint(&tables, at)
+        self.shared.checkpoint(&tables, at)
     }
 
     /// Whether there is so much log behind the newest checkpoint that another one is due.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {
-        self.shared.queue().wants_checkpoint()
+        self.shared.wants_checkpoint()
     }
 
     /// Appends an empty frame if something was appended since the last one: by it, readers in other processes know that

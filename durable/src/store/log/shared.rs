@@ -3,13 +3,16 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
-use super::error::{LoadError, StoreError};
+use super::error::{AppendError, LoadError, StoreError};
 use super::queue::{Next, Queue};
 use crate::codec::frame::Lsn;
-use crate::kernel::id::Position;
+use crate::kernel::event::Group;
+use crate::kernel::id::{Position, Timestamp};
+use crate::kernel::tables::AllTables;
 
 /// What the log reports by itself.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub type Listener = Arc<dyn Fn(Report) + Send + Sync>;
 /// See the head of the file.
 pub(super) struct Shared {
     queue: Mutex<Queue>,
+    /// As it was behind the last append: each driver asks behind each of its own, and another one appends meanwhile.
+    wants_checkpoint: AtomicBool,
     listener: Listener,
 }
 
@@ -41,7 +46,25 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(queue: Queue, listener: Listener) -> Shared {
-        Shared { queue: Mutex::new(queue), listener }
+        Shared { wants_checkpoint: queue.wants_checkpoint().into(), queue: Mutex::new(queue), listener }
+    }
+
+    pub(super) fn append(&self, group: &Group, at: Timestamp) -> Result<Position, AppendError> {
+        let mut queue = self.queue();
+        let appended = queue.append(group, at);
+        self.wants_checkpoint.store(queue.wants_checkpoint(), Relaxed);
+        appended
+    }
+
+    pub(super) fn checkpoint(&self, tables: &AllTables<'_>, at: Timestamp) -> Result<Position, AppendError> {
+        let mut queue = self.queue();
+        let appended = queue.checkpoint(tables, at);
+        self.wants_checkpoint.store(queue.wants_checkpoint(), Relaxed);
+        appended
+    }
+
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        self.wants_checkpoint.load(Relaxed)
     }
 
     /// The queue. If a panic left it half changed, nothing more is written.
