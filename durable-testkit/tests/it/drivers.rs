@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex};
 use durable::prelude::*;
 use durable::runtime::{Builder, StartError};
 use durable::store::log::{self, IndexAt, Options};
-use durable::{Registry, Runtime};
+use durable::{Failure, Registry, Run, Runtime};
 use durable_testkit::sim::{Process, Setting, Sim};
 use durable_testkit::{Fault, OpKind, Unfinished, When, errno};
+use futures::FutureExt;
+use futures::future::join_all;
 
 const GO: Signal<u32> = Signal::new("go");
+const LETTER: Signal<String> = Signal::new("letter");
 
 /// How many attempts run now, and the most that ever did.
 #[derive(Debug, Clone, Default)]
@@ -46,8 +49,37 @@ async fn family(n: u32) -> durable::Result<u32> {
     Ok(1 + child.await?)
 }
 
+/// A value that can be written once: the next time a driver does it, with nobody around it who expects a panic.
+#[derive(serde::Deserialize)]
+struct Fragile {
+    #[serde(skip)]
+    written: Arc<AtomicUsize>,
+}
+
+impl serde::Serialize for Fragile {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert_eq!(self.written.fetch_add(1, Ordering::Relaxed), 0, "written twice");
+        serializer.serialize_unit_struct("Fragile")
+    }
+}
+
+#[workflow]
+async fn handles(fragile: Fragile) -> durable::Result<u32> {
+    drop(fragile);
+    Ok(1)
+}
+
+#[workflow]
+async fn letters(n: u32) -> durable::Result<usize> {
+    let mut len = 0;
+    for _ in 0..n {
+        len += LETTER.recv().await.len();
+    }
+    Ok(len)
+}
+
 fn registry() -> Registry {
-    Registry::of((steps, slow, waits, family))
+    Registry::of((steps, slow, waits, family, handles, letters))
 }
 
 fn builder(process: &Process, drivers: usize) -> Builder {
@@ -219,6 +251,79 @@ fn a_store_that_fails_for_one_driver_fails_for_all() {
 }
 
 #[test]
+fn a_driver_that_panics_stops_the_store_for_all() {
+    // Whichever of the four it is.
+    for victim in 0..8 {
+        Sim::play(Setting::default(), async |sim| {
+            let process = sim.process();
+            let rt = open(&process, 4).await;
+            let mut runs = Vec::new();
+            for number in 0..8 {
+                runs.push(of(&process, rt.start(waits(number)).id(format!("run-{number}"))).await.unwrap());
+            }
+            let refused =
+                of(&process, rt.start(handles(Fragile { written: Arc::default() })).id(format!("run-{victim}/x")))
+                    .await;
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, StartError::Store { .. }) && refused.to_string().contains("written twice"));
+            for run in &runs {
+                let ended = of(&process, run.result()).await.unwrap_err();
+                assert!(ended.to_string().contains("written twice"), "{ended}");
+            }
+            let late = of(&process, rt.start(waits(9)).id("late")).await.unwrap_err();
+            assert!(late.to_string().contains("written twice"), "{late}");
+            let closed = of(&process, rt.shutdown()).await.unwrap_err();
+            assert!(closed.to_string().contains("written twice"), "{closed}");
+            drop(rt);
+            // The store was let go of, and everything that was acknowledged is in it.
+            let rt = open(&process, 3).await;
+            for number in 0..8 {
+                let run = of(&process, rt.run(waits, &format!("run-{number}"))).await.unwrap();
+                of(&process, run.signal(GO, 1)).await.unwrap();
+                assert_eq!(of(&process, run.result()).await.unwrap(), number + 1);
+            }
+            shut_down(&process, rt).await;
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_runtime_that_is_dropped_while_its_drivers_lend_their_tables_lets_go_of_the_store() {
+    // At each moment of the same course of things.
+    for poll in 1..80 {
+        Sim::play(Setting { seed: 1, ..Setting::default() }, async |sim| {
+            let process = sim.process();
+            let rt = open(&process, 3).await;
+            let mut runs = Vec::new();
+            for number in 0..6 {
+                runs.push(of(&process, rt.start(letters(2)).id(format!("run-{number}"))).await.unwrap());
+            }
+            let slot = Mutex::new(Some(rt));
+            process.before_poll(process.polls() + poll, move || drop(slot.lock().unwrap().take()));
+            // So much to record that a checkpoint is due behind every third.
+            let write = async |run: Run<usize, Failure>| {
+                let letters = [run.signal(LETTER, "x".repeat(3000)).await, run.signal(LETTER, "y".repeat(3000)).await];
+                letters.iter().filter(|received| received.is_ok()).count()
+            };
+            let received = of(&process, join_all(runs.into_iter().map(write))).await;
+            sim.sleep(Duration::from_secs(1)).await;
+            let rt = open(&process, 2).await;
+            for (number, received) in received.into_iter().enumerate() {
+                let run = of(&process, rt.run(letters, &format!("run-{number}"))).await.unwrap();
+                for _ in received..2 {
+                    // What was not acknowledged may be there.
+                    let _has_ended = of(&process, run.signal(LETTER, "z".repeat(3000))).await;
+                }
+                assert_eq!(of(&process, run.result()).await.unwrap(), 6000);
+            }
+            shut_down(&process, rt).await;
+        })
+        .unwrap();
+    }
+}
+
+#[test]
 fn a_clean_shutdown_says_so_whichever_driver_had_something_to_wait_for() {
     for seed in 0..30 {
         Sim::play(Setting { seed, ..Setting::default() }, async |sim| {
@@ -250,6 +355,31 @@ fn a_clean_shutdown_says_so_whichever_driver_had_something_to_wait_for() {
                 assert_eq!(of(&process, run.result()).await.unwrap(), 10);
             }
             shut_down(&process, rt).await;
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_run_is_answered_before_the_shutdown_is() {
+    for seed in 0..40 {
+        Sim::play(Setting { seed, ..Setting::default() }, async |sim| {
+            let process = sim.process();
+            let rt = open(&process, 3).await;
+            let mut results = Vec::new();
+            for number in 0..9 {
+                let run = of(&process, rt.start(waits(number)).id(format!("run-{number}"))).await.unwrap();
+                let mut result = Box::pin(async move { run.result().await });
+                let asked = process.run(async { result.as_mut().now_or_never() }).await.unwrap();
+                assert!(asked.is_none());
+                results.push(result);
+            }
+            of(&process, rt.shutdown()).await.unwrap();
+            for result in results {
+                let answered = process.run(async { result.now_or_never() }).await.unwrap();
+                assert!(answered.is_some(), "it waits still, and may for good: the process may end now");
+            }
+            process.kill(Unfinished::NotDone);
         })
         .unwrap();
     }

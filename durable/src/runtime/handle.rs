@@ -279,7 +279,21 @@ pub(super) async fn ask(
 ) -> Result<Answered, LookupError> {
     let (reply, answer) = oneshot::channel();
     way.send(message(reply)).map_err(|_| LookupError::ShutDown)?;
-    answer.await.map_err(|_| LookupError::ShutDown)
+    match answer.await {
+        Ok(answered) => Ok(answered),
+        Err(_) => what_happened(way).await,
+    }
+}
+
+/// Nobody will answer a request. A driver that panicked over it tells whoever asks next why; one that is gone tells nobody.
+async fn what_happened(way: &UnboundedSender<Message>) -> Result<Answered, LookupError> {
+    let (reply, answer) = oneshot::channel();
+    // There is no such run.
+    way.send(Message::Describe { run: RunNo(0), reply }).map_err(|_| LookupError::ShutDown)?;
+    match answer.await {
+        Ok(refused @ Answered::Refused(_)) => Ok(refused),
+        Ok(_) | Err(_) => Err(LookupError::ShutDown),
+    }
 }
 
 impl Shared {
