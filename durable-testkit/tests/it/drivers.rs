@@ -222,6 +222,8 @@ fn a_child_is_found_wherever_its_family_lives_and_its_id_is_taken() {
             let child = of(&process, rt.run(waits, &format!("{id}/child"))).await.unwrap();
             let other = of(&process, rt.start(waits(number + 1)).id(format!("{id}/child"))).await;
             assert!(matches!(other, Err(StartError::Conflict { .. })), "{other:?}");
+            let same = of(&process, rt.start(waits(number)).id(format!("{id}/child"))).await.unwrap();
+            assert_eq!(same.run_id(), child.run_id(), "whoever starts the same is attached, as to any run");
             of(&process, child.signal(GO, 10)).await.unwrap();
             assert_eq!(of(&process, parent.result()).await.unwrap(), 11 + number);
         }

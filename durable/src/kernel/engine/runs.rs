@@ -437,12 +437,14 @@ impl Kernel {
         let Some((no, id)) = children.asked(seq) else { return };
         let Some(parent) = self.tables.open.get(&run) else { return };
         let (namespace, trace) = (parent.namespace.clone(), parent.trace().of_call(parent.run, seq, Attempt(0)));
+        // Its input was digested with it.
+        let salt = parent.salt;
         if self.tables.run_of(&namespace, id).is_some() {
             let how = End::NotStarted;
             let (result, undone) = (Payload::default(), Undone::default());
             return self.work.push_back((run, Event::ChildEnded { seq, how, body: how, result, undone }));
         }
-        let (random, seed, salt) = (self.draw_16(), self.draw_16(), self.draw_16());
+        let (random, seed) = (self.draw_16(), self.draw_16());
         let started = RunStarted {
             run: RunId::new(now.wall, random),
             namespace,
