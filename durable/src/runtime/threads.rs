@@ -24,7 +24,7 @@ use std::thread::{Builder, Thread};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::task::unconstrained;
+use tokio::task::{AbortHandle, unconstrained};
 
 use super::real::block_on;
 use crate::seams::Task;
@@ -107,22 +107,33 @@ impl Seat {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Polled::Elsewhere,
         };
+        if seated.is_none() {
+            return Polled::Done;
+        }
+        let polled = self.timed(|| self.poll_seated(&mut seated, waker));
+        if polled == Polled::Done {
+            self.end();
+        }
+        polled
+    }
+
+    fn poll_seated(&self, seated: &mut Option<Task>, waker: &Waker) -> Polled {
         // A swap: what whoever rang has stored is seen by this poll.
         self.rang.swap(false, SeqCst);
-        let Some(task) = seated.as_mut() else { return Polled::Done };
-        let polled =
-            self.timed(|| catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(waker)))));
+        let Some(task) = seated else { return Polled::Done };
+        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut Context::from_waker(waker))));
         if let Ok(Poll::Pending) = polled {
             return Polled::Waits;
         }
         // It may say by its drop that it is gone; a second panic ends here too.
         let task = seated.take();
         let _dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
-        self.end();
+        self.is_done.store(true, SeqCst);
         Polled::Done
     }
 
-    fn timed<T>(&self, poll: impl FnOnce() -> T) -> T {
+    /// Says that it is polled for as long as it is, and how long that took.
+    fn timed(&self, poll: impl FnOnce() -> Polled) -> Polled {
         self.polls.fetch_add(1, SeqCst);
         self.is_polled.store(true, SeqCst);
         let outer = POLLS.replace(self);
@@ -204,14 +215,17 @@ struct Driver {
     is_busy: AtomicBool,
     /// Whether its thread sleeps for no longer than [`LOOKS_EVERY`].
     is_watched: AtomicBool,
+    /// Whether its thread stands in for the one that is stuck in a poll of it.
+    stands_in: AtomicBool,
     /// Whether the tokio runtime has gone while it was the driver that ended it.
     is_over: AtomicBool,
 }
 
 impl Driver {
     fn new(task: Task) -> Driver {
-        let (is_busy, is_watched, is_over) = (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
-        Driver { seat: Seat::new(task), is_busy, is_watched, is_over }
+        let no = || AtomicBool::new(false);
+        let (is_busy, is_watched, stands_in, is_over) = (AtomicBool::new(true), no(), no(), no());
+        Driver { seat: Seat::new(task), is_busy, is_watched, stands_in, is_over }
     }
 
     /// Whether nothing of it is polled any more.
@@ -243,6 +257,7 @@ impl Wake for DriverBell {
         if !driver.seat.is_on_its_thread() && !engine.is_left_to_this_thread(driver) {
             driver.seat.wake();
         }
+        engine.call_who_stands_in();
     }
 }
 
@@ -273,9 +288,17 @@ pub(super) fn start(handle: &Handle, writer: Task, drivers: Vec<Task>) {
         // Dropped, it tells the drivers that the store stands still.
         engine.writer.clear();
     }
-    for (number, driver) in engine.drivers.iter().enumerate() {
-        let (driving, bells) = (Arc::clone(&engine), Arc::clone(&bells));
-        if !is_started("durable-driver", handle, move |inside| driving.drive(number, &bells, inside)) {
+    // All of them before the first poll: another's thread may poll a driver before its own is there.
+    let watches: Vec<_> =
+        (0..engine.drivers.len()).map(|number| Engine::watch_runtime(&engine, number, handle)).collect();
+    for ((number, driver), watch) in engine.drivers.iter().enumerate().zip(watches) {
+        let (driving, bells, watches) = (Arc::clone(&engine), Arc::clone(&bells), watch.clone());
+        let work = move |inside: &Handle| {
+            driving.drive(number, &bells, inside);
+            watches.abort();
+        };
+        if !is_started("durable-driver", handle, work) {
+            watch.abort();
             driver.is_busy.store(false, SeqCst);
             engine.writer.wake();
             let task = driver.seat.take();
@@ -292,7 +315,8 @@ pub(super) fn wait(task: Task) {
     if let Some(engine) = drives.0.upgrade() {
         engine.drivers[drives.1].is_busy.store(false, SeqCst);
         engine.writer.wake();
-        engine.drivers.iter().filter(|driver| driver.seat.wants_poll()).for_each(|driver| driver.seat.wake());
+        let are_left = engine.drivers.iter().filter(|driver| driver.seat.wants_poll() || driver.seat.is_polled_here());
+        are_left.for_each(|driver| driver.seat.wake());
     }
     block_on(task);
     if let Some(engine) = drives.0.upgrade() {
@@ -323,16 +347,20 @@ impl Engine {
         (0..engine.drivers.len()).map(bell).collect()
     }
 
-    /// A driver's thread.
-    fn drive(self: &Arc<Self>, number: usize, bells: &[Waker], handle: &Handle) {
-        let gone = Gone(Arc::clone(self), number);
+    /// Tells a driver when the tokio runtime goes.
+    fn watch_runtime(engine: &Arc<Engine>, number: usize, handle: &Handle) -> AbortHandle {
+        let gone = Gone(Arc::clone(engine), number);
         let watch = handle.spawn(async move {
             let _gone = gone;
             pending::<()>().await;
         });
+        watch.abort_handle()
+    }
+
+    /// A driver's thread.
+    fn drive(self: &Arc<Self>, number: usize, bells: &[Waker], handle: &Handle) {
         // Whoever blocks in a workflow or in an activity's first poll is told that he must not, as on any thread of tokio's.
         handle.block_on(unconstrained(async { self.take_turns(number, bells) }));
-        watch.abort();
     }
 
     /// Polls a driver until it is done or the tokio runtime goes, others along, and the writer when all of them wait.
@@ -345,7 +373,11 @@ impl Engine {
         // The runtime may have gone before this thread was there.
         while !self.drivers[number].is_gone() {
             let polled = self.poll_own(number, &bells[number]);
+            if self.drivers[number].is_gone() {
+                return;
+            }
             self.poll_others(number, polled, bells);
+            self.call_others(number);
             if self.has_more(number) {
                 self.hand_over();
                 continue;
@@ -353,6 +385,7 @@ impl Engine {
             is_busy.store(false, SeqCst);
             self.let_others_append(number, stays);
             let helped = self.help(number, &writers);
+            self.call_others(number);
             if !self.has_more(number) {
                 // A sync takes longer than it is worth to stay awake for.
                 self.sleep(number, if helped == Helped::LeftToOther { Duration::ZERO } else { stays });
@@ -365,11 +398,15 @@ impl Engine {
         let driver = &self.drivers[number];
         // What it is called for after this is seen before it sleeps.
         driver.seat.is_called.store(false, SeqCst);
-        match driver.seat.rang.load(SeqCst) {
+        let polled = match driver.seat.rang.load(SeqCst) {
             true => driver.poll(bell),
             false if driver.seat.is_being_polled() => Polled::Elsewhere,
             false => Polled::Waits,
+        };
+        if polled != Polled::Elsewhere {
+            driver.stands_in.store(false, SeqCst);
         }
+        polled
     }
 
     fn writer_waker(self: &Arc<Self>) -> Waker {
@@ -397,20 +434,36 @@ impl Engine {
 
     /// Polls those others that are left to this thread, and any if its own is polled by another.
     fn poll_others(&self, number: usize, own: Polled, bells: &[Waker]) {
-        for (other, driver) in self.others(number).filter(|(_, driver)| driver.seat.wants_poll()) {
-            if own == Polled::Elsewhere || self.polls_along(number, driver) {
+        let is_left = |driver: &Driver| own == Polled::Elsewhere || self.polls_along(number, driver);
+        for (other, driver) in self.others(number) {
+            if driver.seat.wants_poll() && is_left(driver) {
                 driver.poll(&bells[other]);
-            } else if driver.is_watched.load(SeqCst) {
-                // It was left to this thread, and is too much for it by now.
-                driver.seat.wake();
+                if driver.seat.wants_poll() {
+                    // It has much to do.
+                    driver.seat.wake();
+                }
             }
         }
     }
 
+    /// Wakes those that were left to this thread and are too much for it by now.
+    fn call_others(&self, number: usize) {
+        let are_asleep = self.others(number).map(|(_, driver)| driver).filter(|driver| driver.is_watched.load(SeqCst));
+        let are_left = are_asleep.filter(|driver| driver.seat.wants_poll() && !self.polls_along(number, driver));
+        are_left.for_each(|driver| driver.seat.wake());
+    }
+
+    /// Something rang, and the thread that should poll it may be stuck in a poll of another.
+    fn call_who_stands_in(&self) {
+        let stand_in = self.drivers.iter().filter(|driver| driver.stands_in.load(SeqCst));
+        stand_in.filter(|driver| !driver.seat.is_on_its_thread()).for_each(|driver| driver.seat.wake());
+    }
+
     /// Whether this thread has to poll something.
     fn has_more(&self, number: usize) -> bool {
-        let is_left = |driver: &Driver| driver.seat.wants_poll() && self.polls_along(number, driver);
-        self.drivers[number].seat.wants_poll() || self.others(number).any(|(_, driver)| is_left(driver))
+        let own = &self.drivers[number];
+        let is_left = |driver: &Driver| own.stands_in.load(SeqCst) || self.polls_along(number, driver);
+        own.seat.wants_poll() || self.others(number).any(|(_, driver)| driver.seat.wants_poll() && is_left(driver))
     }
 
     /// There is more to do here: if something waits to be written, the log's thread writes it meanwhile.
@@ -423,7 +476,8 @@ impl Engine {
     /// There is nothing to do here, and something to write: what others are about to append, who work or have just been woken, is written
     /// along with it. Who works for long is not waited for.
     fn let_others_append(&self, number: usize, span: Duration) {
-        let is_at_work = |driver: &Driver| driver.is_busy.load(SeqCst) || driver.seat.rang.load(SeqCst);
+        let is_at_work =
+            |driver: &Driver| driver.is_busy.load(SeqCst) || (driver.seat.rang.load(SeqCst) && !driver.is_gone());
         let are_at_work = || self.others(number).any(|(_, driver)| is_at_work(driver));
         if self.drivers.len() > 1 {
             let rang = &self.drivers[number].seat.rang;
@@ -479,6 +533,9 @@ impl Engine {
             // Nothing happens: whoever rings from now on has to wake this thread.
             is_watched.store(false, SeqCst);
         }
+        if seat.is_being_polled() {
+            driver.stands_in.store(true, SeqCst);
+        }
         seat.rang.load(SeqCst) || seat.is_being_polled()
     }
 
@@ -487,14 +544,15 @@ impl Engine {
         let _first = self.writer.thread.set(std::thread::current());
         let waker = self.writer_waker();
         loop {
-            // A future that is gone rings as well: that it is done is seen by a poll.
             let polled = if self.writer.rang.load(SeqCst) { self.writer.poll(&waker) } else { Polled::Waits };
-            if polled == Polled::Done {
+            if self.writer.is_done() {
                 return;
             }
-            let goes_on = self.writer.rang.load(SeqCst) && !self.is_any_busy() && polled == Polled::Waits;
-            if !goes_on {
-                std::thread::park();
+            match self.writer.rang.load(SeqCst) && polled == Polled::Waits {
+                // Whoever is counted on may compute for long.
+                true if self.is_any_busy() => std::thread::park_timeout(LOOKS_EVERY),
+                true => {}
+                false => std::thread::park(),
             }
         }
     }
@@ -770,6 +828,7 @@ mod tests {
         };
         let drivers = [asks(first.ask, first.answers), asks(other.ask, other.answers)];
         let engine = two_on_one_thread(Box::pin(writer), drivers);
+        let _watch = Engine::watch_runtime(&engine, 0, tokio.handle());
         let driving = Arc::clone(&engine);
         let (handle, bells) = (tokio.handle().clone(), Engine::bells(&engine));
         let thread = std::thread::spawn(move || driving.drive(0, &bells, &handle));
@@ -781,6 +840,7 @@ mod tests {
                 Err(_) => {
                     // The machine was so slow for once that a poll was not short.
                     engine.drivers.iter().for_each(|driver| driver.seat.nanos.store(0, SeqCst));
+                    engine.writer.nanos.store(0, SeqCst);
                     engine.drivers[0].seat.wake();
                 }
             }
@@ -801,16 +861,135 @@ mod tests {
             poll_fn(|_| Poll::<()>::Pending).await;
         };
         let engine = two_on_one_thread(echo.writer, [Box::pin(pending()), Box::pin(ends)]);
-        let gone = Gone(Arc::clone(&engine), 1);
-        handle.spawn(async move {
-            let _gone = gone;
-            pending::<()>().await;
-        });
+        let _watches = [0, 1].map(|number| Engine::watch_runtime(&engine, number, &handle));
         let (driving, bells) = (Arc::clone(&engine), Engine::bells(&engine));
         let thread = std::thread::spawn(move || driving.drive(0, &bells, &handle));
         assert_eq!(heard.recv_timeout(LONG).unwrap(), "the other");
         thread.join().unwrap();
         assert!(engine.drivers.iter().all(Driver::is_gone));
+    }
+
+    #[test]
+    fn a_driver_that_is_polled_along_and_has_much_to_do_is_left_to_its_own_thread() {
+        let (tokio, echo) = (tokio(), an_echo());
+        let has_much = poll_fn(|context| {
+            stay_busy(2 * POLLS_ALONG_BELOW);
+            context.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        let engine = two_on_one_thread(echo.writer, [Box::pin(pending()), Box::pin(has_much)]);
+        let _watch = Engine::watch_runtime(&engine, 0, tokio.handle());
+        let (driving, bells, handle) = (Arc::clone(&engine), Engine::bells(&engine), tokio.handle().clone());
+        let thread = std::thread::spawn(move || driving.drive(0, &bells, &handle));
+        let begin = Instant::now();
+        while !engine.drivers[1].seat.is_called.load(SeqCst) {
+            assert!(begin.elapsed() < LONG, "its thread sleeps on");
+            std::thread::yield_now();
+        }
+        drop(tokio);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn all_threads_end_with_what_they_poll() {
+        for round in 0..200 {
+            let tokio = tokio();
+            let (stop, stopped) = oneshot::channel::<()>();
+            let (told, heard) = mpsc::channel();
+            let writer = async move { drop(stopped.await) };
+            let stops = async move {
+                tokio::task::yield_now().await;
+                drop(stop);
+            };
+            let drivers: Vec<Task> = vec![Box::pin(stops), Box::pin(tokio::task::yield_now())];
+            let engine = Engine::new(Box::pin(writer), drivers.into_iter().take(1 + round % 2).collect());
+            let bells = Engine::bells(&engine);
+            let (writing, says) = (Arc::clone(&engine), told.clone());
+            std::thread::spawn(move || {
+                writing.write();
+                says.send("writer").unwrap();
+            });
+            for number in 0..engine.drivers.len() {
+                let (driving, bells, says) = (Arc::clone(&engine), Arc::clone(&bells), told.clone());
+                let handle = tokio.handle().clone();
+                std::thread::spawn(move || {
+                    driving.drive(number, &bells, &handle);
+                    says.send("driver").unwrap();
+                });
+            }
+            for _ in 0..=engine.drivers.len() {
+                heard.recv_timeout(LONG).expect("a thread waits for something that is gone");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_appended_behind_a_report_does_not_wait_for_a_driver_that_computes() {
+        let (tokio, queue) = (tokio(), Arc::new(Mutex::new((0, None::<Waker>))));
+        let append = |queue: &Mutex<(u32, Option<Waker>)>| {
+            let waker = {
+                let mut queue = queue.lock().unwrap();
+                queue.0 += 1;
+                queue.1.take()
+            };
+            waker.into_iter().for_each(Waker::wake);
+        };
+        let ((written, is_written), (report, mut reported)) = (mpsc::channel(), unbounded_channel());
+        let (appended, is_appended) = mpsc::channel();
+        let (of_writer, of_driver) = (Arc::clone(&queue), queue);
+        let writer = async move {
+            for number in 0..2 {
+                let next = poll_fn(|context| {
+                    let mut queue = of_writer.lock().unwrap();
+                    queue.1 = Some(context.waker().clone());
+                    if std::mem::take(&mut queue.0) > 0 { Poll::Ready(()) } else { Poll::Pending }
+                });
+                next.await;
+                written.send(()).unwrap();
+                if number == 0 {
+                    report.send(()).unwrap();
+                    is_appended.recv_timeout(LONG).unwrap();
+                    // The driver that has appended may sleep by now.
+                    stay_busy(Duration::from_millis(2));
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        let appends = async move {
+            append(&of_driver);
+            reported.recv().await;
+            append(&of_driver);
+            appended.send(()).unwrap();
+            pending::<()>().await;
+        };
+        let ((begun, is_begun), (over, is_over)) = (mpsc::channel(), mpsc::channel::<()>());
+        let computes = async move {
+            begun.send(()).unwrap();
+            is_over.recv_timeout(LONG).unwrap();
+        };
+        let engine = Engine::new(Box::pin(writer), vec![Box::pin(computes), Box::pin(appends)]);
+        // A disk for which the log's thread waits.
+        engine.writer.nanos.store(u64::MAX, SeqCst);
+        let (bells, handle) = (Engine::bells(&engine), tokio.handle().clone());
+        let drive = |number: usize| {
+            let (driving, bells, handle) = (Arc::clone(&engine), Arc::clone(&bells), handle.clone());
+            std::thread::spawn(move || driving.drive(number, &bells, &handle));
+        };
+        drive(0);
+        is_begun.recv_timeout(LONG).unwrap();
+        let writing = Arc::clone(&engine);
+        std::thread::spawn(move || writing.write());
+        drive(1);
+        is_written.recv_timeout(LONG).unwrap();
+        is_written.recv_timeout(LONG / 2).expect("it waits for whoever computes");
+        over.send(()).unwrap();
+    }
+
+    fn stay_busy(span: Duration) {
+        let begin = Instant::now();
+        while begin.elapsed() <= span {
+            std::hint::spin_loop();
+        }
     }
 
     /// Two drivers that move together, for as long as it takes that one thread polls both; then the first does what `then` does with what
@@ -920,17 +1099,24 @@ mod tests {
 
     #[test]
     fn a_driver_whose_tokio_runtime_is_gone_before_it_begins_is_not_polled() {
-        for _ in 0..50 {
+        for round in 0..200 {
             let (tokio, echo) = (tokio(), an_echo());
             let (told, heard) = mpsc::channel();
-            let driver = poll_fn(move |context| {
-                let polled = catch_unwind(AssertUnwindSafe(|| {
-                    let _waits = std::pin::pin!(tokio::time::sleep(LONG)).poll(context);
-                }));
-                told.send(polled.is_ok()).unwrap();
-                Poll::<()>::Pending
-            });
-            start(tokio.handle(), echo.writer, vec![Box::pin(driver)]);
+            let driver = || -> Task {
+                let told = told.clone();
+                Box::pin(poll_fn(move |context| {
+                    let polled = catch_unwind(AssertUnwindSafe(|| {
+                        let _waits = std::pin::pin!(tokio::time::sleep(LONG)).poll(context);
+                    }));
+                    told.send(polled.is_ok()).unwrap();
+                    context.waker().wake_by_ref();
+                    Poll::<()>::Pending
+                }))
+            };
+            let drivers = (0..1 + round % 2).map(|_| driver()).collect();
+            drop(told);
+            start(tokio.handle(), echo.writer, drivers);
+            stay_busy(Duration::from_micros(round));
             drop(tokio);
             assert!(heard.iter().all(|alive| alive));
         }
@@ -951,8 +1137,10 @@ mod tests {
         let (told, heard) = mpsc::channel();
         let (held, gone) = oneshot::channel::<()>();
         let (drops, ends) = (Says(told.clone(), "driver"), Says(told, "writer"));
+        let (begun, is_begun) = mpsc::channel();
         let driver = async move {
             let (_held, _drops) = (held, drops);
+            begun.send(()).unwrap();
             pending::<()>().await;
         };
         let writer = async move {
@@ -960,6 +1148,7 @@ mod tests {
             let _driver_is_gone = gone.await;
         };
         start(tokio.handle(), Box::pin(writer), vec![Box::pin(driver)]);
+        is_begun.recv_timeout(LONG).unwrap();
         drop(tokio);
         let both = [heard.recv_timeout(LONG).unwrap(), heard.recv_timeout(LONG).unwrap()];
         assert_eq!(both, ["driver", "writer"]);
