@@ -9,6 +9,7 @@ pub mod codec;
 pub mod histogram;
 pub mod kernel;
 pub mod load;
+pub mod long;
 pub mod memory_disk;
 pub mod part;
 pub mod pieces;

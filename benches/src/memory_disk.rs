@@ -64,7 +64,8 @@ impl Kept {
     fn read(&mut self, file: File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let bytes = self.bytes(file)?;
         let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        Ok(bytes.iter().skip(begin).take(len).copied().collect())
+        let end = begin.saturating_add(len).min(bytes.len());
+        Ok(bytes.get(begin..end).unwrap_or_default().to_vec())
     }
 
     fn write(&mut self, file: File, offset: u64, written: &[u8]) -> io::Result<usize> {

@@ -1,10 +1,16 @@
 //! The pieces of the hot path, each done so many times that it can be counted: by `instructions` under valgrind, and by `guard`. What a
 //! piece costs is the difference between two counts of repetitions, so that what comes before the first one is not in it.
 
+use std::sync::Arc;
+
 use crate::codec;
 use crate::kernel::{Alone, Asks};
 use crate::load::{Kind, Load};
-use crate::{Outcome, load, part, quiet, still};
+use crate::memory_disk::MemoryDisk;
+use crate::{Outcome, load, long, part, quiet, still};
+
+/// So many runs can be reloaded. All of them are recorded, however many are: what that costs is not to be counted.
+const RELOADABLE: u32 = 16;
 
 /// A piece of the hot path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +27,21 @@ pub enum Piece {
     StepAmong256,
     /// A run from its start to its end, of five such steps, with 256 at once.
     RunAmong256,
+    /// A run of 500 such steps, whose journal of 1,000 events lies together, is read, replayed, and goes on.
+    Reload,
 }
 
 impl Piece {
     /// All of them.
-    pub const ALL: [Piece; 6] =
-        [Piece::KernelStep, Piece::Encode, Piece::Decode, Piece::StepAlone, Piece::StepAmong256, Piece::RunAmong256];
+    pub const ALL: [Piece; 7] = [
+        Piece::KernelStep,
+        Piece::Encode,
+        Piece::Decode,
+        Piece::StepAlone,
+        Piece::StepAmong256,
+        Piece::RunAmong256,
+        Piece::Reload,
+    ];
 
     /// As it is printed, and as the bounds name it.
     #[must_use]
@@ -38,6 +53,7 @@ impl Piece {
             Piece::StepAlone => "durable_step_alone",
             Piece::StepAmong256 => "durable_step_among_256",
             Piece::RunAmong256 => "durable_run_among_256",
+            Piece::Reload => "reload_1000_events",
         }
     }
 
@@ -55,6 +71,7 @@ impl Piece {
             Piece::StepAlone => [1_000, 3_000],
             Piece::StepAmong256 => [2_560, 12_800],
             Piece::RunAmong256 => [512, 2_560],
+            Piece::Reload => [4, RELOADABLE],
         }
     }
 
@@ -70,6 +87,7 @@ impl Piece {
             Piece::StepAlone => return steps(1, 1, times),
             Piece::StepAmong256 => return steps(1, 256, times / 256),
             Piece::RunAmong256 => return steps(times / 256, 256, 5),
+            Piece::Reload => return reload(times),
         }
         Ok(())
     }
@@ -116,6 +134,23 @@ fn steps(rounds: u32, runs: usize, steps: u32) -> Outcome<()> {
         let rt = load::register(still::builder()).open().await?;
         for round in 0..rounds {
             Load::new(Kind::Activity, steps, 100).run_many(&rt, &format!("run-{round}"), runs).await?;
+        }
+        Ok(rt.shutdown().await?)
+    })
+}
+
+fn reload(times: u32) -> Outcome<()> {
+    let tokio = tokio::runtime::Builder::new_current_thread().build()?;
+    tokio.block_on(async {
+        let disk = Arc::new(MemoryDisk::default());
+        let rt = long::register(still::builder_on(&disk)).open().await?;
+        for run in 0..RELOADABLE {
+            long::record(&rt, format!("run-{run}"), 500, 100).await?;
+        }
+        rt.shutdown().await?;
+        let rt = long::register(still::builder_on(&disk)).open().await?;
+        for run in 0..times.min(RELOADABLE) {
+            long::answer(&rt.run(long::long, &format!("run-{run}")).await?, 1).await?;
         }
         Ok(rt.shutdown().await?)
     })

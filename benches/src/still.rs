@@ -10,6 +10,7 @@ use durable::Runtime;
 use durable::kernel::id::Timestamp;
 use durable::runtime::{Builder, World};
 use durable::seams::{Clock, Entropy, Seams, Spawn, Task, Work};
+use durable::store::disk::Disk;
 
 use crate::codec::AT;
 use crate::memory_disk::MemoryDisk;
@@ -17,9 +18,15 @@ use crate::memory_disk::MemoryDisk;
 /// A runtime to be opened in such a world, inside a tokio runtime of one thread.
 #[must_use = "a runtime opens when `open` is awaited"]
 pub fn builder() -> Builder {
+    builder_on(&Arc::new(MemoryDisk::default()))
+}
+
+/// The same, on a disk that may hold a store already.
+#[must_use = "a runtime opens when `open` is awaited"]
+pub fn builder_on(disk: &Arc<MemoryDisk>) -> Builder {
     let seams =
         Seams { clock: Arc::new(Still), entropy: Arc::new(Counted(AtomicU64::new(1))), spawn: Arc::new(OneThread) };
-    Runtime::builder("/store").world(World::new(seams, Arc::new(MemoryDisk::default())))
+    Runtime::builder("/store").world(World::new(seams, Arc::clone(disk) as Arc<dyn Disk>))
 }
 
 /// A clock that stands still: nobody who sleeps wakes up.

@@ -23,12 +23,12 @@ impl Default for Options {
 
 impl Flags for Options {
     const HELP: &'static str = "\
-Instructions and allocations of one step on the hot path, by valgrind, which has to be installed.
+Instructions and allocations of pieces of the hot path, by valgrind, which has to be installed.
 
 Usage: instructions [--piece NAME]
 
   --piece NAME  only this one: kernel_step, encode_step, decode_step, durable_step_alone,
-                durable_step_among_256, durable_run_among_256";
+                durable_step_among_256, durable_run_among_256, reload_1000_events";
 
     fn set(&mut self, flag: &str, parser: &mut Parser) -> Result<Known, Error> {
         match flag {

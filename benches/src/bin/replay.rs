@@ -6,42 +6,17 @@
 //! ```
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use durable::prelude::{Signal, activity, workflow};
 use durable::replay::Replay;
-use durable::{Run, Runtime};
+use durable::{Failure, Run, Runtime};
 use durable_benches::args::{self, Error, Flags, Known, Parser};
 use durable_benches::histogram::Histogram;
+use durable_benches::long::{self, long};
 use durable_benches::report::{Report, Row};
 use durable_benches::stretch::DURABILITY;
 use durable_benches::workplace::Workplace;
 use durable_benches::{Outcome, bare, quiet};
-
-const GO: Signal<u64> = Signal::new("go");
-
-/// How many runs have done all their steps.
-static ARRIVED: AtomicU64 = AtomicU64::new(0);
-
-#[activity]
-async fn echo(payload: String) -> Result<String, String> {
-    Ok(payload)
-}
-
-#[workflow]
-async fn long(steps: u64, payload: String) -> durable::Result<u64> {
-    for _ in 0..steps {
-        echo(payload.clone()).await?;
-    }
-    arrived();
-    Ok(GO.recv().await)
-}
-
-/// Tells the benchmark, and no workflow.
-fn arrived() {
-    ARRIVED.fetch_add(1, Ordering::Relaxed);
-}
 
 struct Options {
     payload: Vec<usize>,
@@ -92,18 +67,14 @@ async fn main() -> Outcome<()> {
 }
 
 async fn open(store: &Path) -> Outcome<Runtime> {
-    Ok(Runtime::builder(store).register((long, echo)).open().await?)
+    Ok(long::register(Runtime::builder(store)).open().await?)
 }
 
 /// One run after the other, so that each one's journal lies together.
 async fn record(store: &Path, options: &Options, payload: usize) -> Outcome<()> {
     let rt = open(store).await?;
     for number in 0..options.runs {
-        let before = ARRIVED.load(Ordering::Relaxed);
-        drop(rt.start(long(options.events / 2, "x".repeat(payload))).id(format!("long-{number}")).await?);
-        while ARRIVED.load(Ordering::Relaxed) == before {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        long::record(&rt, format!("long-{number}"), options.events / 2, payload).await?;
     }
     Ok(rt.shutdown().await?)
 }
@@ -127,12 +98,11 @@ async fn reload(store: &Path, options: &Options, payload: usize, dir: &Path) -> 
     Ok(row.real("fdatasync_us", sync.as_secs_f64() * 1e6, 0).word("durability", DURABILITY))
 }
 
-async fn answer(run: &Run<u64, durable::Failure>, number: u64, times: &Histogram) -> Outcome<()> {
+async fn answer(run: &Run<u64, Failure>, number: u64, times: &Histogram) -> Outcome<()> {
     let begin = Instant::now();
-    run.signal(GO, number).await?;
-    let answered = run.result().await.map_err(|error| error.to_string())?;
+    long::answer(run, number).await?;
     times.record(begin.elapsed());
-    if answered == number { Ok(()) } else { Err(format!("{answered} was answered to {number}").into()) }
+    Ok(())
 }
 
 async fn replay(store: &Path, payload: usize) -> Outcome<Row> {
