@@ -143,7 +143,7 @@ fn put_body(event: &Event, base: Timestamp, names: &mut Names, out: &mut Vec<u8>
     match event {
         Event::RunStarted(started) => wire::put(&started_to_wire(started, base), out),
         Event::Turn { of, entries } => {
-            // As `wire::Turn`, with no list of them all made before.
+            // As a list, with none made before.
             wire::put(&(of.0, entries.len() as u64), out);
             entries.iter().for_each(|entry| wire::put(&entry_to_wire(entry, base, names), out));
         }
@@ -201,12 +201,16 @@ fn take_body(raw: &RawEvent<'_>, base: Timestamp, names: &mut Names) -> Result<E
     Ok(match raw.kind {
         kind::RUN_STARTED => Event::RunStarted(Box::new(started_of_wire(&wire::read(body, known)?, base))),
         kind::TURN => {
-            let wire::Turn { of, entries } = wire::read(body, known)?;
-            let mut asked = Short::with_capacity(entries.0.len());
-            for entry in entries.0 {
-                asked.push(entry_of_wire(entry, base, names)?);
+            // One by one, as they are written.
+            let mut body = wire::Body::new(body)?;
+            let (of, count): (u64, u64) = body.take(known)?;
+            let mut entries = Short::NOTHING;
+            for _ in 0..count {
+                let entry = body.take(names.len())?;
+                entries.push(entry_of_wire(entry, base, names)?);
             }
-            Event::Turn { of: EventNo(of), entries: asked }
+            body.end()?;
+            Event::Turn { of: EventNo(of), entries }
         }
         kind::ATTEMPT_STARTED => {
             let wire::AttemptStarted { seq, attempt } = wire::read(body, known)?;

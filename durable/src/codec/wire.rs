@@ -44,14 +44,43 @@ pub(super) fn read_within<'a, T>(limit: usize, body: &'a [u8], known: u32) -> Re
 where
     T: BorrowDecode<'a, Known>,
 {
-    if body.len() > limit {
-        return Err(DecodeError::TooLong { len: body.len() as u64, limit: limit as u64 });
+    let mut body = Body::within(limit, body)?;
+    let value = body.take(known)?;
+    body.end()?;
+    Ok(value)
+}
+
+/// A body that is read piece by piece, all of it.
+pub(super) struct Body<'a>(&'a [u8]);
+
+impl<'a> Body<'a> {
+    /// The body of an event.
+    pub(super) fn new(body: &'a [u8]) -> Result<Body<'a>, DecodeError> {
+        Body::within(BODY_MAX, body)
     }
-    let config = bincode::config::standard().with_limit::<CLAIM_MAX>();
-    let (value, used) = bincode::borrow_decode_from_slice_with_context(body, config, Known(known)).map_err(why)?;
-    match body.len() - used {
-        0 => Ok(value),
-        left => Err(DecodeError::Trailing { left: left as u64 }),
+
+    fn within(limit: usize, body: &'a [u8]) -> Result<Body<'a>, DecodeError> {
+        match body.len() <= limit {
+            true => Ok(Body(body)),
+            false => Err(DecodeError::TooLong { len: body.len() as u64, limit: limit as u64 }),
+        }
+    }
+
+    /// Takes a value off its front.
+    pub(super) fn take<T: BorrowDecode<'a, Known>>(&mut self, known: u32) -> Result<T, DecodeError> {
+        let config = bincode::config::standard().with_limit::<CLAIM_MAX>();
+        let (value, used) =
+            bincode::borrow_decode_from_slice_with_context(self.0, config, Known(known)).map_err(why)?;
+        self.0 = self.0.get(used..).unwrap_or_default();
+        Ok(value)
+    }
+
+    /// Says that nothing is left.
+    pub(super) fn end(self) -> Result<(), DecodeError> {
+        match self.0.len() {
+            0 => Ok(()),
+            left => Err(DecodeError::Trailing { left: left as u64 }),
+        }
     }
 }
 
@@ -145,13 +174,6 @@ pub(super) struct RunStarted<'a> {
     pub(super) queue: &'a str,
     pub(super) priority: i32,
     pub(super) message: &'a str,
-}
-
-#[derive(Encode, DeriveBorrowDecode)]
-#[bincode(decode_context = "Known")]
-pub(super) struct Turn<'a> {
-    pub(super) of: u64,
-    pub(super) entries: List<Entry<'a>>,
 }
 
 #[derive(Encode, DeriveBorrowDecode)]
