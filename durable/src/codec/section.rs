@@ -111,7 +111,8 @@ impl Head {
         (0..self.count).try_for_each(|_| event::peek(bytes).map(|_| ()))
     }
 
-    fn numbers(&self) -> impl Iterator<Item = EventNo> {
+    /// The events' numbers.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = EventNo> + use<> {
         (self.first.0..self.first.0.saturating_add(self.count)).map(EventNo)
     }
 }

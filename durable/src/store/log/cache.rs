@@ -1,6 +1,7 @@
 //! Frames that were read and checked, kept while there is room: many runs' sections share a frame, and each run's journal
 //! would have it read and checked anew. A frame never changes once it is written, and no place is given twice, so that what
-//! is kept needs no check. The lock is never held while something is read.
+//! is kept needs no check. The lock is never held while something is read. What holds one section is not kept for a journal:
+//! no other journal wants it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::task::{Poll, Waker};
 use crate::codec::DecodeError;
 use crate::codec::frame::{Frame, Lsn, Place};
 use crate::codec::section::Head;
+use crate::kernel::few::Few;
 use crate::kernel::id::{RunNo, Timestamp};
 
 /// What a frame takes beside its bytes and its sections, about.
@@ -21,6 +23,7 @@ const FRAME_OVERHEAD_BYTES: usize = 256;
 struct SectionAt {
     run: RunNo,
     from: usize,
+    to: usize,
 }
 
 /// A whole frame, and where each run's sections stand in it.
@@ -43,19 +46,14 @@ impl Checked {
         Ok(Checked { lsn: header.lsn, crc: frame.crc, at: header.at, body: frame.body.into(), sections })
     }
 
-    /// The sections of a run, in their order: the head of each, and where its events begin.
-    pub(super) fn sections(&self, run: RunNo) -> impl Iterator<Item = Result<(Head, usize), DecodeError>> {
+    /// The sections of a run, in their order: the head of each, and its events.
+    pub(super) fn sections(&self, run: RunNo) -> impl Iterator<Item = Result<(Head, &[u8]), DecodeError>> {
         let begin = self.sections.partition_point(|section| section.run < run);
         let mine = self.sections.iter().skip(begin).take_while(move |section| section.run == run);
         mine.map(|section| {
-            let bytes = &mut self.from(section.from);
-            Ok((Head::decode(bytes, self.at)?, self.body.len() - bytes.len()))
+            let bytes = &mut self.body.get(section.from..section.to).unwrap_or_default();
+            Ok((Head::decode(bytes, self.at)?, *bytes))
         })
-    }
-
-    /// The body's bytes from there on.
-    pub(super) fn from(&self, offset: usize) -> &[u8] {
-        self.body.get(offset..).unwrap_or_default()
     }
 
     fn cost(&self) -> usize {
@@ -70,9 +68,21 @@ fn sections_of(body: &[u8], at: Timestamp) -> Result<Vec<SectionAt>, DecodeError
         let from = body.len() - rest.len();
         let head = Head::decode(rest, at)?;
         head.skip_events(rest)?;
-        sections.push(SectionAt { run: head.run, from });
+        sections.push(SectionAt { run: head.run, from, to: body.len() - rest.len() });
     }
     Ok(sections)
+}
+
+/// The section of a frame that holds no other: its head, and its events.
+pub(super) fn only_section<'a>(frame: &Frame<'a>) -> Result<Option<(Head, &'a [u8])>, DecodeError> {
+    let mut rest = frame.body;
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let head = Head::decode(&mut rest, frame.header.at)?;
+    let events = rest;
+    head.skip_events(&mut rest)?;
+    Ok(rest.is_empty().then_some((head, events)))
 }
 
 /// See the head of the file. What was not used for the longest time goes first.
@@ -89,7 +99,7 @@ struct Kept {
     next_use: u64,
     bytes: usize,
     /// Who waits for a frame that someone else reads.
-    reading: BTreeMap<Place, Vec<Waker>>,
+    reading: Few<Place, Vec<Waker>>,
 }
 
 /// What there is of a frame.
@@ -122,7 +132,7 @@ impl FrameCache {
             if let Some(frame) = kept.used(place) {
                 return Poll::Ready(Found::Frame(frame));
             }
-            if let Some(waiting) = kept.reading.get_mut(&place) {
+            if let Some(waiting) = kept.reading.get_mut(place) {
                 waiting.push(context.waker().clone());
                 return Poll::Pending;
             }
@@ -180,7 +190,7 @@ impl Reading<'_> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        let waiting = self.cache.kept().reading.remove(&self.place);
+        let waiting = self.cache.kept().reading.remove(self.place);
         waiting.into_iter().flatten().for_each(Waker::wake);
     }
 }
@@ -219,7 +229,7 @@ mod tests {
         put(&cache, 4);
         assert_eq!([1, 2, 3, 4].map(|offset| is_kept(&cache, offset)), [true, false, true, true]);
         let kept = cache.kept();
-        assert_eq!((kept.bytes, kept.uses.len(), kept.reading.len()), (3 * frame(0).cost(), 3, 0));
+        assert_eq!((kept.bytes, kept.uses.len(), kept.reading.is_empty()), (3 * frame(0).cost(), 3, true));
     }
 
     #[test]

@@ -3,16 +3,17 @@
 //! whole ones are kept for the next journal.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::cache::{Checked, Found, FrameCache};
+use super::cache::{Checked, Found, FrameCache, only_section};
 use super::error::LoadError;
 use super::files::{Folder, Handle};
-use crate::codec::event;
-use crate::codec::frame::{self, Place, SegmentNo, StoreId};
+use crate::codec::frame::{self, Frame, Place, SegmentNo, StoreId};
 use crate::codec::names::Names;
 use crate::codec::section::Head;
 use crate::codec::segment::{self, FIRST_FRAME};
+use crate::codec::{DecodeError, event};
 use crate::kernel::event::Event;
 use crate::kernel::id::{EventNo, RunNo, Timestamp};
 
@@ -67,12 +68,19 @@ impl Stretch {
     }
 }
 
-/// A section of the run: its head, and where its events begin.
+/// The sections of the run, and the bytes of their events.
+struct Gathered {
+    run: RunNo,
+    /// The newest first.
+    pieces: Vec<Piece>,
+    bytes: Vec<u8>,
+}
+
+/// A section of the run: its head, and where its events stand among what was gathered.
 struct Piece {
     place: Place,
     head: Head,
-    frame: Arc<Checked>,
-    events_at: usize,
+    events: Range<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -88,17 +96,28 @@ impl<'a> Reader<'a> {
         from: Place,
         up_to: Option<EventNo>,
     ) -> Result<Vec<JournalEvent>, LoadError> {
-        let mut pieces = Vec::new();
+        let mut gathered = Gathered { run, pieces: Vec::new(), bytes: Vec::new() };
         let mut next = Some((from, up_to));
         while let Some((place, end)) = next {
-            let frame = self.frame(run, place).await?;
-            let mut part = pieces_of(run, place, &frame, end)?;
-            next = before(run, place, &part)?;
-            part.reverse();
-            pieces.append(&mut part);
+            next = self.gather(&mut gathered, place, end).await?;
         }
-        pieces.reverse();
-        decode(run, &pieces)
+        gathered.decode()
+    }
+
+    /// Gathers the run's sections in the frame at `place`; gives where its events before these stand.
+    async fn gather(&mut self, to: &mut Gathered, place: Place, end: Option<EventNo>) -> Result<Before, LoadError> {
+        let run = to.run;
+        let reading = match self.frames.get(place).await {
+            Found::Frame(frame) => return to.take(place, end, frame.sections(run)),
+            Found::ToRead(reading) => reading,
+        };
+        let undecodable = |error| LoadError::undecodable(run, place, error);
+        let frame = self.decoded(run, place).await?;
+        if let Some(only) = only_section(&frame).map_err(undecodable)? {
+            return to.take(place, end, [Ok(only)].into_iter().filter(|_| only.0.run == run));
+        }
+        let frame = reading.keep(Checked::new(&frame).map_err(undecodable)?);
+        to.take(place, end, frame.sections(run))
     }
 
     /// The frame at `place`, which is readable.
@@ -107,13 +126,16 @@ impl<'a> Reader<'a> {
             Found::Frame(frame) => return Ok(frame),
             Found::ToRead(reading) => reading,
         };
+        let frame = self.decoded(run, place).await?;
+        let checked = Checked::new(&frame).map_err(|error| LoadError::undecodable(run, place, error))?;
+        Ok(reading.keep(checked))
+    }
+
+    /// The same, as it stands in what was read.
+    async fn decoded(&mut self, run: RunNo, place: Place) -> Result<Frame<'_>, LoadError> {
         let store = self.store;
         let bytes = self.bytes(run, place).await?;
-        let checked = match frame::decode(bytes, store, place) {
-            Ok(frame) => Checked::new(&frame).map_err(|error| LoadError::undecodable(run, place, error))?,
-            Err(_) => return Err(LoadError::unreadable(run, place)),
-        };
-        Ok(reading.keep(checked))
+        frame::decode(bytes, store, place).map_err(|_| LoadError::unreadable(run, place))
     }
 
     /// So many bytes as the frame at `place` says that it has, or a few more.
@@ -168,58 +190,66 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The run's sections in a frame, up to event `end`, which must be where they end.
-fn pieces_of(run: RunNo, place: Place, frame: &Arc<Checked>, end: Option<EventNo>) -> Result<Vec<Piece>, LoadError> {
-    let mut pieces: Vec<Piece> = Vec::new();
-    for section in frame.sections(run) {
-        let (head, events_at) = section.map_err(|error| LoadError::undecodable(run, place, error))?;
-        if end.is_some_and(|end| head.first >= end) {
-            continue;
+/// The frame that holds the run's events before others, and up to which one.
+type Before = Option<(Place, Option<EventNo>)>;
+
+impl Gathered {
+    /// Takes the run's sections in the frame at `place`, up to event `end`, which must be where they end.
+    fn take<'a>(
+        &mut self,
+        place: Place,
+        end: Option<EventNo>,
+        sections: impl Iterator<Item = Result<(Head, &'a [u8]), DecodeError>>,
+    ) -> Result<Before, LoadError> {
+        let (run, begin) = (self.run, self.pieces.len());
+        let mut first = None;
+        let mut last: Option<EventNo> = None;
+        for section in sections {
+            let (head, events) = section.map_err(|error| LoadError::undecodable(run, place, error))?;
+            if end.is_some_and(|end| head.first >= end) {
+                continue;
+            }
+            if last.is_some_and(|last| last != head.first) {
+                return Err(LoadError::gap(run, head.first, place));
+            }
+            first.get_or_insert(head);
+            last = Some(EventNo(head.first.0.saturating_add(head.count)));
+            let from = self.bytes.len();
+            self.bytes.extend_from_slice(events);
+            self.pieces.push(Piece { place, head, events: from..self.bytes.len() });
         }
-        if pieces.last().is_some_and(|last| last.end() != head.first) {
-            return Err(LoadError::gap(run, head.first, place));
+        // In a frame the oldest comes first.
+        self.pieces.get_mut(begin..).unwrap_or_default().reverse();
+        match (first, end) {
+            (Some(head), Some(end)) if last == Some(end) => before(run, place, head),
+            (Some(head), None) => before(run, place, head),
+            (_, end) => Err(LoadError::gap(run, end.unwrap_or_default(), place)),
         }
-        pieces.push(Piece { place, head, frame: Arc::clone(frame), events_at });
     }
-    match (pieces.last().map(Piece::end), end) {
-        (Some(found), Some(end)) if found == end => Ok(pieces),
-        (Some(_), None) => Ok(pieces),
-        (_, end) => Err(LoadError::gap(run, end.unwrap_or_default(), place)),
+
+    fn decode(&self) -> Result<Vec<JournalEvent>, LoadError> {
+        let mut names = Names::new();
+        // So many events were seen in these frames.
+        let count: u64 = self.pieces.iter().map(|piece| piece.head.count).sum();
+        let mut journal = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+        for piece in self.pieces.iter().rev() {
+            let bytes = &mut self.bytes.get(piece.events.clone()).unwrap_or_default();
+            for no in piece.head.numbers() {
+                let event = event::decode(bytes, piece.head.at, &mut names);
+                let event = event.map_err(|error| LoadError::undecodable(self.run, piece.place, error))?;
+                journal.extend(event.map(|event| (no, piece.head.at, event)));
+            }
+        }
+        Ok(journal)
     }
 }
 
-impl Piece {
-    fn end(&self) -> EventNo {
-        EventNo(self.head.first.0.saturating_add(self.head.count))
-    }
-}
-
-/// Where the run's events before these stand, and up to which one; none if these begin the journal.
-fn before(run: RunNo, place: Place, pieces: &[Piece]) -> Result<Option<(Place, Option<EventNo>)>, LoadError> {
-    let Some(head) = pieces.first().map(|piece| piece.head) else {
-        return Err(LoadError::gap(run, EventNo::default(), place));
-    };
+/// Where the run's events before those of a section stand; none if these begin the journal.
+fn before(run: RunNo, place: Place, head: Head) -> Result<Before, LoadError> {
     match head.prev {
         None if head.first == EventNo(0) => Ok(None),
         // It names an earlier frame always, so that following it ends.
         Some(prev) if prev < place && head.first > EventNo(0) => Ok(Some((prev, Some(head.first)))),
         None | Some(_) => Err(LoadError::gap(run, head.first, place)),
     }
-}
-
-fn decode(run: RunNo, pieces: &[Piece]) -> Result<Vec<JournalEvent>, LoadError> {
-    let mut names = Names::new();
-    // So many events were seen in these frames.
-    let count: u64 = pieces.iter().map(|piece| piece.head.count).sum();
-    let mut journal = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
-    for piece in pieces {
-        let bytes = &mut piece.frame.from(piece.events_at);
-        let numbers = piece.head.first.0..piece.end().0;
-        for no in numbers.map(EventNo) {
-            let event = event::decode(bytes, piece.head.at, &mut names);
-            let event = event.map_err(|error| LoadError::undecodable(run, piece.place, error))?;
-            journal.extend(event.map(|event| (no, piece.head.at, event)));
-        }
-    }
-    Ok(journal)
 }
