@@ -1,6 +1,8 @@
 //! What one durable step adds to the log: the section of an activity's completion and of the turn that asks for the next one, with 100 bytes
 //! of result, as bytes and back.
 
+use std::sync::Arc;
+
 use durable::codec::frame::{self, Header, Lsn, Place, SegmentNo, StoreId};
 use durable::codec::names::Names;
 use durable::codec::section::{self, Head};
@@ -36,7 +38,7 @@ pub fn step(seq: u32) -> Section {
         input: None,
     };
     let first = EventNo(u64::from(seq) * 2);
-    let turn = Event::Turn { of: first, entries: vec![Entry::ActivityScheduled(Box::new(next))].into() };
+    let turn = Event::Turn { of: first, entries: vec![Entry::ActivityScheduled(Arc::new(next))].into() };
     Section { run: RunNo(300), first, at: AT, events: vec![completed, turn] }
 }
 

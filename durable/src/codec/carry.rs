@@ -1,6 +1,8 @@
 //! The way between the wire types and the kernel's: values are carried over, one by one, and names are looked up in the
 //! run's table. Nothing is decided here, and nothing is written or read.
 
+use std::sync::Arc;
+
 use super::DecodeError;
 use super::names::{Name, Names, Spelling};
 use super::wire::{self, List, Named};
@@ -220,7 +222,7 @@ pub(super) fn entry_to_wire<'a>(entry: &'a Entry, base: Timestamp, names: &mut N
 
 pub(super) fn entry_of_wire(entry: wire::Entry<'_>, base: Timestamp, names: &mut Names) -> Result<Entry, DecodeError> {
     Ok(match entry {
-        wire::Entry::ActivityScheduled(call) => Entry::ActivityScheduled(Box::new(call_of_wire(call, base, names)?)),
+        wire::Entry::ActivityScheduled(call) => Entry::ActivityScheduled(Arc::new(call_of_wire(call, base, names)?)),
         wire::Entry::TimerStarted { seq, due } => Entry::TimerStarted { seq: Seq(seq), due: point(due, base) },
         wire::Entry::SignalAwaited { seq, name } => {
             Entry::SignalAwaited { seq: Seq(seq), name: signal_of_wire(name, names)? }

@@ -477,7 +477,7 @@ pub enum Sender {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A call of an activity.
-    ActivityScheduled(Box<ActivityScheduled>),
+    ActivityScheduled(Arc<ActivityScheduled>),
     /// A timer.
     TimerStarted {
         /// Its command.

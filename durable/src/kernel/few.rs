@@ -104,6 +104,17 @@ impl<K, V> Few<K, V> {
     }
 }
 
+impl<K, V> Few<K, V> {
+    /// All values, in the order of their keys.
+    pub(crate) fn into_values(self) -> Vec<V> {
+        match self {
+            Few::One(one) => one.into_iter().map(|(_, value)| value).collect(),
+            Few::Sorted(few) => few.into_iter().map(|(_, value)| value).collect(),
+            Few::Many(many) => many.into_values().collect(),
+        }
+    }
+}
+
 impl<K: Ord + Copy, V> Few<K, V> {
     /// All keys, in order.
     pub(crate) fn keys(&self) -> Box<dyn Iterator<Item = K> + '_> {
@@ -157,6 +168,14 @@ mod tests {
             for key in 0..32 {
                 assert_eq!(map.get(key), model.get(&key));
                 assert_eq!(map.get_mut(key), model.get_mut(&key));
+            }
+            if round % 100 == 0 {
+                let values: Vec<u32> = model.values().copied().collect();
+                assert_eq!(std::mem::take(&mut map).into_values(), values);
+                map = model.iter().fold(Few::default(), |mut map, (key, value)| {
+                    map.insert(*key, *value);
+                    map
+                });
             }
         }
     }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
 
@@ -19,7 +20,7 @@ use super::id::{Digest, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use super::mismatch::{Asked, Mismatch};
 use super::rare::{Empty, Rare};
 use super::scope::{BODY, Catches, Scopes, ShieldNo, Within};
-use super::short::Short;
+use super::short::{self, Short};
 use super::undo::{UndoState, Undoable, Undos};
 
 /// A workflow id may take this many bytes.
@@ -168,12 +169,21 @@ struct Recorded {
 /// What the whole journal holds, and its turn at hand.
 #[derive(Debug, Default)]
 struct Journaled {
-    expected: Option<RecordedTurn>,
+    expected: Option<Expected>,
     /// What an operator should know of the turn at hand.
     warnings: Rare<Vec<Text>>,
-    /// The first and the last command by which a build asked for a call of this name, values and shape.
+    /// The first and the last command by which a build asked for a call of this name, values and shape. None where one build recorded all:
+    /// nothing is looked for then.
     calls: BTreeMap<(Text, Text, Digest, Digest), (Seq, Seq)>,
-    entries: BTreeMap<Seq, Entry>,
+    /// Every command that was asked for, in the order of the journal.
+    entries: Vec<Entry>,
+}
+
+/// What is left of a recorded turn while it is polled again.
+#[derive(Debug)]
+struct Expected {
+    entries: short::IntoIter<Entry>,
+    end: Option<(End, Payload)>,
 }
 
 /// The turn at hand.
@@ -262,26 +272,19 @@ impl Machine {
 
     /// Tells what the whole journal holds, before its replay begins.
     pub fn remember<'a>(&mut self, journal: impl Iterator<Item = &'a Event>) {
-        let mut build = self.recorded_build().clone();
+        let mut builds = vec![(0, self.recorded_build().clone())];
+        let journaled = &mut *self.recorded.journal;
         for event in journal {
             match event {
-                Event::Turn { entries, .. } => self.remember_turn(entries, &build),
-                Event::BuildChanged { build: next } => build = next.clone(),
+                Event::Turn { entries, .. } => {
+                    journaled.entries.extend(entries.iter().filter(|entry| entry.asks()).cloned());
+                }
+                Event::BuildChanged { build } => builds.push((journaled.entries.len(), build.clone())),
                 _ => {}
             }
         }
-    }
-
-    fn remember_turn(&mut self, entries: &[Entry], build: &Text) {
-        for entry in entries {
-            if let Entry::ActivityScheduled(call) = entry {
-                self.recorded.add(call, build);
-            }
-            if let Some(seq) = entry.seq()
-                && !matches!(entry, Entry::CommandDropped { .. } | Entry::SignalTaken { .. })
-            {
-                self.recorded.journal.entries.insert(seq, entry.clone());
-            }
+        if builds.iter().any(|(_, build)| *build != self.head.build) {
+            journaled.index_calls(&builds);
         }
     }
 
@@ -300,7 +303,7 @@ impl Machine {
         self.turn = Turn { of: no, ..Turn::default() };
         self.before_end = 0;
         if expected.is_some() || !self.recorded.journal.is_nothing() {
-            self.recorded.journal.expected = expected;
+            self.recorded.journal.expected = expected.map(Expected::from);
         }
         self.now = if planted!(61) { at } else { self.now.max(at) };
         self.spans_from = at;
@@ -383,22 +386,16 @@ impl Machine {
         if let Some(journal) = self.recorded.journal.written() {
             warnings = std::mem::take(&mut journal.warnings);
             if let Some(expected) = journal.expected.take() {
-                self.compare_end(of, &expected, entries.len(), end.as_deref())?;
+                self.compare_end(of, expected, end.as_deref())?;
             }
         }
         Ok(TurnDone { of, entries, asked, end, before_end: self.before_end, warnings })
     }
 
-    /// Compares what a turn left with the recorded turn, all of whose first `asked` entries were asked for.
-    fn compare_end(
-        &self,
-        of: EventNo,
-        expected: &RecordedTurn,
-        asked: usize,
-        end: Option<&(End, Payload)>,
-    ) -> Result<(), Fault> {
-        if let Some(missing) = expected.entries.get(asked) {
-            return Err(Fault::Mismatch(Box::new(self.mismatch(Some(missing), None))));
+    /// Compares how a turn ended with what is left of the recorded one.
+    fn compare_end(&self, of: EventNo, mut expected: Expected, end: Option<&(End, Payload)>) -> Result<(), Fault> {
+        if let Some(missing) = expected.entries.next() {
+            return Err(Fault::Mismatch(Box::new(self.mismatch(Some(&missing), None))));
         }
         match (expected.end.is_some(), end) {
             (false, None) | (true, Some(_)) => Ok(()),
@@ -811,8 +808,9 @@ impl Machine {
         if self.fault.is_some() {
             return None;
         }
-        let Some(expected) = &self.recorded.journal.expected else { return Some(asked) };
-        let recorded = expected.entries.get(self.turn.entries.len()).cloned();
+        let expected = self.recorded.journal.written().and_then(|journal| journal.expected.as_mut());
+        let Some(expected) = expected else { return Some(asked) };
+        let recorded = expected.entries.next();
         let same_build = self.recorded.other_build.is_none();
         let fit = match &recorded {
             Some(recorded) => fit::fit(recorded, &asked, inputs, same_build, |call| {
@@ -861,21 +859,25 @@ impl Machine {
     fn around(&self, seq: Seq) -> Vec<Asked> {
         let from = Seq(seq.0.saturating_sub(2));
         let to = Seq(seq.0.saturating_add(2));
-        self.recorded.journal.entries.range(from..=to).map(|(_, entry)| Asked::new(entry)).collect()
+        let all = self.recorded.journal.entries.iter().filter_map(|entry| Some((entry.seq()?, entry)));
+        // Of several by one command the last.
+        let near: BTreeMap<Seq, &Entry> = all.filter(|(seq, _)| (from..=to).contains(seq)).collect();
+        near.into_values().map(Asked::new).collect()
     }
 
     /// An entry in words, with the command that it is about where the entry itself only says its number.
     fn describe(&self, entry: &Entry) -> Asked {
         let mut asked = Asked::new(entry);
         if let Entry::CommandDropped { seq } | Entry::SignalTaken { seq } = entry {
-            asked.about = self.recorded.journal.entries.get(seq).map(|entry| Box::new(Asked::new(entry)));
+            let about = self.recorded.journal.entries.iter().rfind(|entry| entry.seq() == Some(*seq));
+            asked.about = about.map(|entry| Box::new(Asked::new(entry)));
         }
         asked
     }
 
     fn entry_of(&mut self, seq: Seq, command: &Command) -> Result<Entry, Fault> {
         Ok(match command {
-            Command::CallActivity(call) => Entry::ActivityScheduled(Box::new(self.activity(seq, call))),
+            Command::CallActivity(call) => Entry::ActivityScheduled(Arc::new(self.activity(seq, call))),
             Command::StartTimer { due } => Entry::TimerStarted { seq, due: *due },
             Command::AwaitSignal { name } => Entry::SignalAwaited { seq, name: name.clone() },
             Command::StartChild(child) => Entry::ChildScheduled(Box::new(self.child(seq, child)?)),
@@ -944,7 +946,7 @@ impl Slot {
 impl Empty for Journaled {
     fn empty() -> &'static Journaled {
         static EMPTY: Journaled =
-            Journaled { expected: None, warnings: Rare::NOTHING, calls: BTreeMap::new(), entries: BTreeMap::new() };
+            Journaled { expected: None, warnings: Rare::NOTHING, calls: BTreeMap::new(), entries: Vec::new() };
         &EMPTY
     }
 }
@@ -1053,14 +1055,36 @@ fn other_than(build: &Text, usual: &Text) -> Option<Box<Text>> {
     (build != usual).then(|| Box::new(build.clone()))
 }
 
+impl Journaled {
+    /// Makes the calls findable; `builds` says from which entry on which build recorded them.
+    fn index_calls(&mut self, builds: &[(usize, Text)]) {
+        let ends = builds.iter().skip(1).map(|(from, _)| *from).chain([self.entries.len()]);
+        for ((from, build), to) in builds.iter().zip(ends) {
+            for entry in self.entries.get(*from..to).unwrap_or_default() {
+                let Entry::ActivityScheduled(call) = entry else { continue };
+                let key = recorded_call(build, call);
+                self.calls.entry(key).and_modify(|(_, last)| *last = call.seq).or_insert((call.seq, call.seq));
+            }
+        }
+    }
+}
+
+impl From<RecordedTurn> for Expected {
+    fn from(RecordedTurn { entries, end }: RecordedTurn) -> Expected {
+        Expected { entries: entries.into_iter(), end }
+    }
+}
+
+impl Entry {
+    /// Whether it asks for something, and is not about what was asked for before.
+    fn asks(&self) -> bool {
+        self.seq().is_some() && !matches!(self, Entry::CommandDropped { .. } | Entry::SignalTaken { .. })
+    }
+}
+
 impl Recorded {
     fn by(build: &Text, polls: &Text) -> Recorded {
         Recorded { other_build: other_than(build, polls), ..Recorded::default() }
-    }
-
-    fn add(&mut self, call: &ActivityScheduled, build: &Text) {
-        let key = recorded_call(build, call);
-        self.journal.calls.entry(key).and_modify(|(_, last)| *last = call.seq).or_insert((call.seq, call.seq));
     }
 
     /// Counts a call among its equals, in the order of the journal; gives how many stood before it.

@@ -2,7 +2,7 @@
 //! and at replay, and decides nothing: what is granted and what fits is the machine's, what follows from it the kernel's.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -20,6 +20,7 @@ use crate::kernel::command::Place;
 use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
+use crate::kernel::few::Few;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
 use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, Stands, TurnDone};
 use crate::kernel::scope::BODY;
@@ -70,8 +71,8 @@ enum Cause {
     Cut,
 }
 
-/// Delivered events that have no turn yet, at replay.
-pub(super) type Unturned = BTreeMap<EventNo, (Timestamp, Event)>;
+/// Delivered events that have no turn yet, at replay. Their turns come in their order, but for a few.
+pub(super) type Unturned = VecDeque<JournalEvent>;
 
 /// What became of an event of a journal at its replay.
 pub(super) enum Retraced {
@@ -169,23 +170,22 @@ impl Hot {
         self.begin_replay(run, &journal)?;
         let next = journal.last().map(|(no, _, _)| no.next()).unwrap_or_default();
         let mut waiting = Unturned::new();
-        let mut asked = BTreeMap::new();
+        let mut asked = Few::default();
         let mut warnings = Vec::new();
         let mut journal = journal.into_iter().peekable();
         while let Some(event) = journal.next() {
             match self.retrace(run, event, journal.peek().map(|(_, _, next)| next), &mut waiting)? {
                 Retraced::Turn(done, None) => {
-                    asked.extend(done.asked.into_iter().map(|issued| (issued.seq, issued)));
+                    done.asked.into_iter().for_each(|issued| drop(asked.insert(issued.seq, issued)));
                     warnings.extend(done.warnings);
                 }
                 Retraced::Turn(done, Some((how, _))) => return Err(self.ends_early(run, done.of, how)),
-                Retraced::Delivered(Some(seq)) => drop(asked.remove(&seq)),
+                Retraced::Delivered(Some(seq)) => drop(asked.remove(seq)),
                 Retraced::Delivered(None) | Retraced::Other => {}
             }
         }
         self.machine(run, Machine::forget);
-        let unturned = waiting.into_iter().map(|(no, (at, event))| (no, at, event)).collect();
-        Ok(Replayed { asked: asked.into_values().collect(), next, unturned, warnings })
+        Ok(Replayed { asked: asked.into_values(), next, unturned: waiting.into(), warnings })
     }
 
     /// Makes the run that a journal is of, and tells it what the journal holds.
@@ -210,7 +210,8 @@ impl Hot {
         match event {
             Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
             Event::Turn { of, entries } => {
-                let Some((at, event)) = waiting.remove(&of) else {
+                let place = waiting.binary_search_by_key(&of, |(no, _, _)| *no);
+                let Some((_, at, event)) = place.ok().and_then(|place| waiting.remove(place)) else {
                     return Err(LoadFailure::Outside(
                         format!("its turn of event {of} has no such event; report this [E0209]").into(),
                     ));
@@ -226,7 +227,7 @@ impl Hot {
             event if event.is_delivered() => {
                 let seq = settled(&event);
                 self.forget_answered(run, &event);
-                waiting.insert(no, (at, event));
+                waiting.push_back((no, at, event));
                 return Ok(Retraced::Delivered(seq));
             }
             _ => {}

@@ -1,5 +1,7 @@
 //! Events, entries and tables of every kind, with every field free.
 
+use std::sync::Arc;
+
 use durable::kernel::event::*;
 use durable::kernel::id::*;
 use durable::kernel::tables::*;
@@ -124,7 +126,7 @@ fn undo() -> impl Strategy<Value = UndoBits> {
 fn call() -> impl Strategy<Value = Entry> {
     (seq(), name(), value(), shape(), binding(), undo(), option::of(seq()), option::of(payload())).prop_map(
         |(seq, name, value, shape, binding, undo, undoes, input)| {
-            Entry::ActivityScheduled(Box::new(ActivityScheduled {
+            Entry::ActivityScheduled(Arc::new(ActivityScheduled {
                 seq,
                 name,
                 value,

@@ -1,6 +1,7 @@
 //! The small store of `docs/journal-format.md`: the document shows the bytes that the codec writes.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use durable::codec::frame::{self, Header, Lsn, Place, SegmentNo, StoreId};
 use durable::codec::names::Names;
@@ -84,7 +85,7 @@ fn started(at: Timestamp) -> Section {
         undoes: None,
         input: None,
     };
-    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Box::new(call))].into() };
+    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Arc::new(call))].into() };
     Section { run: RunNo(1), first: EventNo(0), at, events: vec![Event::RunStarted(Box::new(started)), turn] }
 }
 

@@ -1,6 +1,7 @@
 //! One event of each kind as bytes, and the tables: the format as it is. A change here is a change of the format.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use durable::codec::frame::{Place, SegmentNo};
 use durable::codec::names::Names;
@@ -82,9 +83,9 @@ fn entries() -> Vec<Entry> {
     };
     let one_bit = ActivityScheduled { undo: UndoBits { waits: true, ..UndoBits::default() }, ..call(8) };
     vec![
-        Entry::ActivityScheduled(Box::new(call(1))),
-        Entry::ActivityScheduled(Box::new(all_options)),
-        Entry::ActivityScheduled(Box::new(one_bit)),
+        Entry::ActivityScheduled(Arc::new(call(1))),
+        Entry::ActivityScheduled(Arc::new(all_options)),
+        Entry::ActivityScheduled(Arc::new(one_bit)),
         Entry::TimerStarted { seq: Seq(3), due: later(172_800_000_000) },
         Entry::SignalAwaited { seq: Seq(4), name: "approval".into() },
         Entry::SignalSent { seq: Seq(5), to: "order-7".into(), name: "approval".into(), value: Digest(9) },
@@ -279,7 +280,7 @@ fn the_bytes_of_ends_and_builds() {
 
 #[test]
 fn an_option_that_nobody_knows_is_refused() {
-    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Box::new(call(1)))].into() };
+    let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Arc::new(call(1)))].into() };
     let mut bytes = Vec::new();
     event::encode(&turn, AT, &mut Names::new(), &mut bytes);
     // The bits are the last byte: its next value that is no option takes two bytes more.

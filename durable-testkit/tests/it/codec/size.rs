@@ -1,5 +1,7 @@
 //! What a step costs in the log beyond its payload.
 
+use std::sync::Arc;
+
 use durable::codec::frame::{Place, SegmentNo};
 use durable::codec::names::Names;
 use durable::codec::section;
@@ -15,7 +17,7 @@ fn step(n: u32, at: Timestamp) -> Section {
         began: Timestamp(at.0 - 700),
         result: vec![1; 100].into(),
     };
-    let next = Entry::ActivityScheduled(Box::new(ActivityScheduled {
+    let next = Entry::ActivityScheduled(Arc::new(ActivityScheduled {
         seq: Seq(n + 1),
         name: "charge".into(),
         value: Digest(u64::MAX / u64::from(n + 3)),

@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
     /// Gives the code the events that have no turn, as the next open would.
     fn go_on(&mut self) -> Result<(), NotReplayed> {
         self.hot.machine(RUN, Machine::forget);
-        for (no, (event_at, event)) in std::mem::take(&mut self.waiting) {
+        for (no, event_at, event) in std::mem::take(&mut self.waiting) {
             let at = self.journal.partition_point(|(earlier, _, _)| *earlier < no);
             match self.hot.turn(RUN, no, event_at, &event) {
                 TurnEnd::Quiet(_) => {}
