@@ -100,31 +100,30 @@ pub fn name(kind: Kind) -> Option<&'static str> {
 /// Whether this build can read the kind: it has a number and is not merely reserved.
 #[must_use]
 pub fn is_known(kind: Kind) -> bool {
-    KNOWN.binary_search(&kind).is_ok()
+    matches!(
+        kind,
+        RUN_STARTED
+            | TURN
+            | ATTEMPT_STARTED
+            | ATTEMPT_FAILED
+            | ATTEMPT_PARKED
+            | ACTIVITY_COMPLETED
+            | ACTIVITY_FAILED
+            | TIMER_FIRED
+            | SIGNAL_RECEIVED
+            | CHILD_ENDED
+            | CANCEL_REQUESTED
+            | RUN_TIMED_OUT
+            | COMPENSATION_STARTED
+            | RUN_ENDED
+            | BUILD_CHANGED
+            | RUN_BLOCKED
+            | RUN_UNBLOCKED
+            | OPENED
+            | CLOSED
+            | CHECKPOINT
+    )
 }
-
-const KNOWN: &[Kind] = &[
-    RUN_STARTED,
-    TURN,
-    ATTEMPT_STARTED,
-    ATTEMPT_FAILED,
-    ATTEMPT_PARKED,
-    ACTIVITY_COMPLETED,
-    ACTIVITY_FAILED,
-    TIMER_FIRED,
-    SIGNAL_RECEIVED,
-    CHILD_ENDED,
-    CANCEL_REQUESTED,
-    RUN_TIMED_OUT,
-    COMPENSATION_STARTED,
-    RUN_ENDED,
-    BUILD_CHANGED,
-    RUN_BLOCKED,
-    RUN_UNBLOCKED,
-    OPENED,
-    CLOSED,
-    CHECKPOINT,
-];
 
 #[cfg(test)]
 mod tests {

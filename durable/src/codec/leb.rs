@@ -55,7 +55,20 @@ fn form(mut value: u64) -> ([u8; LEN_MAX], usize) {
 ///
 /// # Errors
 /// [`DecodeError::Ended`], or [`DecodeError::Number`] if it does not fit or is not in its shortest form.
+#[inline]
 pub fn take(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
+    // Most numbers are small.
+    match bytes.split_first() {
+        Some((byte @ 0..0x80, rest)) => {
+            *bytes = rest;
+            Ok((*byte).into())
+        }
+        _ => take_long(bytes),
+    }
+}
+
+#[inline(never)]
+fn take_long(bytes: &mut &[u8]) -> Result<u64, DecodeError> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = take_u8(bytes)?;
