@@ -84,7 +84,7 @@ pub fn digest<T: Serialize + ?Sized>(salt: &[u8; 16], value: &T) -> Result<(Dige
     let mut form = Form::of(value)?;
     let values = sip64(salt, &form.out);
     let Form { out, names, .. } = &mut *form;
-    let shape = sip64(salt, names.hashed(out));
+    let shape = names.digest(salt, out);
     form.give_back();
     Ok((Digest(values), Digest(shape)))
 }

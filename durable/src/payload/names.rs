@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::codec::hash::sip64;
 use crate::codec::leb;
 
 /// What is hashed in front of the names.
@@ -23,6 +24,8 @@ pub(super) struct Names {
     sorted: Vec<Range<usize>>,
     /// What the first name in `spelled` was made of, where that is known: one call is made again and again, and its arguments are a struct.
     before: Option<Fielded>,
+    /// The digest of that name alone, and under which salt: a run makes it again and again.
+    digested: Option<([u8; 16], u64)>,
 }
 
 /// A struct or a variant with named fields. It is told by where its texts stand in memory: they are there for ever, so what stands at one
@@ -76,8 +79,20 @@ impl Names {
         self.before = Some(first);
     }
 
-    /// What is hashed: all names in their order. `room` is where they are put together if they do not stand so.
-    pub(super) fn hashed<'a>(&'a self, room: &'a mut Vec<u8>) -> &'a [u8] {
+    /// The digest of all names. `room` is where they are put together if they do not stand in their order.
+    pub(super) fn digest(&mut self, salt: &[u8; 16], room: &mut Vec<u8>) -> u64 {
+        let is_before_alone = self.sorted.len() == 1 && self.before.is_some();
+        if is_before_alone && let Some((_, digest)) = self.digested.filter(|(under, _)| under == salt) {
+            return digest;
+        }
+        let digest = sip64(salt, self.hashed(room));
+        if is_before_alone {
+            self.digested = Some((*salt, digest));
+        }
+        digest
+    }
+
+    fn hashed<'a>(&'a self, room: &'a mut Vec<u8>) -> &'a [u8] {
         if self.sorted.is_empty() {
             return &[SHAPE];
         }
@@ -101,6 +116,7 @@ impl Names {
         self.spelled.clear();
         self.spelled.push(SHAPE);
         self.before = None;
+        self.digested = None;
     }
 
     fn spell(&mut self, name: &str, variant: Option<&str>, nameless: usize, fields: &[&str]) {
