@@ -293,6 +293,33 @@ impl Event {
 }
 
 impl Event {
+    /// The command whose outcome the event is.
+    #[must_use]
+    pub fn answers(&self) -> Option<Seq> {
+        match self {
+            Event::ActivityCompleted { seq, .. }
+            | Event::ActivityFailed { seq, .. }
+            | Event::TimerFired { seq, .. }
+            | Event::ChildEnded { seq, .. } => Some(*seq),
+            Event::RunStarted(_)
+            | Event::Turn { .. }
+            | Event::AttemptStarted { .. }
+            | Event::AttemptFailed { .. }
+            | Event::AttemptParked { .. }
+            | Event::SignalReceived { .. }
+            | Event::CancelRequested { .. }
+            | Event::RunTimedOut { .. }
+            | Event::CompensationStarted { .. }
+            | Event::RunEnded(_)
+            | Event::BuildChanged { .. }
+            | Event::RunBlocked { .. }
+            | Event::RunUnblocked { .. }
+            | Event::Opened { .. }
+            | Event::Closed
+            | Event::Checkpoint { .. } => None,
+        }
+    }
+
     /// About how many bytes it takes in the log; never far below.
     #[must_use]
     pub fn bytes(&self) -> usize {

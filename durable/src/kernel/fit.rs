@@ -57,6 +57,11 @@ pub(super) fn fit(
     }
 }
 
+/// Whether a call that is asked for is the recorded one in everything, as it is where nothing has changed.
+pub(super) fn is_same_call(was: &ActivityScheduled, is: &ActivityScheduled) -> bool {
+    binds(was, is) && was.value == is.value && was.shape == is.shape
+}
+
 /// What must agree in every build: number, name, the options that bind, the compensations.
 fn binds(was: &ActivityScheduled, is: &ActivityScheduled) -> bool {
     let same_name = was.seq == is.seq && was.name == is.name;

@@ -177,6 +177,8 @@ struct Journaled {
     calls: BTreeMap<(Text, Text, Digest, Digest), (Seq, Seq)>,
     /// Every command that was asked for, in the order of the journal.
     entries: Vec<Entry>,
+    /// The calls, in order, whose inputs nobody will ask for.
+    answered: Vec<Seq>,
 }
 
 /// What is left of a recorded turn while it is polled again.
@@ -286,6 +288,19 @@ impl Machine {
         if builds.iter().any(|(_, build)| *build != self.head.build) {
             journaled.index_calls(&builds);
         }
+    }
+
+    /// Tells that only those inputs are wanted of which the journal holds no outcome: of these an attempt may begin.
+    pub fn spare_inputs<'a>(&mut self, journal: impl Iterator<Item = &'a Event>) {
+        let answered = &mut self.recorded.journal.answered;
+        answered.extend(journal.filter_map(Event::answers));
+        answered.sort_unstable();
+    }
+
+    /// Whether anybody may ask for a call's input, beyond its digests.
+    #[must_use]
+    pub fn wants_input(&self, seq: Seq) -> bool {
+        self.recorded.journal.answered.binary_search(&seq).is_err()
     }
 
     /// Tells that the replay is over: what was remembered for it is not needed any more.
@@ -454,12 +469,7 @@ impl Machine {
         if self.fault.is_some() {
             return;
         }
-        let entry = match self.entry_of(seq, &command) {
-            Ok(entry) => entry,
-            Err(fault) => return self.fail(fault.at(place)),
-        };
-        let inputs = command.inputs();
-        let Some(entry) = self.compare(entry, inputs, Some(place)) else { return };
+        let Some(entry) = self.recall(seq, &command, place) else { return };
         let holds = match &command {
             Command::AwaitSignal { name } => Holds::Signal(name.clone()),
             Command::CallActivity(_) | Command::StartTimer { .. } | Command::StartChild(_) => Holds::Nothing,
@@ -803,13 +813,40 @@ impl Machine {
         Some(Outcome::Signal(payload))
     }
 
+    /// The entry of a command that is asked for now.
+    fn recall(&mut self, seq: Seq, command: &Command, place: Place) -> Option<Entry> {
+        let (entry, inputs) = match command {
+            Command::CallActivity(call) => return self.recall_call(self.activity(seq, call), call.inputs, place),
+            Command::StartTimer { due } => (Entry::TimerStarted { seq, due: *due }, Inputs::Checked),
+            Command::AwaitSignal { name } => (Entry::SignalAwaited { seq, name: name.clone() }, Inputs::Checked),
+            Command::StartChild(child) => match self.child(seq, child) {
+                Ok(scheduled) => (Entry::ChildScheduled(Box::new(scheduled)), child.inputs),
+                Err(fault) => {
+                    self.fail(fault.at(place));
+                    return None;
+                }
+            },
+        };
+        self.compare(entry, inputs, Some(place))
+    }
+
+    fn recall_call(&mut self, asked: ActivityScheduled, inputs: Inputs, place: Place) -> Option<Entry> {
+        // Where nothing has changed the recorded one stands, and no other is made.
+        if let Some(Expected { entries, .. }) = self.recorded.expected()
+            && let Some(Entry::ActivityScheduled(recorded)) = entries.first()
+            && fit::is_same_call(recorded, &asked)
+        {
+            return entries.next();
+        }
+        self.compare(Entry::ActivityScheduled(Arc::new(asked)), inputs, Some(place))
+    }
+
     /// What the journal will hold for an entry that is asked for now: itself, or the recorded one that it fits.
     fn compare(&mut self, asked: Entry, inputs: Inputs, place: Option<Place>) -> Option<Entry> {
         if self.fault.is_some() {
             return None;
         }
-        let expected = self.recorded.journal.written().and_then(|journal| journal.expected.as_mut());
-        let Some(expected) = expected else { return Some(asked) };
+        let Some(expected) = self.recorded.expected() else { return Some(asked) };
         let recorded = expected.entries.next();
         let same_build = self.recorded.other_build.is_none();
         let fit = match &recorded {
@@ -875,15 +912,6 @@ impl Machine {
         asked
     }
 
-    fn entry_of(&mut self, seq: Seq, command: &Command) -> Result<Entry, Fault> {
-        Ok(match command {
-            Command::CallActivity(call) => Entry::ActivityScheduled(Arc::new(self.activity(seq, call))),
-            Command::StartTimer { due } => Entry::TimerStarted { seq, due: *due },
-            Command::AwaitSignal { name } => Entry::SignalAwaited { seq, name: name.clone() },
-            Command::StartChild(child) => Entry::ChildScheduled(Box::new(self.child(seq, child)?)),
-        })
-    }
-
     fn activity(&self, seq: Seq, call: &CallActivity) -> ActivityScheduled {
         ActivityScheduled {
             seq,
@@ -945,8 +973,13 @@ impl Slot {
 
 impl Empty for Journaled {
     fn empty() -> &'static Journaled {
-        static EMPTY: Journaled =
-            Journaled { expected: None, warnings: Rare::NOTHING, calls: BTreeMap::new(), entries: Vec::new() };
+        static EMPTY: Journaled = Journaled {
+            expected: None,
+            warnings: Rare::NOTHING,
+            calls: BTreeMap::new(),
+            entries: Vec::new(),
+            answered: Vec::new(),
+        };
         &EMPTY
     }
 }
@@ -1087,6 +1120,11 @@ impl Recorded {
         Recorded { other_build: other_than(build, polls), ..Recorded::default() }
     }
 
+    /// What is left of the recorded turn at hand, at replay.
+    fn expected(&mut self) -> Option<&mut Expected> {
+        self.journal.written()?.expected.as_mut()
+    }
+
     /// Counts a call among its equals, in the order of the journal; gives how many stood before it.
     fn count(&mut self, call: &ActivityScheduled) -> u32 {
         let key = (call.value, call.name.clone());
@@ -1103,15 +1141,5 @@ impl Recorded {
     fn is_swap(&self, asked: &ActivityScheduled, build: &Text) -> bool {
         let others = self.journal.calls.get(&recorded_call(build, asked));
         others.is_some_and(|(first, last)| *first != asked.seq || *last != asked.seq)
-    }
-}
-
-impl Command {
-    fn inputs(&self) -> Inputs {
-        match self {
-            Command::CallActivity(call) => call.inputs,
-            Command::StartChild(child) => child.inputs,
-            Command::StartTimer { .. } | Command::AwaitSignal { .. } => Inputs::Checked,
-        }
     }
 }

@@ -132,6 +132,17 @@ enum Left<T> {
     More(std::vec::IntoIter<T>),
 }
 
+impl<T> IntoIter<T> {
+    /// What comes next.
+    #[must_use]
+    pub fn first(&self) -> Option<&T> {
+        match &self.0 {
+            Left::One(one) => one.as_ref(),
+            Left::More(more) => more.as_slice().first(),
+        }
+    }
+}
+
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
 

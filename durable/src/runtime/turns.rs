@@ -134,7 +134,7 @@ impl Hot {
     }
 
     fn forget_answered(&mut self, run: RunNo, event: &Event) {
-        settled(event).into_iter().for_each(|seq| self.forget_step(run, seq));
+        event.answers().into_iter().for_each(|seq| self.forget_step(run, seq));
     }
 
     fn forget_dropped(&mut self, run: RunNo, done: &TurnDone) {
@@ -168,6 +168,7 @@ impl Hot {
 
     fn replay_silently(&mut self, run: RunNo, journal: Journal) -> Result<Replayed, LoadFailure> {
         self.begin_replay(run, &journal)?;
+        self.machine(run, |machine| machine.spare_inputs(journal.iter().map(|(_, _, event)| event)));
         let next = journal.last().map(|(no, _, _)| no.next()).unwrap_or_default();
         let mut waiting = Unturned::new();
         let mut asked = Few::default();
@@ -225,7 +226,7 @@ impl Hot {
                 };
             }
             event if event.is_delivered() => {
-                let seq = settled(&event);
+                let seq = event.answers();
                 self.forget_answered(run, &event);
                 waiting.push_back((no, at, event));
                 return Ok(Retraced::Delivered(seq));
@@ -314,17 +315,6 @@ impl Hot {
 fn run_span(started: &RunStarted) -> Span {
     let trace = started.trace.unwrap_or_else(|| TraceContext::of_run(started.run));
     tracing::info_span!("run", workflow = %started.workflow, id = %started.id, run = %started.run, traceparent = %trace)
-}
-
-/// The command that an event answers.
-fn settled(event: &Event) -> Option<Seq> {
-    match event {
-        Event::ActivityCompleted { seq, .. }
-        | Event::ActivityFailed { seq, .. }
-        | Event::TimerFired { seq, .. }
-        | Event::ChildEnded { seq, .. } => Some(*seq),
-        _ => None,
-    }
 }
 
 fn cause(event: &Event, machine: &mut Machine) -> Cause {

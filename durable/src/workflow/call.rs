@@ -331,7 +331,7 @@ fn command<D: Definition>(
     origin: &Origin,
 ) -> Result<Command, String> {
     let (input, options) = input.zip(options).expect("because a command is made once, at the first poll");
-    Ok(D::Kind::command(name, Described::new(name, &input, origin.codec, &origin.salt)?, options))
+    Ok(D::Kind::command(name, Described::new(name, &input, origin)?, options))
 }
 
 #[track_caller]

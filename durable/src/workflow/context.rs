@@ -449,10 +449,11 @@ impl RunContext {
     }
 
     /// What a command is made from; none while the run's futures are dropped.
-    fn origin(&self) -> Option<Origin> {
+    fn origin(&self, seq: Seq) -> Option<Origin> {
         let inner = self.lock();
         let (salt, spans_from) = (inner.machine.salt(), inner.machine.spans_from());
-        (inner.open == Gate::Open).then_some(Origin { salt, spans_from, codec: self.codec })
+        let wants_input = inner.machine.wants_input(seq);
+        (inner.open == Gate::Open).then_some(Origin { salt, spans_from, codec: self.codec, wants_input })
     }
 
     /// Asks for a command, at the first poll of its future.
@@ -548,6 +549,8 @@ pub(crate) struct Origin {
     pub(crate) salt: [u8; 16],
     pub(crate) spans_from: Timestamp,
     pub(crate) codec: PayloadCodec,
+    /// Whether its input is wanted, beyond the digests.
+    pub(crate) wants_input: bool,
 }
 
 impl Pending {
@@ -628,7 +631,7 @@ impl Pending {
         let (run, seq) =
             run.as_ref().map(|(run, seq)| (run, *seq)).expect("because it is in its run, and has its number");
         let outcome = match stage {
-            Stage::Built => run.origin().map(|origin| {
+            Stage::Built => run.origin(seq).map(|origin| {
                 *stage = Stage::Issued;
                 let mut asked = Asked { seq, place, command: command(what, &origin), bound: None, step: step.take() };
                 if let Some(extras) = extras.take() {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, Recorded, RecordedError, Told};
 use super::call::Call;
+use super::context::Origin;
 use super::options::{ChildOptions, WorkflowOptions};
 use crate::activity::{ActivityOptions, AttemptFuture, Job, Need};
 use crate::kernel::command::{CallActivity, Command, Inputs, StartChild};
@@ -140,7 +141,7 @@ pub trait RunDirect<D: Definition>: Kind {
     fn run_direct(call: Call<D>) -> impl Future<Output = Self::Returned> + Send;
 }
 
-/// A call's input, on the way to a command.
+/// A call's input, on the way to a command; empty where it is not wanted.
 #[derive(Debug)]
 pub struct Described {
     pub(crate) input: Payload,
@@ -149,15 +150,13 @@ pub struct Described {
 }
 
 impl Described {
-    pub(crate) fn new<T: Serialize>(
-        name: &Text,
-        input: &T,
-        codec: PayloadCodec,
-        salt: &[u8; 16],
-    ) -> Result<Described, String> {
+    pub(crate) fn new<T: Serialize>(name: &Text, input: &T, origin: &Origin) -> Result<Described, String> {
         let told = |error| format!("the input of `{name}` cannot be recorded: {error}");
-        let (value, shape) = payload::digest(salt, input).map_err(told)?;
-        let input = payload::encode(codec, input).map_err(told)?;
+        let (value, shape) = payload::digest(&origin.salt, input).map_err(told)?;
+        let input = match origin.wants_input {
+            true => payload::encode(origin.codec, input).map_err(told)?,
+            false => Payload::default(),
+        };
         Ok(Described { input, value, shape })
     }
 }

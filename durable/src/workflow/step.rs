@@ -117,7 +117,7 @@ impl<T, E> Step<T, E> {
             inner: Box::new(Inner {
                 pending,
                 options: Some(options),
-                describe: Some(Box::new(move |name, origin| Described::new(name, &input, origin.codec, &origin.salt))),
+                describe: Some(Box::new(move |name, origin| Described::new(name, &input, origin))),
                 value: <Fut::Output as StepReturned<M>>::Answer::value,
                 error: <Fut::Output as StepReturned<M>>::Answer::error,
             }),
