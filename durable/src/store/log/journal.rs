@@ -20,6 +20,9 @@ use crate::kernel::id::{EventNo, RunNo, Timestamp};
 /// How much of a frame is read before its length is known. A journal lies together where a frame of it begins no further before the next.
 const FIRST_READ_BYTES: usize = 16 << 10;
 
+/// For how many sections there is room before they are seen, at most: most hold two events.
+const PIECES_AT_FIRST: u64 = 1 << 10;
+
 /// How much is read at once of a journal that lies together, at most.
 const TOGETHER_BYTES_MAX: usize = 1 << 20;
 
@@ -96,7 +99,9 @@ impl<'a> Reader<'a> {
         from: Place,
         up_to: Option<EventNo>,
     ) -> Result<Vec<JournalEvent>, LoadError> {
-        let mut gathered = Gathered { run, pieces: Vec::new(), bytes: Vec::new() };
+        let events = up_to.map_or(0, |up_to| up_to.0).min(PIECES_AT_FIRST);
+        let pieces = Vec::with_capacity(usize::try_from(events).unwrap_or_default());
+        let mut gathered = Gathered { run, pieces, bytes: Vec::new() };
         let mut next = Some((from, up_to));
         while let Some((place, end)) = next {
             next = self.gather(&mut gathered, place, end).await?;
@@ -107,11 +112,11 @@ impl<'a> Reader<'a> {
     /// Gathers the run's sections in the frame at `place`; gives where its events before these stand.
     async fn gather(&mut self, to: &mut Gathered, place: Place, end: Option<EventNo>) -> Result<Before, LoadError> {
         let run = to.run;
+        let undecodable = |error| LoadError::undecodable(run, place, error);
         let reading = match self.frames.get(place).await {
             Found::Frame(frame) => return to.take(place, end, frame.sections(run)),
             Found::ToRead(reading) => reading,
         };
-        let undecodable = |error| LoadError::undecodable(run, place, error);
         let frame = self.decoded(run, place).await?;
         if let Some(only) = only_section(&frame).map_err(undecodable)? {
             return to.take(place, end, [Ok(only)].into_iter().filter(|_| only.0.run == run));
