@@ -625,9 +625,15 @@ impl<'a> Fields<'a> {
 
     fn field<T: Serialize + ?Sized>(&mut self, field: &'static str, value: &T) -> Done {
         self.skip(field);
-        self.entries.key(field)?;
-        self.entries.value(value)?;
-        self.entries.forget_none();
+        let form = &mut *self.entries.form;
+        let key = form.out.len();
+        form.sized(tag::TEXT, field.as_bytes())?;
+        let at = form.out.len();
+        value.serialize(&mut *form)?;
+        match form.out.get(at..) {
+            Some(&[tag::NONE]) => form.out.truncate(key),
+            _ => form.places.push(EntryPlace { key, value: at, end: form.out.len() }),
+        }
         Ok(())
     }
 
