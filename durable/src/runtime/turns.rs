@@ -456,7 +456,6 @@ impl HotRun {
     /// One poll of the body, of every branch and of what undoes that was woken or is new.
     fn poll(&mut self) -> Result<Poll<BodyEnd>, Fault> {
         let HotRun { context, body, branches, undoers, root, .. } = self;
-        context.begin_poll();
         let mut poll = std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|cx| {
             if let Some(running) = body
                 && let Poll::Ready(end) = running.as_mut().poll(cx)

@@ -243,6 +243,18 @@ impl Drop for Restore {
     }
 }
 
+/// Goes back to where the code stood before, also when a poll panics.
+struct Back<'a> {
+    run: &'a RunContext,
+    to: Within,
+}
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        self.run.lock().within = self.to;
+    }
+}
+
 /// The run that is being polled on this thread.
 pub(crate) fn current_run() -> Option<Arc<RunContext>> {
     CURRENT.with(|current| current.borrow().clone())
@@ -283,19 +295,13 @@ impl RunContext {
     /// Polls what stands in a scope, or in a shield.
     pub(crate) fn within<T>(&self, within: Within, f: impl FnOnce() -> T) -> T {
         let before = std::mem::replace(&mut self.lock().within, within);
-        let done = f();
-        self.lock().within = before;
-        done
+        let _back = Back { run: self, to: before };
+        f()
     }
 
     /// Where the code that is being polled stands.
     pub(crate) fn here(&self) -> Within {
         self.lock().within
-    }
-
-    /// A poll of the run begins, in no scope: one that panicked may have left another place.
-    pub(crate) fn begin_poll(&self) {
-        self.lock().within = Within::default();
     }
 
     /// Whether this run is the one that is being polled on this thread.
