@@ -163,7 +163,7 @@ impl Turns for Code {
 fn call() -> CallActivity {
     CallActivity {
         name: "echo".into(),
-        input: vec![b'x'; 100].into(),
+        input: Some(vec![b'x'; 100].into()),
         value: Digest(0x2827_2625_2423_2221),
         shape: Digest(0x3837_3635_3433_3231),
         inputs: Inputs::Checked,

@@ -255,7 +255,7 @@ fn call_to_wire<'a>(call: &'a ActivityScheduled, base: Timestamp, names: &mut Na
         undo: call.undo.undo,
         undo_unknown: call.undo.unknown,
         waits: call.undo.waits,
-        queue: Some(queue.as_str()).filter(|queue| !queue.is_empty()),
+        queue: queue.as_ref().map(Text::as_str),
         deadline: deadline.map(|deadline| span(deadline, base)),
         undoes: call.undoes.map(|seq| seq.0),
         input: call.input.as_ref().map(|input| &*input.0),
@@ -276,7 +276,7 @@ fn call_of_wire(
         binding: Binding {
             at_most_once: call.at_most_once,
             by_token: call.by_token,
-            queue: call.queue.unwrap_or_default().into(),
+            queue: call.queue.filter(|queue| !queue.is_empty()).map(Text::from),
             deadline: call.deadline.map(|deadline| point(deadline, base)),
         },
         undo: UndoBits { undo: call.undo, unknown: call.undo_unknown, waits: call.waits },

@@ -306,7 +306,7 @@ fn what_to_wire<'a>(what: &'a WaitingFor, base: Timestamp, texts: &mut Texts) ->
             name: texts.number(name),
             at_most_once: binding.at_most_once,
             by_token: binding.by_token,
-            queue: texts.number(&binding.queue),
+            queue: texts.number(&binding.queue.clone().unwrap_or_default()),
             deadline: binding.deadline.map(|deadline| span(deadline, base)),
             undo: bits_to_wire(*undo),
             state: state_to_wire(state, base),
@@ -337,7 +337,7 @@ fn activity_of_wire(activity: WireActivity<'_>, base: Timestamp, texts: &[Text])
         binding: Rare::from(Binding {
             at_most_once: activity.at_most_once,
             by_token: activity.by_token,
-            queue: shared(activity.queue, texts)?,
+            queue: Some(shared(activity.queue, texts)?).filter(|queue| !queue.is_empty()),
             deadline: activity.deadline.map(|deadline| point(deadline, base)),
         }),
         undo: bits_of_wire(&activity.undo),

@@ -32,8 +32,8 @@ pub enum Command {
 pub struct CallActivity {
     /// The activity's recorded name.
     pub name: Text,
-    /// The arguments, as a map by parameter name.
-    pub input: Payload,
+    /// The arguments, as a map by parameter name; none where nobody will ask for them.
+    pub input: Option<Payload>,
     /// The digest of the arguments' values.
     pub value: Digest,
     /// The digest of the arguments' shape.

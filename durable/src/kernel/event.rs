@@ -612,8 +612,8 @@ pub struct Binding {
     pub at_most_once: bool,
     /// Completed from outside by a token.
     pub by_token: bool,
-    /// The queue that admits it; "" is none.
-    pub queue: Text,
+    /// The queue that admits it. It has a name.
+    pub queue: Option<Text>,
     /// The schedule-to-close deadline.
     pub deadline: Option<Timestamp>,
 }

@@ -921,12 +921,12 @@ impl Machine {
             binding: Binding {
                 at_most_once: call.at_most_once,
                 by_token: false,
-                queue: Text::default(),
+                queue: None,
                 deadline: call.schedule_to_close.map(|span| self.spans_from.after(span)),
             },
             undo: call.undo,
             undoes: call.undoes,
-            input: call.at_most_once.then(|| call.input.clone()),
+            input: call.input.clone().filter(|_| call.at_most_once),
         }
     }
 

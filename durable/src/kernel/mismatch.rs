@@ -86,7 +86,7 @@ fn binding(call: &ActivityScheduled) -> String {
     let parts = [
         binding.at_most_once.then(|| "at most once".to_owned()),
         binding.by_token.then(|| "completed by token".to_owned()),
-        (!binding.queue.as_str().is_empty()).then(|| format!("in queue `{}`", binding.queue)),
+        binding.queue.as_ref().map(|queue| format!("in queue `{queue}`")),
         binding.deadline.map(|deadline| format!("until {}", Utc(deadline))),
         undo.undo.then(|| "with an undo".to_owned()),
         undo.unknown.then(|| "with an undo for the unknown".to_owned()),

@@ -141,10 +141,11 @@ pub trait RunDirect<D: Definition>: Kind {
     fn run_direct(call: Call<D>) -> impl Future<Output = Self::Returned> + Send;
 }
 
-/// A call's input, on the way to a command; empty where it is not wanted.
+/// A call's input, on the way to a command.
 #[derive(Debug)]
 pub struct Described {
-    pub(crate) input: Payload,
+    /// None where it is not wanted.
+    pub(crate) input: Option<Payload>,
     pub(crate) value: Digest,
     pub(crate) shape: Digest,
 }
@@ -153,10 +154,7 @@ impl Described {
     pub(crate) fn new<T: Serialize>(name: &Text, input: &T, origin: &Origin) -> Result<Described, String> {
         let told = |error| format!("the input of `{name}` cannot be recorded: {error}");
         let (value, shape) = payload::digest(&origin.salt, input).map_err(told)?;
-        let input = match origin.wants_input {
-            true => payload::encode(origin.codec, input).map_err(told)?,
-            false => Payload::default(),
-        };
+        let input = origin.wants_input.then(|| payload::encode(origin.codec, input)).transpose().map_err(told)?;
         Ok(Described { input, value, shape })
     }
 }
@@ -191,7 +189,7 @@ impl Prepared {
         let ActivityOptions { retry, start_to_close, schedule_to_close, at_most_once, inputs } = options;
         let call = CallActivity {
             name,
-            input: Payload::default(),
+            input: None,
             value: Digest::default(),
             shape: Digest::default(),
             inputs,
@@ -229,7 +227,8 @@ impl Kind for WorkflowKind {
             workflow: name.clone(),
             version: options.version,
             id: options.id,
-            input: call.input,
+            // One that is not wanted was given to the child when it was recorded.
+            input: call.input.unwrap_or_default(),
             value: call.value,
             shape: call.shape,
             inputs: options.inputs,

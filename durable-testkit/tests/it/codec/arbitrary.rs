@@ -115,8 +115,9 @@ fn failure() -> impl Strategy<Value = CallFailure> {
 }
 
 fn binding() -> impl Strategy<Value = Binding> {
-    (any::<bool>(), any::<bool>(), text(), option::of(time()))
-        .prop_map(|(at_most_once, by_token, queue, deadline)| Binding { at_most_once, by_token, queue, deadline })
+    (any::<bool>(), any::<bool>(), text(), option::of(time())).prop_map(|(at_most_once, by_token, queue, deadline)| {
+        Binding { at_most_once, by_token, queue: Some(queue).filter(|queue| !queue.is_empty()), deadline }
+    })
 }
 
 fn undo() -> impl Strategy<Value = UndoBits> {

@@ -66,7 +66,7 @@ fn call(seq: u32) -> ActivityScheduled {
 
 fn entries() -> Vec<Entry> {
     let all_options = ActivityScheduled {
-        binding: Binding { at_most_once: true, by_token: true, queue: "q".into(), deadline: Some(later(1000)) },
+        binding: Binding { at_most_once: true, by_token: true, queue: Some("q".into()), deadline: Some(later(1000)) },
         undo: UndoBits { undo: true, unknown: true, waits: true },
         undoes: Some(Seq(1)),
         input: Some(payload(b"\xc0")),

@@ -789,7 +789,7 @@ impl Call {
             seq,
             attempt,
             name: activity.name.clone(),
-            input: activity.input.clone(),
+            input: activity.input.clone()?,
             recorded_value,
             ordinal,
             start_to_close: activity.start_to_close,

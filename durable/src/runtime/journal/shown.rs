@@ -127,7 +127,7 @@ fn activity_scheduled(call: &ActivityScheduled) -> Value {
         .digests(*value, *shape)
         .flag("at_most_once", binding.at_most_once)
         .flag("by_token", binding.by_token)
-        .text("queue", &binding.queue)
+        .maybe("queue", binding.queue.as_ref().map(|queue| queue.as_str().into()))
         .maybe("deadline", binding.deadline.map(time))
         .flag("undo", undo.undo)
         .flag("undo_for_unknown", undo.unknown)
