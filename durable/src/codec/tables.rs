@@ -15,10 +15,13 @@ use bincode::{BorrowDecode as DeriveBorrowDecode, Decode as DeriveDecode, Encode
 use super::carry::{point, span};
 use super::wire::{self, ClosePolicy, Digest, End, Known, List, Span, UndoState};
 use super::{DecodeError, leb};
+use crate::kernel::alike::Alike;
 use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::rare::Rare;
-use crate::kernel::tables::{AllTables, AttemptState, Blocked, RunEntry, StartedWith, Tables, Waiting, WaitingFor};
+use crate::kernel::tables::{
+    AllTables, AttemptState, Blocked, RunEntry, RunKind, StartedWith, Tables, Waiting, WaitingFor,
+};
 use crate::kernel::trace::TraceContext;
 use crate::kernel::undo::{Undoable, Undos};
 
@@ -56,11 +59,11 @@ pub fn decode(mut bytes: &[u8]) -> Result<Tables, DecodeError> {
     for _ in 0..leb::take(bytes)? {
         let len = leb::take_len(bytes)?;
         let run = wire::read_within(wire::RUN_MAX, leb::take_bytes(bytes, len)?, 0)?;
-        let (no, run) = run_of_wire(run, &texts)?;
+        let (no, run) = run_of_wire(run, &texts, &mut tables.kinds)?;
         add(&mut tables, no, run)?;
     }
     // All at once: put in one by one, ids would be searched for as often as there are runs.
-    tables.ids = tables.open.iter().map(|(no, run)| (&run.namespace, &run.id, *no)).collect();
+    tables.ids = tables.open.iter().map(|(no, run)| (&run.kind.namespace, &run.id, *no)).collect();
     match bytes.len() {
         0 => Ok(tables),
         left => Err(DecodeError::Trailing { left: left as u64 }),
@@ -211,14 +214,14 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
     WireRun {
         no: no.0,
         run: run.run.0,
-        namespace: texts.number(&run.namespace),
+        namespace: texts.number(&run.kind.namespace),
         id: run.id.as_str(),
-        workflow: texts.number(&run.workflow),
-        version: run.version,
+        workflow: texts.number(&run.kind.workflow),
+        version: run.kind.version,
         value: run.value.0.to_le_bytes(),
-        shape: run.shape.0.to_le_bytes(),
+        shape: run.kind.shape.0.to_le_bytes(),
         salt: run.salt,
-        build: texts.number(&run.build),
+        build: texts.number(&run.kind.build),
         trace: run.with.trace.map(TraceContext::to_bytes),
         parent: run.with.parent.map(|(run, seq)| (run.0, seq.0)),
         started: run.started.0,
@@ -239,18 +242,21 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
     }
 }
 
-fn run_of_wire(run: WireRun<'_>, texts: &[Text]) -> Result<(RunNo, RunEntry), DecodeError> {
+fn run_of_wire(run: WireRun<'_>, texts: &[Text], kinds: &mut Alike<RunKind>) -> Result<(RunNo, RunEntry), DecodeError> {
     let started = Timestamp(run.started);
-    let entry = RunEntry {
-        run: RunId(run.run),
+    let kind = RunKind {
         namespace: shared(run.namespace, texts)?,
-        id: run.id.into(),
         workflow: shared(run.workflow, texts)?,
         version: run.version,
-        value: id::Digest(u64::from_le_bytes(run.value)),
         shape: id::Digest(u64::from_le_bytes(run.shape)),
-        salt: run.salt,
         build: shared(run.build, texts)?,
+    };
+    let entry = RunEntry {
+        run: RunId(run.run),
+        kind: kinds.share(kind),
+        id: run.id.into(),
+        value: id::Digest(u64::from_le_bytes(run.value)),
+        salt: run.salt,
         with: Rare::from(StartedWith {
             trace: run.trace.map(TraceContext::of_bytes),
             parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),

@@ -2,6 +2,7 @@
 //! `poll_*`, and `now` is an argument. It never reads a clock, a file or a random number, never spawns, never awaits, and
 //! holds no map whose order is random.
 
+pub mod alike;
 pub mod by_run;
 pub mod command;
 pub mod engine;

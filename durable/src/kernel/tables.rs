@@ -3,10 +3,11 @@
 //! payload and never decides anything: it only says what the journal says.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use siphasher::sip::SipHasher13;
 
+use super::alike::Alike;
 use super::by_run::ByRun;
 use super::event::{AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits};
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
@@ -24,6 +25,8 @@ pub struct Tables {
     pub open: ByRun<Box<RunEntry>>,
     /// The open runs by namespace and workflow id: [`run_of`](Tables::run_of) asks.
     pub ids: Ids,
+    /// The kinds of runs that were met lately.
+    pub kinds: Alike<RunKind>,
 }
 
 /// The tables of all kernels of a store, as if they were one's. Each has runs of its own.
@@ -91,22 +94,14 @@ impl Ids {
 pub struct RunEntry {
     /// The run's identity.
     pub run: RunId,
-    /// Its namespace.
-    pub namespace: Text,
+    /// What it has in common with others.
+    pub kind: Arc<RunKind>,
     /// Its workflow id.
     pub id: Text,
-    /// Its workflow's recorded name.
-    pub workflow: Text,
-    /// Its workflow's version.
-    pub version: u32,
     /// The digest of its input's values.
     pub value: Digest,
-    /// The digest of its input's shape.
-    pub shape: Digest,
     /// What its digests are keyed with.
     pub salt: [u8; 16],
-    /// The build that polled it last.
-    pub build: Text,
     /// What few runs are started with.
     pub with: Rare<StartedWith>,
     /// When it started.
@@ -129,6 +124,21 @@ pub struct RunEntry {
     pub undoing: Option<End>,
     /// What may have to be undone.
     pub undos: Undos,
+}
+
+/// What the runs of one workflow have in common that one build polled last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunKind {
+    /// Their namespace.
+    pub namespace: Text,
+    /// Their workflow's recorded name.
+    pub workflow: Text,
+    /// Their workflow's version.
+    pub version: u32,
+    /// The digest of their input's shape.
+    pub shape: Digest,
+    /// The build that polled them last.
+    pub build: Text,
 }
 
 /// What a run may be started with.
@@ -254,7 +264,7 @@ impl Tables {
             self.end(run);
             return Ok(());
         }
-        entry.apply(no, at, event);
+        entry.apply(no, at, event, &mut self.kinds);
         Ok(())
     }
 
@@ -269,7 +279,7 @@ impl Tables {
             }
         }
         for tables in &mut split {
-            tables.ids = tables.open.iter().map(|(run, entry)| (&entry.namespace, &entry.id, *run)).collect();
+            tables.ids = tables.open.iter().map(|(run, entry)| (&entry.kind.namespace, &entry.id, *run)).collect();
         }
         split
     }
@@ -288,7 +298,7 @@ impl Tables {
         entry.next = no.next();
         match event {
             Event::RunEnded(_) => self.end(run),
-            event => entry.apply(no, at, event),
+            event => entry.apply(no, at, event, &mut self.kinds),
         }
         no
     }
@@ -296,7 +306,8 @@ impl Tables {
     /// The open run of a namespace and workflow id; of two, the one that began last.
     #[must_use]
     pub fn run_of(&self, namespace: &Text, id: &Text) -> Option<RunNo> {
-        let has_it = |run: &RunNo| self.open.get(run).is_some_and(|run| run.id == *id && run.namespace == *namespace);
+        let has_it =
+            |run: &RunNo| self.open.get(run).is_some_and(|run| run.id == *id && run.kind.namespace == *namespace);
         self.ids.candidates(namespace, id).find(has_it)
     }
 
@@ -306,7 +317,8 @@ impl Tables {
         }
         self.next_run = self.next_run.max(run.next());
         self.ids.insert(&started.namespace, &started.id, run);
-        self.open.insert(run, Box::new(RunEntry::started(at, started)));
+        let kind = self.kinds.find(|kind| kind.is_of(started), || RunKind::of(started));
+        self.open.insert(run, Box::new(RunEntry::started(at, started, kind)));
         Ok(())
     }
 
@@ -318,24 +330,42 @@ impl Tables {
         {
             parent.forget_dropped(seq);
         }
-        self.ids.remove(&entry.namespace, &entry.id, run);
+        self.ids.remove(&entry.kind.namespace, &entry.id, run);
+    }
+}
+
+impl RunKind {
+    /// The kind that a run is of with its first event.
+    #[must_use]
+    pub fn of(started: &RunStarted) -> RunKind {
+        RunKind {
+            namespace: started.namespace.clone(),
+            workflow: started.workflow.clone(),
+            version: started.version,
+            shape: started.shape,
+            build: started.build.clone(),
+        }
+    }
+
+    fn is_of(&self, started: &RunStarted) -> bool {
+        self.shape == started.shape
+            && self.version == started.version
+            && self.workflow == started.workflow
+            && self.namespace == started.namespace
+            && self.build == started.build
     }
 }
 
 impl RunEntry {
     /// A run as it is with its first event.
     #[must_use]
-    pub fn started(at: Timestamp, started: &RunStarted) -> RunEntry {
+    pub fn started(at: Timestamp, started: &RunStarted, kind: Arc<RunKind>) -> RunEntry {
         RunEntry {
             run: started.run,
-            namespace: started.namespace.clone(),
+            kind,
             id: started.id.clone(),
-            workflow: started.workflow.clone(),
-            version: started.version,
             value: started.value,
-            shape: started.shape,
             salt: started.salt,
-            build: started.build.clone(),
             with: StartedWith { trace: started.trace, parent: started.parent, deadline: started.deadline }.into(),
             started: at,
             next: EventNo(1),
@@ -368,7 +398,7 @@ impl RunEntry {
         self.with.trace.unwrap_or_else(|| TraceContext::of_run(self.run))
     }
 
-    fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event) {
+    fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event, kinds: &mut Alike<RunKind>) {
         if event.is_delivered() {
             self.unturned.push(no);
         }
@@ -393,7 +423,9 @@ impl RunEntry {
             Event::SignalReceived { .. } => self.signals = self.signals.saturating_add(1),
             Event::CancelRequested { .. } => self.cancelling = true,
             Event::RunTimedOut { .. } => self.forget_deadline(),
-            Event::BuildChanged { build } => self.build = build.clone(),
+            Event::BuildChanged { build } => {
+                self.kind = kinds.share(RunKind { build: build.clone(), ..RunKind::clone(&self.kind) });
+            }
             Event::RunBlocked { build, reason } => {
                 self.blocked = Some(Box::new(Blocked { build: build.clone(), reason: reason.clone(), since: at }));
             }

@@ -350,7 +350,7 @@ impl Crew {
         let many = ends.len();
         let parts = match many {
             1 => vec![tables],
-            _ => tables.split(many, |entry| peers::home(&entry.namespace, &entry.id, many)),
+            _ => tables.split(many, |entry| peers::home(&entry.kind.namespace, &entry.id, many)),
         };
         let slots = Arc::new(peers::Shared::new(self.setting.attempts));
         let kernels: Vec<Kernel> = parts

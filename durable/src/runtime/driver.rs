@@ -31,7 +31,7 @@ use crate::kernel::engine::{
 };
 use crate::kernel::event::{RunStarted, Text};
 use crate::kernel::id::{RunId, RunNo, Seq};
-use crate::kernel::tables::RunEntry;
+use crate::kernel::tables::{RunEntry, RunKind};
 use crate::payload::PayloadCodec;
 use crate::seams::{Clock, Entropy, Spawn};
 use crate::store::{ClosedRun, Store};
@@ -655,7 +655,7 @@ impl Driver {
 
     fn compare(&self, request: &StartRequest, closed: &ClosedRun) -> Result<Fit, Refused> {
         let started = self.started(request, Some(closed.started.salt))?;
-        let entry = RunEntry::started(closed.started_at, &closed.started);
+        let entry = RunEntry::started(closed.started_at, &closed.started, RunKind::of(&closed.started).into());
         Ok(match entry.compare(&started, request.call.inputs(), &self.build) {
             Likeness::Same | Likeness::Reshaped => Fit::Same,
             Likeness::Other => Fit::Other,
@@ -796,9 +796,9 @@ impl Driver {
     fn warn(&self, run: RunNo, text: &Text) {
         match self.kernel.tables().open.get(&run) {
             Some(entry) if self.kernel.is_blocked(run) => {
-                tracing::error!(workflow = %entry.workflow, id = %entry.id, "{text}");
+                tracing::error!(workflow = %entry.kind.workflow, id = %entry.id, "{text}");
             }
-            Some(entry) => tracing::warn!(workflow = %entry.workflow, id = %entry.id, "{text}"),
+            Some(entry) => tracing::warn!(workflow = %entry.kind.workflow, id = %entry.id, "{text}"),
             None => tracing::warn!(run = run.0, "{text}"),
         }
     }

@@ -150,7 +150,7 @@ impl Runtime {
         let (namespace, id) = (Text::from(namespace), Text::from(id));
         let find = |reply| Message::Find { namespace: namespace.clone(), id: id.clone(), reply };
         let (no, run, stored) = match ask(self.inner.shared.way(&namespace, &id), find).await? {
-            Answered::By(Answer::Described(no, entry, _)) => (no, entry.run, entry.workflow),
+            Answered::By(Answer::Described(no, entry, _)) => (no, entry.run, entry.kind.workflow.clone()),
             Answered::Closed(closed, _) => (closed.run, closed.started.run, closed.started.workflow),
             Answered::Refused(refused) => return Err(refused.into()),
             Answered::By(_) => return Err(LookupError::NotFound { id: id.to_string() }),
@@ -302,7 +302,9 @@ impl<D: Definition> Starting<D> {
             Answered::Closed(closed, Fit::Other) => {
                 return Err(conflict(&id, &closed.started.workflow, closed.started.value, &asked));
             }
-            Answered::By(Answer::Conflict(entry)) => return Err(conflict(&id, &entry.workflow, entry.value, &asked)),
+            Answered::By(Answer::Conflict(entry)) => {
+                return Err(conflict(&id, &entry.kind.workflow, entry.value, &asked));
+            }
             Answered::Refused(Refused::Input(reason)) => return Err(StartError::Input { reason: reason.to_string() }),
             Answered::Refused(refused) => return Err(LookupError::from(refused).into()),
             Answered::By(other) => unreachable!("because a start is never answered with {other:?}"),

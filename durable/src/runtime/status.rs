@@ -198,10 +198,10 @@ impl Description {
         };
         Description {
             id: entry.id.to_string(),
-            namespace: entry.namespace.to_string(),
+            namespace: entry.kind.namespace.to_string(),
             run: entry.run,
-            workflow: entry.workflow.to_string(),
-            build: entry.build.to_string(),
+            workflow: entry.kind.workflow.to_string(),
+            build: entry.kind.build.to_string(),
             started: entry.started.into(),
             deadline: entry.with.deadline.map(SystemTime::from),
             ended: None,

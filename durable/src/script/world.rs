@@ -477,7 +477,7 @@ impl World {
                 "started".to_owned()
             }
             Answer::Attached { reshaped, .. } => if *reshaped { "attached, reshaped" } else { "attached" }.to_owned(),
-            Answer::Conflict(entry) => format!("conflict with `{}`", entry.workflow),
+            Answer::Conflict(entry) => format!("conflict with `{}`", entry.kind.workflow),
             Answer::Done => "done".to_owned(),
             Answer::NotOpen => "not open".to_owned(),
             Answer::Full => "full".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use durable::kernel::alike::Alike;
 use durable::kernel::event::*;
 use durable::kernel::id::*;
 use durable::kernel::tables::*;
@@ -346,14 +347,10 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
             let (parent, signals, blocked, cancelling, (undoing, undos, trace)) = rest;
             RunEntry {
                 run,
-                namespace,
+                kind: RunKind { namespace, workflow, version, shape, build }.into(),
                 id,
-                workflow,
-                version,
                 value,
-                shape,
                 salt,
-                build,
                 with: StartedWith { trace, parent, deadline }.into(),
                 started,
                 next,
@@ -373,7 +370,7 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
 pub(super) fn tables() -> impl Strategy<Value = Tables> {
     (run_no(), btree_map(run_no(), run_entry().prop_map(Box::new), 0..5)).prop_map(|(next_run, open)| {
         let mut ids = Ids::default();
-        open.iter().for_each(|(no, run)| ids.insert(&run.namespace, &run.id, *no));
-        Tables { next_run, open: open.into_iter().collect(), ids }
+        open.iter().for_each(|(no, run)| ids.insert(&run.kind.namespace, &run.id, *no));
+        Tables { next_run, open: open.into_iter().collect(), ids, kinds: Alike::default() }
     })
 }

@@ -783,9 +783,9 @@ impl Call {
         Some(AttemptOrder {
             run,
             run_id: entry.run,
-            namespace: entry.namespace.clone(),
+            namespace: entry.kind.namespace.clone(),
             id: entry.id.clone(),
-            workflow: entry.workflow.clone(),
+            workflow: entry.kind.workflow.clone(),
             seq,
             attempt,
             name: activity.name.clone(),

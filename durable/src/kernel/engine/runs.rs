@@ -381,7 +381,7 @@ impl Kernel {
     }
 
     fn note_build(&mut self, run: RunNo, now: Now) {
-        let known = self.tables.open.get(&run).is_some_and(|entry| entry.build == self.config.build);
+        let known = self.tables.open.get(&run).is_some_and(|entry| entry.kind.build == self.config.build);
         if !known {
             self.append(run, Event::BuildChanged { build: self.config.build.clone() }, now);
         }
@@ -436,7 +436,7 @@ impl Kernel {
     fn begin_child(&mut self, run: RunNo, seq: Seq, child: &StartChild, children: &Children, now: Now) {
         let Some((no, id)) = children.asked(seq) else { return };
         let Some(parent) = self.tables.open.get(&run) else { return };
-        let (namespace, trace) = (parent.namespace.clone(), parent.trace().of_call(parent.run, seq, Attempt(0)));
+        let (namespace, trace) = (parent.kind.namespace.clone(), parent.trace().of_call(parent.run, seq, Attempt(0)));
         // Its input was digested with it.
         let salt = parent.salt;
         if self.tables.run_of(&namespace, id).is_some() {
@@ -490,7 +490,7 @@ impl Kernel {
         let failed = how != End::Terminated && !undone.not_undone.is_empty();
         let how = if failed { End::CompensationFailed } else { how };
         if !undone.is_empty() {
-            let named = format!("run `{}` of `{}`", entry.id, entry.workflow);
+            let named = format!("run `{}` of `{}`", entry.id, entry.kind.workflow);
             self.warn_of_what_stands(run, &named, &undone);
         }
         let ended = Box::new(RunEnded { how, body, result, undone, actor, reason });
@@ -624,7 +624,7 @@ impl Kernel {
 
     /// Once for each build: when the run has a turn of this one, that was said before.
     fn warn_of_replay(&mut self, run: RunNo, warnings: Vec<Text>) {
-        if self.tables.open.get(&run).is_some_and(|entry| entry.build == self.config.build) {
+        if self.tables.open.get(&run).is_some_and(|entry| entry.kind.build == self.config.build) {
             return;
         }
         for warning in warnings {
@@ -734,14 +734,14 @@ impl RunEntry {
     /// Compares a start with this run; the start's digests were made with this run's salt.
     #[must_use]
     pub fn compare(&self, started: &RunStarted, inputs: Inputs, build: &Text) -> Likeness {
-        if self.workflow != started.workflow {
+        if self.kind.workflow != started.workflow {
             return Likeness::Other;
         }
-        let (same_value, same_shape) = (self.value == started.value, self.shape == started.shape);
+        let (same_value, same_shape) = (self.value == started.value, self.kind.shape == started.shape);
         match inputs {
             _ if same_value && same_shape => Likeness::Same,
             Inputs::Loose => Likeness::Same,
-            Inputs::Checked if !same_shape && self.build != *build => Likeness::Reshaped,
+            Inputs::Checked if !same_shape && self.kind.build != *build => Likeness::Reshaped,
             Inputs::Checked | Inputs::Strict => Likeness::Other,
         }
     }

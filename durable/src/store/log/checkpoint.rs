@@ -64,7 +64,7 @@ pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, Decode
     }
     for (run, entry) in runs.values_mut().zip(tables.open.values()) {
         run.next = entry.next;
-        run.id = runs::id_hash(store, &entry.namespace, &entry.id);
+        run.id = runs::id_hash(store, &entry.kind.namespace, &entry.id);
     }
     Ok(Content { tables, runs, closed })
 }

@@ -11,7 +11,7 @@ use crate::codec::event;
 use crate::codec::frame::{Frame, Place, StoreId};
 use crate::codec::names::Names;
 use crate::codec::section::Head;
-use crate::kernel::event::{Event, RunStarted, Text};
+use crate::kernel::event::{Event, RunStarted};
 use crate::kernel::id::{EventNo, RunNo};
 use crate::kernel::tables::{Gap, Tables};
 
@@ -53,11 +53,7 @@ pub(super) struct Fold {
     pub(super) is_clean: bool,
     /// Runs whose journals are not whole.
     pub(super) broken: BTreeSet<RunNo>,
-    shared: BTreeSet<Text>,
 }
-
-/// How many texts are shared at most.
-const SHARED_MAX: usize = 1024;
 
 impl Fold {
     /// Nothing yet.
@@ -71,7 +67,6 @@ impl Fold {
             rows: BTreeMap::new(),
             is_clean: true,
             broken: BTreeSet::new(),
-            shared: BTreeSet::new(),
         }
     }
 
@@ -135,29 +130,14 @@ impl Fold {
         Ok(())
     }
 
-    /// A text that most runs have, such as their workflow's name, is one in memory.
-    fn share(&mut self, text: &mut Text) {
-        match self.shared.get(text) {
-            Some(shared) => *text = shared.clone(),
-            None if self.shared.len() < SHARED_MAX => {
-                self.shared.insert(text.clone());
-            }
-            None => {}
-        }
-    }
-
     fn event(
         &mut self,
         head: &Head,
         no: EventNo,
-        mut event: Event,
+        event: Event,
         place: Place,
         frame: &Frame<'_>,
     ) -> Result<(), Refused> {
-        if let Event::RunStarted(started) = &mut event {
-            let often_alike = [&mut started.namespace, &mut started.workflow, &mut started.build];
-            often_alike.into_iter().for_each(|text| self.share(text));
-        }
         self.tables.apply(head.run, no, head.at, &event).map_err(Refused::Gap)?;
         if let Event::RunStarted(started) = &event {
             self.runs.insert(head.run, Run::new(self.id(started)));
@@ -195,7 +175,7 @@ impl Fold {
         self.broken.insert(run);
         self.runs.remove(&run);
         if let Some(entry) = self.tables.open.remove(&run) {
-            self.tables.ids.remove(&entry.namespace, &entry.id, run);
+            self.tables.ids.remove(&entry.kind.namespace, &entry.id, run);
         }
     }
 
