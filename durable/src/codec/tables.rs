@@ -20,7 +20,7 @@ use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::rare::Rare;
 use crate::kernel::tables::{
-    AllTables, AttemptState, Blocked, RunEntry, RunKind, StartedWith, Tables, Waiting, WaitingFor,
+    AllTables, AttemptState, Blocked, RareParts, RunEntry, RunKind, Tables, Waiting, WaitingFor,
 };
 use crate::kernel::trace::TraceContext;
 use crate::kernel::undo::{Undoable, Undos};
@@ -222,22 +222,22 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
         shape: run.kind.shape.0.to_le_bytes(),
         salt: run.salt,
         build: texts.number(&run.kind.build),
-        trace: run.with.trace.map(TraceContext::to_bytes),
-        parent: run.with.parent.map(|(run, seq)| (run.0, seq.0)),
+        trace: run.rare.trace.map(TraceContext::to_bytes),
+        parent: run.rare.parent.map(|(run, seq)| (run.0, seq.0)),
         started: run.started.0,
-        deadline: run.with.deadline.map(|deadline| span(deadline, run.started)),
+        deadline: run.rare.deadline.map(|deadline| span(deadline, run.started)),
         next: run.next.0,
         unturned: List(run.unturned.iter().map(|no| no.0).collect()),
         waiting: all_to_wire(&run.waiting, run.started, texts),
-        dropped: all_to_wire(&run.dropped, run.started, texts),
-        signals: run.signals,
-        blocked: run.blocked.as_ref().map(|blocked| WireBlocked {
+        dropped: all_to_wire(&run.rare.dropped, run.started, texts),
+        signals: run.rare.signals,
+        blocked: run.rare.blocked.as_ref().map(|blocked| WireBlocked {
             build: texts.number(&blocked.build),
             reason: blocked.reason.as_str(),
             since: span(blocked.since, run.started),
         }),
-        cancelling: run.cancelling,
-        undoing: run.undoing.map(Into::into),
+        cancelling: run.rare.cancelling,
+        undoing: run.rare.undoing.map(Into::into),
         undos: List(run.undos.iter().map(|call| undoable_to_wire(call, texts)).collect()),
     }
 }
@@ -257,21 +257,21 @@ fn run_of_wire(run: WireRun<'_>, texts: &[Text], kinds: &mut Alike<RunKind>) -> 
         id: run.id.into(),
         value: id::Digest(u64::from_le_bytes(run.value)),
         salt: run.salt,
-        with: Rare::from(StartedWith {
-            trace: run.trace.map(TraceContext::of_bytes),
-            parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),
-            deadline: run.deadline.map(|deadline| point(deadline, started)),
-        }),
         started,
         next: EventNo(run.next),
         unturned: run.unturned.0.into_iter().map(EventNo).collect(),
         waiting: in_order(all_of_wire(run.waiting, started, texts)?)?.into(),
-        dropped: all_of_wire(run.dropped, started, texts)?.into(),
-        signals: run.signals,
-        blocked: run.blocked.map(|blocked| blocked_of_wire(&blocked, started, texts).map(Box::new)).transpose()?,
-        cancelling: run.cancelling,
-        undoing: run.undoing.map(Into::into),
         undos: undos_of_wire(run.undos, texts)?,
+        rare: Rare::from(RareParts {
+            trace: run.trace.map(TraceContext::of_bytes),
+            parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),
+            deadline: run.deadline.map(|deadline| point(deadline, started)),
+            dropped: all_of_wire(run.dropped, started, texts)?,
+            signals: run.signals,
+            blocked: run.blocked.map(|blocked| blocked_of_wire(&blocked, started, texts)).transpose()?,
+            cancelling: run.cancelling,
+            undoing: run.undoing.map(Into::into),
+        }),
     };
     Ok((RunNo(run.no), entry))
 }

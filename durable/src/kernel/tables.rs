@@ -102,8 +102,6 @@ pub struct RunEntry {
     pub value: Digest,
     /// What its digests are keyed with.
     pub salt: [u8; 16],
-    /// What few runs are started with.
-    pub with: Rare<StartedWith>,
     /// When it started.
     pub started: Timestamp,
     /// The number that its next event gets.
@@ -112,18 +110,10 @@ pub struct RunEntry {
     pub unturned: Short<EventNo>,
     /// What it waits for, by seq.
     pub waiting: Short<Waiting>,
-    /// Calls that the code dropped and that are not settled yet: children to cancel, undos to decide.
-    pub dropped: Rare<Vec<Waiting>>,
-    /// Signals that were received and not consumed.
-    pub signals: u32,
-    /// Why it is not polled.
-    pub blocked: Option<Box<Blocked>>,
-    /// Whether a cancel was requested.
-    pub cancelling: bool,
-    /// How the body ended, when what it did is being undone.
-    pub undoing: Option<End>,
     /// What may have to be undone.
     pub undos: Undos,
+    /// What few runs have.
+    pub rare: Rare<RareParts>,
 }
 
 /// What the runs of one workflow have in common that one build polled last.
@@ -141,15 +131,25 @@ pub struct RunKind {
     pub build: Text,
 }
 
-/// What a run may be started with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StartedWith {
+/// What few runs have, or have for long.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RareParts {
     /// Where in a distributed trace it was started.
     pub trace: Option<TraceContext>,
     /// Its parent and the command there.
     pub parent: Option<(RunNo, Seq)>,
     /// When it times out.
     pub deadline: Option<Timestamp>,
+    /// Calls that the code dropped and that are not settled yet: children to cancel, undos to decide.
+    pub dropped: Vec<Waiting>,
+    /// Signals that were received and not consumed.
+    pub signals: u32,
+    /// Why it is not polled.
+    pub blocked: Option<Blocked>,
+    /// Whether a cancel was requested.
+    pub cancelling: bool,
+    /// How the body ended, when what it did is being undone.
+    pub undoing: Option<End>,
 }
 
 /// Why a run is not polled.
@@ -325,7 +325,7 @@ impl Tables {
     fn end(&mut self, run: RunNo) {
         let Some(entry) = self.open.remove(&run) else { return };
         // A parent that dropped the call owes the child nothing any more.
-        if let Some((parent, seq)) = entry.with.parent
+        if let Some((parent, seq)) = entry.rare.parent
             && let Some(parent) = self.open.get_mut(&parent)
         {
             parent.forget_dropped(seq);
@@ -366,17 +366,18 @@ impl RunEntry {
             id: started.id.clone(),
             value: started.value,
             salt: started.salt,
-            with: StartedWith { trace: started.trace, parent: started.parent, deadline: started.deadline }.into(),
             started: at,
             next: EventNo(1),
             unturned: vec![EventNo(0)].into(),
             waiting: Short::default(),
-            dropped: Rare::default(),
-            signals: 0,
-            blocked: None,
-            cancelling: false,
-            undoing: None,
             undos: Undos::default(),
+            rare: RareParts {
+                trace: started.trace,
+                parent: started.parent,
+                deadline: started.deadline,
+                ..RareParts::default()
+            }
+            .into(),
         }
     }
 
@@ -389,13 +390,13 @@ impl RunEntry {
     /// What the call waits for, also if the code has dropped it and it is not settled yet.
     #[must_use]
     pub fn call(&self, seq: Seq) -> Option<&Waiting> {
-        self.waits(seq).or_else(|| self.dropped.iter().find(|w| w.seq == seq))
+        self.waits(seq).or_else(|| self.rare.dropped.iter().find(|w| w.seq == seq))
     }
 
     /// Where in a distributed trace the run stands.
     #[must_use]
     pub fn trace(&self) -> TraceContext {
-        self.with.trace.unwrap_or_else(|| TraceContext::of_run(self.run))
+        self.rare.trace.unwrap_or_else(|| TraceContext::of_run(self.run))
     }
 
     fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event, kinds: &mut Alike<RunKind>) {
@@ -420,18 +421,18 @@ impl RunEntry {
             | Event::ActivityFailed { seq, .. }
             | Event::TimerFired { seq, .. }
             | Event::ChildEnded { seq, .. } => self.settle(*seq),
-            Event::SignalReceived { .. } => self.signals = self.signals.saturating_add(1),
-            Event::CancelRequested { .. } => self.cancelling = true,
+            Event::SignalReceived { .. } => self.rare.signals = self.rare.signals.saturating_add(1),
+            Event::CancelRequested { .. } => self.rare.cancelling = true,
             Event::RunTimedOut { .. } => self.forget_deadline(),
             Event::BuildChanged { build } => {
                 self.kind = kinds.share(RunKind { build: build.clone(), ..RunKind::clone(&self.kind) });
             }
             Event::RunBlocked { build, reason } => {
-                self.blocked = Some(Box::new(Blocked { build: build.clone(), reason: reason.clone(), since: at }));
+                self.rare.blocked = Some(Blocked { build: build.clone(), reason: reason.clone(), since: at });
             }
-            Event::RunUnblocked { .. } => self.blocked = None,
+            Event::RunUnblocked { .. } => self.rare.blocked = None,
             Event::CompensationStarted { cause, .. } => {
-                self.undoing = Some(*cause);
+                self.rare.undoing = Some(*cause);
                 self.forget_deadline();
             }
             Event::RunStarted(_)
@@ -458,7 +459,7 @@ impl RunEntry {
             }
             Entry::CommandDropped { seq } => return self.drop_command(*seq),
             Entry::SignalTaken { seq } => {
-                self.signals = self.signals.saturating_sub(1);
+                self.rare.signals = self.rare.signals.saturating_sub(1);
                 return self.settle(*seq);
             }
             Entry::SignalSent { .. }
@@ -474,7 +475,7 @@ impl RunEntry {
     fn attempt(&mut self, seq: Seq, new: AttemptState, says_maybe: Option<bool>) {
         let waiting = match self.waiting.binary_search_by_key(&seq, |w| w.seq) {
             Ok(place) => self.waiting.get_mut(place),
-            Err(_) => self.dropped.written().and_then(|dropped| dropped.iter_mut().find(|w| w.seq == seq)),
+            Err(_) => self.rare.written().and_then(|rare| rare.dropped.iter_mut().find(|w| w.seq == seq)),
         };
         if let Some(Waiting { what: WaitingFor::Activity { state, maybe, .. }, .. }) = waiting {
             *state = new;
@@ -490,14 +491,14 @@ impl RunEntry {
     }
 
     fn forget_deadline(&mut self) {
-        if let Some(with) = self.with.written() {
-            with.deadline = None;
+        if let Some(rare) = self.rare.written() {
+            rare.deadline = None;
         }
     }
 
     fn forget_dropped(&mut self, seq: Seq) {
-        if let Some(dropped) = self.dropped.written() {
-            dropped.retain(|waiting| waiting.seq != seq);
+        if let Some(rare) = self.rare.written() {
+            rare.dropped.retain(|waiting| waiting.seq != seq);
         }
     }
 
@@ -510,14 +511,24 @@ impl RunEntry {
             WaitingFor::Timer { .. } | WaitingFor::Signal { .. } => false,
         };
         if owes {
-            self.dropped.push(waiting);
+            self.rare.dropped.push(waiting);
         }
     }
 }
 
-impl Empty for StartedWith {
-    fn empty() -> &'static StartedWith {
-        &StartedWith { trace: None, parent: None, deadline: None }
+impl Empty for RareParts {
+    fn empty() -> &'static RareParts {
+        static EMPTY: RareParts = RareParts {
+            trace: None,
+            parent: None,
+            deadline: None,
+            dropped: Vec::new(),
+            signals: 0,
+            blocked: None,
+            cancelling: false,
+            undoing: None,
+        };
+        &EMPTY
     }
 }
 

@@ -190,10 +190,10 @@ pub enum What {
 
 impl Description {
     pub(crate) fn open(entry: &RunEntry, stuck: Option<Text>) -> Description {
-        let blocked = entry.blocked.as_ref().map(|blocked| (blocked.reason.clone(), Some(blocked.since.into())));
+        let blocked = entry.rare.blocked.as_ref().map(|blocked| (blocked.reason.clone(), Some(blocked.since.into())));
         let status = match blocked.or(stuck.map(|reason| (reason, None))) {
             Some((reason, since)) => Status::Blocked { reason: reason.to_string(), since },
-            None if entry.undoing.is_some() => Status::Compensating,
+            None if entry.rare.undoing.is_some() => Status::Compensating,
             None => Status::Running,
         };
         Description {
@@ -203,11 +203,11 @@ impl Description {
             workflow: entry.kind.workflow.to_string(),
             build: entry.kind.build.to_string(),
             started: entry.started.into(),
-            deadline: entry.with.deadline.map(SystemTime::from),
+            deadline: entry.rare.deadline.map(SystemTime::from),
             ended: None,
             events: entry.next.0,
             status,
-            waits_for: entry.waiting.iter().chain(entry.dropped.iter()).map(WaitsFor::new).collect(),
+            waits_for: entry.waiting.iter().chain(entry.rare.dropped.iter()).map(WaitsFor::new).collect(),
             undone: entry.undos.undone(End::Completed).into(),
         }
     }

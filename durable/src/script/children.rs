@@ -241,7 +241,7 @@ fn a_child_that_was_dropped_and_has_ended_is_forgotten() {
     world.open(&app());
     world.start("start_and_drop", "p");
     let parent = world.run("p");
-    assert_eq!(world.kernel().tables().open[&parent].dropped[..], [], "its cancelled child has ended");
+    assert_eq!(world.kernel().tables().open[&parent].rare.dropped[..], [], "its cancelled child has ended");
 }
 
 #[test]

@@ -306,7 +306,7 @@ fn a_signal_whose_message_id_is_known_is_not_counted_as_buffered() {
     let run = world.run("r");
     let four = || crate::payload::encode(crate::payload::PayloadCodec::Json, &4_u32).unwrap();
     (0..5).for_each(|_| world.signal("r", "go", four(), Sender::Message("m1".into())));
-    assert_eq!(world.kernel().tables().open[&run].signals, 0, "one was taken, the others were known");
+    assert_eq!(world.kernel().tables().open[&run].rare.signals, 0, "one was taken, the others were known");
     let build = world.kill();
     world.open(&build);
     world.signal("r", "go", four(), Sender::Message("m2".into()));

@@ -462,7 +462,7 @@ impl World {
             AttemptState::Failed { .. } | AttemptState::Parked(_) => panic!("{state:?} allows no attempt: {order:?}"),
         }
         let entry = self.kernel().tables().open.get(&order.run).unwrap();
-        assert!(entry.blocked.is_none(), "no attempt begins while its run is blocked: {order:?}");
+        assert!(entry.rare.blocked.is_none(), "no attempt begins while its run is blocked: {order:?}");
         assert!(entry.unturned.is_empty(), "no attempt begins while its run has an event to see: {order:?}");
         assert!(self.running.len() < self.attempts, "more attempts in flight than {}:\n{}", self.attempts, self.told);
     }

@@ -351,17 +351,12 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
                 id,
                 value,
                 salt,
-                with: StartedWith { trace, parent, deadline }.into(),
                 started,
                 next,
                 unturned: unturned.into(),
                 waiting: waiting.into(),
-                dropped: dropped.into(),
-                signals,
-                blocked: blocked.map(Box::new),
-                cancelling,
-                undoing,
                 undos,
+                rare: RareParts { trace, parent, deadline, dropped, signals, blocked, cancelling, undoing }.into(),
             }
         })
         .boxed()

@@ -239,7 +239,7 @@ fn build_and_reason(build: &Text, reason: &Text) -> Value {
 
 /// A run as a checkpoint holds it.
 pub(super) fn open_run(no: u64, run: &RunEntry) -> Value {
-    let blocked = run.blocked.as_ref().map(|blocked| {
+    let blocked = run.rare.blocked.as_ref().map(|blocked| {
         json!({ "build": blocked.build.as_str(), "reason": blocked.reason.as_str(), "since": blocked.since.0 })
     });
     json!({
@@ -253,18 +253,18 @@ pub(super) fn open_run(no: u64, run: &RunEntry) -> Value {
         "shape": run.kind.shape.0,
         "salt": bytes(&run.salt),
         "build": run.kind.build.as_str(),
-        "trace": run.with.trace.map(|trace| bytes(&trace.to_bytes())),
-        "parent": run.with.parent.map(|(run, seq)| (run.0, seq.0)),
+        "trace": run.rare.trace.map(|trace| bytes(&trace.to_bytes())),
+        "parent": run.rare.parent.map(|(run, seq)| (run.0, seq.0)),
         "started": run.started.0,
-        "deadline": run.with.deadline.map(|at| at.0),
+        "deadline": run.rare.deadline.map(|at| at.0),
         "next_event": run.next.0,
         "without_turn": run.unturned.iter().map(|no| no.0).collect::<Vec<u64>>(),
         "waiting": run.waiting.iter().map(waiting).collect::<Vec<Value>>(),
-        "dropped": run.dropped.iter().map(waiting).collect::<Vec<Value>>(),
-        "signals": run.signals,
+        "dropped": run.rare.dropped.iter().map(waiting).collect::<Vec<Value>>(),
+        "signals": run.rare.signals,
         "blocked": blocked,
-        "cancelling": run.cancelling,
-        "undoing": run.undoing.map(end),
+        "cancelling": run.rare.cancelling,
+        "undoing": run.rare.undoing.map(end),
         "undos": run.undos.iter().map(undoable).collect::<Vec<Value>>(),
     })
 }

@@ -179,7 +179,7 @@ impl Calls {
     /// Notes which calls the process before this one left.
     pub(super) fn remember(&mut self, tables: &Tables) {
         for (run, entry) in tables.open.iter() {
-            let calls = entry.waiting.iter().chain(entry.dropped.iter()).filter(|waiting| is_call(waiting));
+            let calls = entry.waiting.iter().chain(entry.rare.dropped.iter()).filter(|waiting| is_call(waiting));
             self.from_before.extend(calls.map(|waiting| (*run, waiting.seq)));
         }
     }
@@ -396,7 +396,7 @@ impl Kernel {
     /// At open: nothing is in flight of what the process before this one had dropped. Whether there was anything.
     pub(super) fn settle_left(&mut self, run: RunNo, now: Now) -> bool {
         let Some(entry) = self.tables.open.get(&run).filter(|_| !planted!(36)) else { return false };
-        let seqs: Vec<Seq> = entry.dropped.iter().filter(|w| is_call(w)).map(|w| w.seq).collect();
+        let seqs: Vec<Seq> = entry.rare.dropped.iter().filter(|w| is_call(w)).map(|w| w.seq).collect();
         let events: Vec<Event> = seqs.iter().filter_map(|seq| self.settled_without_attempt(run, *seq, now)).collect();
         let any = !events.is_empty();
         for event in events {
@@ -795,7 +795,7 @@ impl Call {
             start_to_close: activity.start_to_close,
             scheduled: self.scheduled,
             may_be_asked: activity.undo.owes(),
-            trace: AttemptTrace { of_run: entry.with.trace, run: entry.run, seq, attempt },
+            trace: AttemptTrace { of_run: entry.rare.trace, run: entry.run, seq, attempt },
         })
     }
 
@@ -836,7 +836,7 @@ impl Issued {
 
 /// Whether no attempt of a run may begin: it cannot be polled, is blocked, or has a delivered event without a turn.
 fn withholds(entry: &RunEntry, memory: Memory) -> bool {
-    let withheld = memory == Memory::Stuck || entry.blocked.is_some() || !entry.unturned.is_empty();
+    let withheld = memory == Memory::Stuck || entry.rare.blocked.is_some() || !entry.unturned.is_empty();
     withheld && !planted!(60)
 }
 

@@ -34,7 +34,7 @@ impl Kernel {
         let SendSignal { caller, run, name, payload, sender } = signal;
         let answer = match self.tables.open.get(&run) {
             None => Answer::NotOpen,
-            Some(entry) if entry.signals >= MAX_SIGNALS => Answer::Full,
+            Some(entry) if entry.rare.signals >= MAX_SIGNALS => Answer::Full,
             Some(_) => Answer::Done,
         };
         if answer == Answer::Done {
@@ -176,7 +176,7 @@ impl Kernel {
         self.here.put(run, Memory::Away);
         let Some(entry) = self.tables.open.get(&run) else { return };
         let replay = !entry.unturned.is_empty() || entry.needs_attempts();
-        let blocked = entry.blocked.as_ref().map(|blocked| blocked.build.clone());
+        let blocked = entry.rare.blocked.as_ref().map(|blocked| blocked.build.clone());
         let replay = self.settle_left(run, now) || replay;
         match blocked {
             Some(build) if build == self.config.build => {}
@@ -194,7 +194,7 @@ impl Kernel {
                 (false, false)
             }
             event => match self.tables.open.get(&run).filter(|entry| entry.wants(event)) {
-                Some(entry) => (!entry.unturned.is_empty(), entry.blocked.is_some()),
+                Some(entry) => (!entry.unturned.is_empty(), entry.rare.blocked.is_some()),
                 None => return,
             },
         };
@@ -232,7 +232,7 @@ impl Kernel {
     }
 
     fn why_blocked(&self, run: RunNo) -> Option<Text> {
-        let blocked = self.tables.open.get(&run).and_then(|entry| entry.blocked.as_ref());
+        let blocked = self.tables.open.get(&run).and_then(|entry| entry.rare.blocked.as_ref());
         blocked.map(|blocked| blocked.reason.clone()).or_else(|| self.stuck(run))
     }
 
@@ -484,7 +484,7 @@ impl Kernel {
         turns: &mut dyn Turns,
     ) {
         let Some(entry) = self.tables.open.get(&run) else { return };
-        let (parent, children) = (entry.with.parent, entry.children());
+        let (parent, children) = (entry.rare.parent, entry.children());
         let (actor, reason) = by;
         let (body, undone) = (how, entry.undos.undone(how));
         let failed = how != End::Terminated && !undone.not_undone.is_empty();
@@ -575,7 +575,7 @@ impl Kernel {
     }
 
     fn unblock(&mut self, run: RunNo, reason: Text, now: Now) {
-        if self.tables.open.get(&run).is_some_and(|entry| entry.blocked.is_some()) {
+        if self.tables.open.get(&run).is_some_and(|entry| entry.rare.blocked.is_some()) {
             let build = self.config.build.clone();
             self.append(run, Event::RunUnblocked { build, reason }, now);
         }
@@ -772,7 +772,7 @@ impl RunEntry {
             WaitingFor::Activity { binding, .. } => Some((Due::Call(waiting.seq), binding.deadline?)),
             WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
         });
-        timers.chain(self.with.deadline.filter(|_| !planted!(64)).map(|at| (Due::Run, at)))
+        timers.chain(self.rare.deadline.filter(|_| !planted!(64)).map(|at| (Due::Run, at)))
     }
 }
 
