@@ -20,7 +20,8 @@ use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::rare::Rare;
 use crate::kernel::tables::{
-    AllTables, AttemptState, Blocked, RareParts, RunEntry, RunKind, Tables, Waiting, WaitingFor,
+    AllTables, AttemptState, Blocked, CallKind, FailedAttempt, Kinds, RareParts, RunEntry, RunKind, Tables, Waiting,
+    WaitingChild, WaitingFor,
 };
 use crate::kernel::trace::TraceContext;
 use crate::kernel::undo::{Undoable, Undos};
@@ -242,7 +243,7 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
     }
 }
 
-fn run_of_wire(run: WireRun<'_>, texts: &[Text], kinds: &mut Alike<RunKind>) -> Result<(RunNo, RunEntry), DecodeError> {
+fn run_of_wire(run: WireRun<'_>, texts: &[Text], kinds: &mut Kinds) -> Result<(RunNo, RunEntry), DecodeError> {
     let started = Timestamp(run.started);
     let kind = RunKind {
         namespace: shared(run.namespace, texts)?,
@@ -253,20 +254,20 @@ fn run_of_wire(run: WireRun<'_>, texts: &[Text], kinds: &mut Alike<RunKind>) -> 
     };
     let entry = RunEntry {
         run: RunId(run.run),
-        kind: kinds.share(kind),
+        kind: kinds.runs.share(kind),
         id: run.id.into(),
         value: id::Digest(u64::from_le_bytes(run.value)),
         salt: run.salt,
         started,
         next: EventNo(run.next),
         unturned: run.unturned.0.into_iter().map(EventNo).collect(),
-        waiting: in_order(all_of_wire(run.waiting, started, texts)?)?.into(),
+        waiting: in_order(all_of_wire(run.waiting, started, texts, &mut kinds.calls)?)?.into(),
         undos: undos_of_wire(run.undos, texts)?,
         rare: Rare::from(RareParts {
             trace: run.trace.map(TraceContext::of_bytes),
             parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),
             deadline: run.deadline.map(|deadline| point(deadline, started)),
-            dropped: all_of_wire(run.dropped, started, texts)?,
+            dropped: all_of_wire(run.dropped, started, texts, &mut kinds.calls)?,
             signals: run.signals,
             blocked: run.blocked.map(|blocked| blocked_of_wire(&blocked, started, texts)).transpose()?,
             cancelling: run.cancelling,
@@ -292,64 +293,81 @@ fn all_to_wire<'a>(all: &'a [Waiting], base: Timestamp, texts: &mut Texts) -> Li
     let to_wire = |waiting: &'a Waiting| WireWaiting {
         seq: waiting.seq.0,
         since: span(waiting.since, base),
-        what: what_to_wire(&waiting.what, base, texts),
+        what: what_to_wire(waiting, base, texts),
     };
     List(all.iter().map(to_wire).collect())
 }
 
-fn all_of_wire(all: List<WireWaiting<'_>>, base: Timestamp, texts: &[Text]) -> Result<Vec<Waiting>, DecodeError> {
+fn all_of_wire(
+    all: List<WireWaiting<'_>>,
+    base: Timestamp,
+    texts: &[Text],
+    kinds: &mut Alike<CallKind>,
+) -> Result<Vec<Waiting>, DecodeError> {
     let mut waiting = Vec::with_capacity(all.0.len());
     for one in all.0 {
-        let what = what_of_wire(one.what, base, texts)?;
-        waiting.push(Waiting { seq: Seq(one.seq), since: point(one.since, base), what });
+        let (what, maybe) = what_of_wire(one.what, base, texts, kinds)?;
+        waiting.push(Waiting { seq: Seq(one.seq), since: point(one.since, base), what, maybe });
     }
     Ok(waiting)
 }
 
-fn what_to_wire<'a>(what: &'a WaitingFor, base: Timestamp, texts: &mut Texts) -> WireWhat<'a> {
-    match what {
-        WaitingFor::Activity { name, binding, undo, state, maybe } => WireWhat::Activity(WireActivity {
-            name: texts.number(name),
-            at_most_once: binding.at_most_once,
-            by_token: binding.by_token,
-            queue: texts.number(&binding.queue.clone().unwrap_or_default()),
-            deadline: binding.deadline.map(|deadline| span(deadline, base)),
-            undo: bits_to_wire(*undo),
+fn what_to_wire<'a>(waiting: &'a Waiting, base: Timestamp, texts: &mut Texts) -> WireWhat<'a> {
+    match &waiting.what {
+        WaitingFor::Activity { call, state } => WireWhat::Activity(WireActivity {
+            name: texts.number(&call.name),
+            at_most_once: call.binding.at_most_once,
+            by_token: call.binding.by_token,
+            queue: texts.number(&call.binding.queue.clone().unwrap_or_default()),
+            deadline: call.binding.deadline.map(|deadline| span(deadline, base)),
+            undo: bits_to_wire(call.undo),
             state: state_to_wire(state, base),
-            maybe: *maybe,
+            maybe: waiting.maybe,
         }),
         WaitingFor::Timer { due } => WireWhat::Timer { due: span(*due, base) },
         WaitingFor::Signal { name } => WireWhat::Signal { name: texts.number(name) },
-        WaitingFor::Child { child, id, close } => {
-            WireWhat::Child { child: child.0, id: id.as_str(), close: (*close).into() }
-        }
+        WaitingFor::Child(of) => WireWhat::Child { child: of.child.0, id: of.id.as_str(), close: of.close.into() },
     }
 }
 
-fn what_of_wire(what: WireWhat<'_>, base: Timestamp, texts: &[Text]) -> Result<WaitingFor, DecodeError> {
-    Ok(match what {
-        WireWhat::Activity(activity) => activity_of_wire(activity, base, texts)?,
+/// What is waited for, and whether the effect of some try may stand.
+fn what_of_wire(
+    what: WireWhat<'_>,
+    base: Timestamp,
+    texts: &[Text],
+    kinds: &mut Alike<CallKind>,
+) -> Result<(WaitingFor, bool), DecodeError> {
+    let what = match what {
+        WireWhat::Activity(activity) => {
+            let maybe = activity.maybe;
+            return Ok((activity_of_wire(activity, base, texts, kinds)?, maybe));
+        }
         WireWhat::Timer { due } => WaitingFor::Timer { due: point(due, base) },
         WireWhat::Signal { name } => WaitingFor::Signal { name: shared(name, texts)? },
         WireWhat::Child { child, id, close } => {
-            WaitingFor::Child { child: RunNo(child), id: id.into(), close: close.into() }
+            WaitingFor::Child(Box::new(WaitingChild { child: RunNo(child), id: id.into(), close: close.into() }))
         }
-    })
+    };
+    Ok((what, false))
 }
 
-fn activity_of_wire(activity: WireActivity<'_>, base: Timestamp, texts: &[Text]) -> Result<WaitingFor, DecodeError> {
-    Ok(WaitingFor::Activity {
+fn activity_of_wire(
+    activity: WireActivity<'_>,
+    base: Timestamp,
+    texts: &[Text],
+    kinds: &mut Alike<CallKind>,
+) -> Result<WaitingFor, DecodeError> {
+    let call = CallKind {
         name: shared(activity.name, texts)?,
-        binding: Rare::from(Binding {
+        binding: Binding {
             at_most_once: activity.at_most_once,
             by_token: activity.by_token,
             queue: Some(shared(activity.queue, texts)?).filter(|queue| !queue.is_empty()),
             deadline: activity.deadline.map(|deadline| point(deadline, base)),
-        }),
+        },
         undo: bits_of_wire(&activity.undo),
-        state: state_of_wire(activity.state, base),
-        maybe: activity.maybe,
-    })
+    };
+    Ok(WaitingFor::Activity { call: call.share(kinds), state: state_of_wire(activity.state, base) })
 }
 
 fn bits_to_wire(bits: UndoBits) -> WireBits {
@@ -390,8 +408,8 @@ fn state_to_wire(state: &AttemptState, base: Timestamp) -> WireState<'_> {
     match state {
         AttemptState::Scheduled => WireState::Scheduled,
         AttemptState::Started(attempt) => WireState::Started(attempt.0),
-        AttemptState::Failed { attempt, due, cause } => {
-            WireState::Failed { attempt: attempt.0, due: span(*due, base), cause: cause.as_str() }
+        AttemptState::Failed(failed) => {
+            WireState::Failed { attempt: failed.attempt.0, due: span(failed.due, base), cause: failed.cause.as_str() }
         }
         AttemptState::Parked(attempt) => WireState::Parked(attempt.0),
     }
@@ -402,7 +420,8 @@ fn state_of_wire(state: WireState<'_>, base: Timestamp) -> AttemptState {
         WireState::Scheduled => AttemptState::Scheduled,
         WireState::Started(attempt) => AttemptState::Started(Attempt(attempt)),
         WireState::Failed { attempt, due, cause } => {
-            AttemptState::Failed { attempt: Attempt(attempt), due: point(due, base), cause: cause.into() }
+            let failed = FailedAttempt { attempt: Attempt(attempt), due: point(due, base), cause: cause.into() };
+            AttemptState::Failed(Box::new(failed))
         }
         WireState::Parked(attempt) => AttemptState::Parked(Attempt(attempt)),
     }

@@ -3,13 +3,15 @@
 //! payload and never decides anything: it only says what the journal says.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
 use super::alike::Alike;
 use super::by_run::ByRun;
-use super::event::{AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits};
+use super::event::{
+    ActivityScheduled, AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits,
+};
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
 use super::rare::{Empty, Rare};
 use super::short::Short;
@@ -25,8 +27,17 @@ pub struct Tables {
     pub open: ByRun<Box<RunEntry>>,
     /// The open runs by namespace and workflow id: [`run_of`](Tables::run_of) asks.
     pub ids: Ids,
-    /// The kinds of runs that were met lately.
-    pub kinds: Alike<RunKind>,
+    /// What was met lately that many of them have in common.
+    pub kinds: Kinds,
+}
+
+/// What many runs have in common, as far as it was met lately.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// Kinds of runs.
+    pub runs: Alike<RunKind>,
+    /// Kinds of calls.
+    pub calls: Alike<CallKind>,
 }
 
 /// The tables of all kernels of a store, as if they were one's. Each has runs of its own.
@@ -172,6 +183,8 @@ pub struct Waiting {
     pub since: Timestamp,
     /// What it waits for.
     pub what: WaitingFor,
+    /// Of an activity: whether the effect of some try may stand.
+    pub maybe: bool,
 }
 
 /// What a command waits for.
@@ -179,16 +192,10 @@ pub struct Waiting {
 pub enum WaitingFor {
     /// An activity's result.
     Activity {
-        /// The activity's name.
-        name: Text,
-        /// What every build must agree on.
-        binding: Rare<Binding>,
-        /// The compensations bound to it.
-        undo: UndoBits,
+        /// What it has in common with others.
+        call: Arc<CallKind>,
         /// Where its attempts stand.
         state: AttemptState,
-        /// Whether the effect of some try may stand.
-        maybe: bool,
     },
     /// A timer.
     Timer {
@@ -201,14 +208,29 @@ pub enum WaitingFor {
         name: Text,
     },
     /// A child's end.
-    Child {
-        /// The child.
-        child: RunNo,
-        /// Its workflow id.
-        id: Text,
-        /// What becomes of it when the parent ends.
-        close: ClosePolicy,
-    },
+    Child(Box<WaitingChild>),
+}
+
+/// What calls of one activity have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallKind {
+    /// The activity's name.
+    pub name: Text,
+    /// What every build must agree on.
+    pub binding: Binding,
+    /// The compensations bound to it.
+    pub undo: UndoBits,
+}
+
+/// A child whose end is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingChild {
+    /// The child.
+    pub child: RunNo,
+    /// Its workflow id.
+    pub id: Text,
+    /// What becomes of it when the parent ends.
+    pub close: ClosePolicy,
 }
 
 /// Where a call's attempts stand: its newest event.
@@ -218,17 +240,21 @@ pub enum AttemptState {
     Scheduled,
     /// This attempt may begin.
     Started(Attempt),
-    /// This attempt failed, the next one is due then.
-    Failed {
-        /// The attempt that failed.
-        attempt: Attempt,
-        /// When the next one is due.
-        due: Timestamp,
-        /// Why, in a line.
-        cause: Text,
-    },
+    /// An attempt failed, and there is a next one.
+    Failed(Box<FailedAttempt>),
     /// This attempt was put aside by a graceful shutdown.
     Parked(Attempt),
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// Which.
+    pub attempt: Attempt,
+    /// When the next one is due.
+    pub due: Timestamp,
+    /// Why it failed, in a line.
+    pub cause: Text,
 }
 
 /// A journal that does not fit the tables: an event that is missing or out of order.
@@ -317,7 +343,7 @@ impl Tables {
         }
         self.next_run = self.next_run.max(run.next());
         self.ids.insert(&started.namespace, &started.id, run);
-        let kind = self.kinds.find(|kind| kind.is_of(started), || RunKind::of(started));
+        let kind = self.kinds.runs.find(|kind| kind.is_of(started), || RunKind::of(started));
         self.open.insert(run, Box::new(RunEntry::started(at, started, kind)));
         Ok(())
     }
@@ -353,6 +379,20 @@ impl RunKind {
             && self.workflow == started.workflow
             && self.namespace == started.namespace
             && self.build == started.build
+    }
+}
+
+impl CallKind {
+    /// What is shared by what calls have in common. A call with a deadline is like no other.
+    pub(crate) fn share(self, kinds: &mut Alike<CallKind>) -> Arc<CallKind> {
+        if self.binding.deadline.is_some() { Arc::new(self) } else { kinds.share(self) }
+    }
+
+    /// The same, of a call as it was scheduled.
+    fn shared(call: &ActivityScheduled, kinds: &mut Alike<CallKind>) -> Arc<CallKind> {
+        let make = || CallKind { name: call.name.clone(), binding: call.binding.clone(), undo: call.undo };
+        let is_it = |kind: &CallKind| kind.name == call.name && kind.binding == call.binding && kind.undo == call.undo;
+        if call.binding.deadline.is_some() { Arc::new(make()) } else { kinds.find(is_it, make) }
     }
 }
 
@@ -399,7 +439,7 @@ impl RunEntry {
         self.rare.trace.unwrap_or_else(|| TraceContext::of_run(self.run))
     }
 
-    fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event, kinds: &mut Alike<RunKind>) {
+    fn apply(&mut self, no: EventNo, at: Timestamp, event: &Event, kinds: &mut Kinds) {
         if event.is_delivered() {
             self.unturned.push(no);
         }
@@ -409,12 +449,12 @@ impl RunEntry {
         match event {
             Event::Turn { of, entries } => {
                 self.unturned.retain(|event| event != of);
-                entries.iter().for_each(|entry| self.apply_entry(at, entry));
+                entries.iter().for_each(|entry| self.apply_entry(at, entry, &mut kinds.calls));
             }
             Event::AttemptStarted { seq, attempt } => self.attempt(*seq, AttemptState::Started(*attempt), None),
             Event::AttemptFailed { seq, attempt, cause, due, maybe, .. } => {
-                let state = AttemptState::Failed { attempt: *attempt, due: *due, cause: cause.line() };
-                self.attempt(*seq, state, Some(*maybe));
+                let failed = FailedAttempt { attempt: *attempt, due: *due, cause: cause.line() };
+                self.attempt(*seq, AttemptState::Failed(Box::new(failed)), Some(*maybe));
             }
             Event::AttemptParked { seq, attempt } => self.attempt(*seq, AttemptState::Parked(*attempt), Some(true)),
             Event::ActivityCompleted { seq, .. }
@@ -425,7 +465,7 @@ impl RunEntry {
             Event::CancelRequested { .. } => self.rare.cancelling = true,
             Event::RunTimedOut { .. } => self.forget_deadline(),
             Event::BuildChanged { build } => {
-                self.kind = kinds.share(RunKind { build: build.clone(), ..RunKind::clone(&self.kind) });
+                self.kind = kinds.runs.share(RunKind { build: build.clone(), ..RunKind::clone(&self.kind) });
             }
             Event::RunBlocked { build, reason } => {
                 self.rare.blocked = Some(Blocked { build: build.clone(), reason: reason.clone(), since: at });
@@ -443,19 +483,16 @@ impl RunEntry {
         }
     }
 
-    fn apply_entry(&mut self, at: Timestamp, entry: &Entry) {
+    fn apply_entry(&mut self, at: Timestamp, entry: &Entry, kinds: &mut Alike<CallKind>) {
         let what = match entry {
-            Entry::ActivityScheduled(call) => WaitingFor::Activity {
-                name: call.name.clone(),
-                binding: Rare::of(&call.binding),
-                undo: call.undo,
-                state: AttemptState::Scheduled,
-                maybe: false,
-            },
+            Entry::ActivityScheduled(call) => {
+                WaitingFor::Activity { call: CallKind::shared(call, kinds), state: AttemptState::Scheduled }
+            }
             Entry::TimerStarted { due, .. } => WaitingFor::Timer { due: *due },
             Entry::SignalAwaited { name, .. } => WaitingFor::Signal { name: name.clone() },
             Entry::ChildScheduled(child) => {
-                WaitingFor::Child { child: child.child, id: child.id.clone(), close: child.close }
+                let (id, close) = (child.id.clone(), child.close);
+                WaitingFor::Child(Box::new(WaitingChild { child: child.child, id, close }))
             }
             Entry::CommandDropped { seq } => return self.drop_command(*seq),
             Entry::SignalTaken { seq } => {
@@ -469,7 +506,7 @@ impl RunEntry {
         };
         let Some(seq) = entry.seq() else { return };
         let place = self.waiting.binary_search_by_key(&seq, |w| w.seq).unwrap_or_else(|place| place);
-        self.waiting.insert(place, Waiting { seq, since: at, what });
+        self.waiting.insert(place, Waiting { seq, since: at, what, maybe: false });
     }
 
     fn attempt(&mut self, seq: Seq, new: AttemptState, says_maybe: Option<bool>) {
@@ -477,7 +514,7 @@ impl RunEntry {
             Ok(place) => self.waiting.get_mut(place),
             Err(_) => self.rare.written().and_then(|rare| rare.dropped.iter_mut().find(|w| w.seq == seq)),
         };
-        if let Some(Waiting { what: WaitingFor::Activity { state, maybe, .. }, .. }) = waiting {
+        if let Some(Waiting { what: WaitingFor::Activity { state, .. }, maybe, .. }) = waiting {
             *state = new;
             *maybe |= says_maybe.unwrap_or(false);
         }
@@ -506,8 +543,8 @@ impl RunEntry {
         let Ok(place) = self.waiting.binary_search_by_key(&seq, |w| w.seq) else { return };
         let waiting = self.waiting.remove(place);
         let owes = match &waiting.what {
-            WaitingFor::Activity { undo, .. } => undo.owes(),
-            WaitingFor::Child { .. } => true,
+            WaitingFor::Activity { call, .. } => call.undo.owes(),
+            WaitingFor::Child(_) => true,
             WaitingFor::Timer { .. } | WaitingFor::Signal { .. } => false,
         };
         if owes {
@@ -529,13 +566,6 @@ impl Empty for RareParts {
             undoing: None,
         };
         &EMPTY
-    }
-}
-
-impl Empty for Binding {
-    fn empty() -> &'static Binding {
-        static EMPTY: OnceLock<Binding> = OnceLock::new();
-        EMPTY.get_or_init(Binding::default)
     }
 }
 
@@ -574,5 +604,15 @@ impl End {
     #[must_use]
     pub fn is_ok(self) -> bool {
         self == End::Completed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_no_more_than_it_has_to() {
+        assert_eq!((size_of::<RunEntry>(), size_of::<Waiting>()), (152, 40));
     }
 }

@@ -234,25 +234,25 @@ impl Description {
 impl WaitsFor {
     fn new(waiting: &Waiting) -> WaitsFor {
         let what = match &waiting.what {
-            WaitingFor::Activity { name, binding, state, .. } => {
+            WaitingFor::Activity { call, state } => {
                 let (attempt, next, failure) = match state {
                     AttemptState::Scheduled => (1, None, None),
                     AttemptState::Started(attempt) | AttemptState::Parked(attempt) => (attempt.0, None, None),
-                    AttemptState::Failed { attempt, due, cause } => {
-                        (attempt.next().0, Some((*due).into()), Some(cause.to_string()))
+                    AttemptState::Failed(failed) => {
+                        (failed.attempt.next().0, Some(failed.due.into()), Some(failed.cause.to_string()))
                     }
                 };
                 What::Activity {
-                    name: name.to_string(),
+                    name: call.name.to_string(),
                     attempt,
                     next_attempt: next,
                     last_failure: failure,
-                    deadline: binding.deadline.map(SystemTime::from),
+                    deadline: call.binding.deadline.map(SystemTime::from),
                 }
             }
             WaitingFor::Timer { due } => What::Timer { due: (*due).into() },
             WaitingFor::Signal { name } => What::Signal { name: name.to_string() },
-            WaitingFor::Child { id, .. } => What::Child { id: id.to_string() },
+            WaitingFor::Child(child) => What::Child { id: child.id.to_string() },
         };
         WaitsFor { seq: waiting.seq.0, since: waiting.since.into(), what }
     }

@@ -455,11 +455,11 @@ impl World {
         let durable = self.log.durable_tables();
         let entry = durable.open.get(&order.run).expect("the run of an attempt that begins is durable");
         let waiting = entry.waits(order.seq).expect("a call whose attempt begins is durable");
-        let WaitingFor::Activity { state, binding, .. } = &waiting.what else { panic!("an attempt of {waiting:?}") };
+        let WaitingFor::Activity { call, state } = &waiting.what else { panic!("an attempt of {waiting:?}") };
         match state {
-            AttemptState::Scheduled => assert!(order.attempt == Attempt(1) && !binding.at_most_once, "{order:?}"),
+            AttemptState::Scheduled => assert!(order.attempt == Attempt(1) && !call.binding.at_most_once, "{order:?}"),
             AttemptState::Started(attempt) => assert_eq!(*attempt, order.attempt, "{order:?}"),
-            AttemptState::Failed { .. } | AttemptState::Parked(_) => panic!("{state:?} allows no attempt: {order:?}"),
+            AttemptState::Failed(_) | AttemptState::Parked(_) => panic!("{state:?} allows no attempt: {order:?}"),
         }
         let entry = self.kernel().tables().open.get(&order.run).unwrap();
         assert!(entry.rare.blocked.is_none(), "no attempt begins while its run is blocked: {order:?}");

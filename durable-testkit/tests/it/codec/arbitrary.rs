@@ -293,7 +293,8 @@ fn state() -> impl Strategy<Value = AttemptState> {
     prop_oneof![
         Just(AttemptState::Scheduled),
         attempt().prop_map(AttemptState::Started),
-        (attempt(), time(), text()).prop_map(|(attempt, due, cause)| AttemptState::Failed { attempt, due, cause }),
+        (attempt(), time(), text())
+            .prop_map(|(attempt, due, cause)| AttemptState::Failed(FailedAttempt { attempt, due, cause }.into())),
         attempt().prop_map(AttemptState::Parked),
     ]
 }
@@ -301,13 +302,14 @@ fn state() -> impl Strategy<Value = AttemptState> {
 fn waiting() -> impl Strategy<Value = Waiting> {
     let what = prop_oneof![
         (name(), binding(), undo(), state(), any::<bool>()).prop_map(|(name, binding, undo, state, maybe)| {
-            WaitingFor::Activity { name, binding: binding.into(), undo, state, maybe }
+            (WaitingFor::Activity { call: CallKind { name, binding, undo }.into(), state }, maybe)
         }),
-        time().prop_map(|due| WaitingFor::Timer { due }),
-        name().prop_map(|name| WaitingFor::Signal { name }),
-        (run_no(), text(), close()).prop_map(|(child, id, close)| WaitingFor::Child { child, id, close }),
+        time().prop_map(|due| (WaitingFor::Timer { due }, false)),
+        name().prop_map(|name| (WaitingFor::Signal { name }, false)),
+        (run_no(), text(), close())
+            .prop_map(|(child, id, close)| (WaitingFor::Child(WaitingChild { child, id, close }.into()), false)),
     ];
-    (seq(), time(), what).prop_map(|(seq, since, what)| Waiting { seq, since, what })
+    (seq(), time(), what).prop_map(|(seq, since, (what, maybe))| Waiting { seq, since, what, maybe })
 }
 
 fn all_waiting() -> impl Strategy<Value = Vec<Waiting>> {
@@ -366,6 +368,6 @@ pub(super) fn tables() -> impl Strategy<Value = Tables> {
     (run_no(), btree_map(run_no(), run_entry().prop_map(Box::new), 0..5)).prop_map(|(next_run, open)| {
         let mut ids = Ids::default();
         open.iter().for_each(|(no, run)| ids.insert(&run.kind.namespace, &run.id, *no));
-        Tables { next_run, open: open.into_iter().collect(), ids, kinds: Alike::default() }
+        Tables { next_run, open: open.into_iter().collect(), ids, kinds: Kinds::default() }
     })
 }

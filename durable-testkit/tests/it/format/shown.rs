@@ -270,27 +270,27 @@ pub(super) fn open_run(no: u64, run: &RunEntry) -> Value {
 }
 
 fn waiting(waiting: &Waiting) -> Value {
-    json!({ "seq": waiting.seq.0, "since": waiting.since.0, "what": waits_for(&waiting.what) })
+    json!({ "seq": waiting.seq.0, "since": waiting.since.0, "what": waits_for(waiting) })
 }
 
-fn waits_for(what: &WaitingFor) -> Value {
-    match what {
-        WaitingFor::Activity { name, binding, undo, state, maybe } => json!({ "activity": {
-            "name": name.as_str(),
-            "at_most_once": binding.at_most_once,
-            "by_token": binding.by_token,
-            "queue": binding.queue.as_ref().map_or("", Text::as_str),
-            "deadline": binding.deadline.map(|at| at.0),
-            "undo": undo.undo,
-            "undo_for_unknown": undo.unknown,
-            "awaited_when_dropped": undo.waits,
+fn waits_for(waiting: &Waiting) -> Value {
+    match &waiting.what {
+        WaitingFor::Activity { call, state } => json!({ "activity": {
+            "name": call.name.as_str(),
+            "at_most_once": call.binding.at_most_once,
+            "by_token": call.binding.by_token,
+            "queue": call.binding.queue.as_ref().map_or("", Text::as_str),
+            "deadline": call.binding.deadline.map(|at| at.0),
+            "undo": call.undo.undo,
+            "undo_for_unknown": call.undo.unknown,
+            "awaited_when_dropped": call.undo.waits,
             "state": attempt_state(state),
-            "maybe": maybe,
+            "maybe": waiting.maybe,
         } }),
         WaitingFor::Timer { due } => json!({ "timer": { "due": due.0 } }),
         WaitingFor::Signal { name } => json!({ "signal": { "name": name.as_str() } }),
-        WaitingFor::Child { child, id, close } => {
-            json!({ "child": { "child": child.0, "id": id.as_str(), "close": close_policy(*close) } })
+        WaitingFor::Child(of) => {
+            json!({ "child": { "child": of.child.0, "id": of.id.as_str(), "close": close_policy(of.close) } })
         }
     }
 }
@@ -299,8 +299,8 @@ fn attempt_state(state: &AttemptState) -> Value {
     match state {
         AttemptState::Scheduled => json!("scheduled"),
         AttemptState::Started(attempt) => json!({ "started": { "attempt": attempt.0 } }),
-        AttemptState::Failed { attempt, due, cause } => {
-            json!({ "failed": { "attempt": attempt.0, "due": due.0, "cause": cause.as_str() } })
+        AttemptState::Failed(failed) => {
+            json!({ "failed": { "attempt": failed.attempt.0, "due": failed.due.0, "cause": failed.cause.as_str() } })
         }
         AttemptState::Parked(attempt) => json!({ "parked": { "attempt": attempt.0 } }),
     }

@@ -12,7 +12,7 @@ use crate::kernel::command::CallActivity;
 use crate::kernel::event::{AttemptCause, Binding, CallFailure, Event, Payload, Text, Which};
 use crate::kernel::id::{Attempt, Digest, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::machine::Issued;
-use crate::kernel::tables::{AttemptState, RunEntry, Tables, Waiting, WaitingFor};
+use crate::kernel::tables::{AttemptState, CallKind, RunEntry, Tables, Waiting, WaitingFor};
 use crate::kernel::trace::AttemptTrace;
 
 /// An attempt that may begin now.
@@ -230,7 +230,7 @@ impl Calls {
                 AttemptState::Scheduled => self.stop == Stop::Unclean && !binding.at_most_once,
                 // Behind a clean stop too: it would be parked if anyone had taken it up.
                 AttemptState::Started(_) => true,
-                AttemptState::Failed { .. } | AttemptState::Parked(_) => false,
+                AttemptState::Failed(_) | AttemptState::Parked(_) => false,
             }
     }
 
@@ -314,7 +314,8 @@ impl Kernel {
             return;
         }
         let Some(waiting) = self.tables.open.get(&run).and_then(|entry| entry.waits(seq)).cloned() else { return };
-        let WaitingFor::Activity { state, maybe, binding, .. } = waiting.what else { return };
+        let (maybe, WaitingFor::Activity { call, state }) = (waiting.maybe, waiting.what) else { return };
+        let CallKind { binding, .. } = &*call;
         let ends = self.arm_call_deadline(run, seq, binding.deadline, now);
         let before = self.calls.from_before.remove(&(run, seq));
         let unclean = before && self.calls.stop == Stop::Unclean;
@@ -335,8 +336,8 @@ impl Kernel {
                 self.order_recorded(run, seq, attempt);
             }
             AttemptState::Started(attempt) => self.interrupted(run, seq, attempt, now),
-            AttemptState::Failed { attempt, .. } if planted!(38) => self.order_recorded(run, seq, attempt.next()),
-            AttemptState::Failed { attempt, due, .. } => self.back_off(run, seq, attempt.next(), due, now),
+            AttemptState::Failed(failed) if planted!(38) => self.order_recorded(run, seq, failed.attempt.next()),
+            AttemptState::Failed(failed) => self.back_off(run, seq, failed.attempt.next(), failed.due, now),
             AttemptState::Parked(attempt) if planted!(37) => self.order_recorded(run, seq, attempt.next()),
             AttemptState::Parked(attempt) => self.order_recorded(run, seq, attempt),
         }
@@ -407,9 +408,9 @@ impl Kernel {
 
     fn settled_without_attempt(&self, run: RunNo, seq: Seq, now: Now) -> Option<Event> {
         let waiting = self.tables.open.get(&run)?.call(seq)?;
-        let WaitingFor::Activity { state, maybe, binding, .. } = &waiting.what else { return None };
-        let may_have_begun = self.calls.may_have_begun(run, seq, state, binding);
-        let maybe = *maybe || may_have_begun || self.here.call(run, seq).is_some_and(|call| call.maybe);
+        let WaitingFor::Activity { call, state } = &waiting.what else { return None };
+        let may_have_begun = self.calls.may_have_begun(run, seq, state, &call.binding);
+        let maybe = waiting.maybe || may_have_begun || self.here.call(run, seq).is_some_and(|call| call.maybe);
         let attempt = last_attempt(state).max(Attempt(u32::from(may_have_begun)));
         Some(Event::ActivityFailed { seq, attempt, began: now.wall, error: CallFailure::Cancelled, maybe })
     }
@@ -522,8 +523,8 @@ impl Kernel {
         let call = self.here.call(run, seq);
         let running = call.and_then(Call::running);
         let waits = self.tables.open.get(&run).and_then(|entry| entry.call(seq));
-        let Some(Waiting { what: WaitingFor::Activity { maybe, state, binding, .. }, .. }) = waits else { return };
-        let may_have_begun = self.calls.may_have_begun(run, seq, state, binding);
+        let Some(Waiting { what: WaitingFor::Activity { call: kind, state }, maybe, .. }) = waits else { return };
+        let may_have_begun = self.calls.may_have_begun(run, seq, state, &kind.binding);
         let maybe = *maybe || running.is_some() || may_have_begun || call.is_some_and(|call| call.maybe);
         let last = last_attempt(state).max(Attempt(u32::from(may_have_begun)));
         let (attempt, began) = running.unwrap_or((last, now.wall));
@@ -549,8 +550,8 @@ impl Kernel {
         let left: Vec<(RunNo, Seq)> = self.calls.from_before.iter().copied().collect();
         for (run, seq) in left {
             let waits = self.tables.open.get(&run).and_then(|entry| entry.waits(seq));
-            let Some(Waiting { what: WaitingFor::Activity { state, binding, .. }, .. }) = waits else { continue };
-            if *state == AttemptState::Scheduled && self.calls.may_have_begun(run, seq, state, binding) {
+            let Some(Waiting { what: WaitingFor::Activity { call, state }, .. }) = waits else { continue };
+            if *state == AttemptState::Scheduled && self.calls.may_have_begun(run, seq, state, &call.binding) {
                 self.append(run, Event::AttemptStarted { seq, attempt: Attempt(1) }, now);
                 self.seal_if_full();
             }
@@ -649,8 +650,8 @@ impl Kernel {
 
     fn call_deadline(&self, run: RunNo, seq: Seq) -> Option<Timestamp> {
         match &self.tables.open.get(&run)?.call(seq)?.what {
-            WaitingFor::Activity { binding, .. } => binding.deadline,
-            WaitingFor::Timer { .. } | WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
+            WaitingFor::Activity { call, .. } => call.binding.deadline,
+            WaitingFor::Timer { .. } | WaitingFor::Signal { .. } | WaitingFor::Child(_) => None,
         }
     }
 
@@ -843,9 +844,8 @@ fn withholds(entry: &RunEntry, memory: Memory) -> bool {
 fn last_attempt(state: &AttemptState) -> Attempt {
     match state {
         AttemptState::Scheduled => Attempt(0),
-        AttemptState::Started(attempt) | AttemptState::Parked(attempt) | AttemptState::Failed { attempt, .. } => {
-            *attempt
-        }
+        AttemptState::Started(attempt) | AttemptState::Parked(attempt) => *attempt,
+        AttemptState::Failed(failed) => failed.attempt,
     }
 }
 

@@ -349,8 +349,8 @@ impl Kernel {
         }
         for waiting in dropped {
             match waiting.what {
-                WaitingFor::Child { child, close, .. } if children.is_left(waiting.seq) => {
-                    self.close_child(child, close, now, turns);
+                WaitingFor::Child(of) if children.is_left(waiting.seq) => {
+                    self.close_child(of.child, of.close, now, turns);
                 }
                 _ => self.dropped(run, waiting, now),
             }
@@ -395,11 +395,11 @@ impl Kernel {
 
     fn dropped(&mut self, run: RunNo, waiting: Waiting, now: Now) {
         match waiting.what {
-            WaitingFor::Activity { undo, .. } if undo.owes() => self.settle_dropped(run, waiting.seq, now),
+            WaitingFor::Activity { call, .. } if call.undo.owes() => self.settle_dropped(run, waiting.seq, now),
             WaitingFor::Activity { .. } if planted!(41) => {}
             WaitingFor::Activity { .. } => self.drop_call(run, waiting.seq),
             WaitingFor::Timer { .. } => self.timers.disarm(run, Due::Timer(waiting.seq)),
-            WaitingFor::Child { child, .. } => self.cancel_child(child),
+            WaitingFor::Child(of) => self.cancel_child(of.child),
             WaitingFor::Signal { .. } => {}
         }
     }
@@ -708,14 +708,14 @@ impl Waiting {
     /// The deadline of a call, if it has one.
     fn deadline(&self) -> Option<Timestamp> {
         match &self.what {
-            WaitingFor::Activity { binding, .. } => binding.deadline,
-            WaitingFor::Timer { .. } | WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
+            WaitingFor::Activity { call, .. } => call.binding.deadline,
+            WaitingFor::Timer { .. } | WaitingFor::Signal { .. } | WaitingFor::Child(_) => None,
         }
     }
 
     fn is_due(&self, wall: Timestamp) -> bool {
         use crate::kernel::tables::AttemptState;
-        matches!(&self.what, WaitingFor::Activity { state: AttemptState::Failed { due, .. }, .. } if *due <= wall)
+        matches!(&self.what, WaitingFor::Activity { state: AttemptState::Failed(failed), .. } if failed.due <= wall)
     }
 }
 
@@ -759,7 +759,7 @@ impl RunEntry {
     /// The children that it waits for, and what becomes of them when it ends.
     fn children(&self) -> Vec<(RunNo, ClosePolicy)> {
         let children = self.waiting.iter().filter_map(|waiting| match &waiting.what {
-            WaitingFor::Child { child, close, .. } => Some((*child, *close)),
+            WaitingFor::Child(of) => Some((of.child, of.close)),
             WaitingFor::Timer { .. } | WaitingFor::Activity { .. } | WaitingFor::Signal { .. } => None,
         });
         children.collect()
@@ -769,8 +769,8 @@ impl RunEntry {
     fn armed(&self) -> impl Iterator<Item = (Due, Timestamp)> + '_ {
         let timers = self.waiting.iter().filter_map(|waiting| match &waiting.what {
             WaitingFor::Timer { due } => Some((Due::Timer(waiting.seq), *due)),
-            WaitingFor::Activity { binding, .. } => Some((Due::Call(waiting.seq), binding.deadline?)),
-            WaitingFor::Signal { .. } | WaitingFor::Child { .. } => None,
+            WaitingFor::Activity { call, .. } => Some((Due::Call(waiting.seq), call.binding.deadline?)),
+            WaitingFor::Signal { .. } | WaitingFor::Child(_) => None,
         });
         timers.chain(self.rare.deadline.filter(|_| !planted!(64)).map(|at| (Due::Run, at)))
     }
