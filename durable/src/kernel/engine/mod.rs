@@ -8,6 +8,7 @@
 
 mod attempts;
 mod here;
+mod numbered;
 mod runs;
 mod timers;
 

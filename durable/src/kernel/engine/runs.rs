@@ -498,9 +498,9 @@ impl Kernel {
         let parent = parent.filter(|(parent, _)| !planted!(50) || self.is_hot(*parent));
         let told = (parent.is_some() || !watchers.is_empty()).then(|| ended.clone());
         self.recent.keep(run, ended.clone());
+        self.disarm_run(run);
         self.append(run, Event::RunEnded(ended), now);
         self.drop_calls(run);
-        self.timers.disarm_run(run);
         self.here.remove(run);
         self.forget_warnings(run);
         turns.ended(run);
@@ -517,6 +517,13 @@ impl Kernel {
         }
         if let Some(last) = last {
             self.hold_answer(last.caller, Answer::Ended(ended));
+        }
+    }
+
+    /// Disarms all wall deadlines of a run that is open still.
+    fn disarm_run(&mut self, run: RunNo) {
+        if let Some(entry) = self.tables.open.get(&run).filter(|_| self.timers.has_deadlines()) {
+            entry.deadlines().for_each(|due| self.timers.disarm(run, due));
         }
     }
 
@@ -763,6 +770,16 @@ impl RunEntry {
             WaitingFor::Timer { .. } | WaitingFor::Activity { .. } | WaitingFor::Signal { .. } => None,
         });
         children.collect()
+    }
+
+    /// All wall deadlines that it may have.
+    fn deadlines(&self) -> impl Iterator<Item = Due> + '_ {
+        let commands = self.waiting.iter().chain(&self.rare.dropped).flat_map(|waiting| match &waiting.what {
+            WaitingFor::Timer { .. } => [Some(Due::Timer(waiting.seq)), None],
+            WaitingFor::Activity { .. } => [Some(Due::Retry(waiting.seq)), Some(Due::Call(waiting.seq))],
+            WaitingFor::Signal { .. } | WaitingFor::Child(_) => [None, None],
+        });
+        commands.flatten().chain([Due::Run])
     }
 
     /// The wall deadlines that the tables alone give.

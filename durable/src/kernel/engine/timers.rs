@@ -4,10 +4,11 @@
 //!
 //! There may be a million of them, and one for each attempt in flight: each has a number, by which two heaps know it.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::Now;
+use super::numbered::Numbered;
 use crate::kernel::id::{RunNo, Seq, Timestamp};
 
 /// What comes due.
@@ -40,22 +41,61 @@ pub(super) struct Timers {
     keys: Vec<Key>,
     free: Vec<Number>,
     /// The wall deadlines. Spans are not here: who armed one knows its number.
-    deadlines: BTreeMap<Key, Number>,
-    by_monotonic: Soonest<Nanos>,
-    by_wall: Soonest<Timestamp>,
+    deadlines: Numbered,
+    by_monotonic: Soonest,
+    by_wall: Soonest,
 }
 
 /// Something that is armed, by number. When it is disarmed or due, the number goes to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Number(u32);
 
-/// The monotonic clock in half the room of a [`Duration`]; what is centuries away is never due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Nanos(u64);
+/// A point in time by either clock, in the order of time. In two halves, so that a number stands behind it without a gap; the lower
+/// one first, so that both are read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Time {
+    low: u32,
+    high: u32,
+}
 
-impl From<Duration> for Nanos {
-    fn from(at: Duration) -> Nanos {
-        Nanos(at.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(at.subsec_nanos())))
+impl Ord for Time {
+    fn cmp(&self, other: &Time) -> Ordering {
+        self.get().cmp(&other.get())
+    }
+}
+
+impl PartialOrd for Time {
+    fn partial_cmp(&self, other: &Time) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Time {
+    #[allow(clippy::cast_possible_truncation, reason = "each half is taken")]
+    fn new(at: u64) -> Time {
+        Time { low: at as u32, high: (at >> 32) as u32 }
+    }
+
+    fn get(self) -> u64 {
+        u64::from(self.low) | u64::from(self.high) << 32
+    }
+
+    /// By the monotonic clock; what is centuries away is never due.
+    fn monotonic(at: Duration) -> Time {
+        Time::new(at.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(at.subsec_nanos())))
+    }
+
+    /// By the wall clock, which has points before its zero.
+    fn wall(at: Timestamp) -> Time {
+        Time::new(at.0.cast_unsigned() ^ (1 << 63))
+    }
+
+    fn to_monotonic(self) -> Duration {
+        Duration::from_nanos(self.get())
+    }
+
+    fn to_wall(self) -> Timestamp {
+        Timestamp((self.get() ^ (1 << 63)).cast_signed())
     }
 }
 
@@ -63,38 +103,39 @@ impl Timers {
     /// These wall deadlines, armed all at once.
     pub(super) fn of(armed: impl Iterator<Item = (RunNo, Due, Timestamp)>, now: Now) -> Timers {
         let mut timers = Timers::default();
-        let armed: Vec<_> = armed.map(|(run, due, at)| ((run, due), at)).collect();
-        for (key, at) in &armed {
-            let number = timers.number(*key);
-            timers.by_monotonic.insert(number, due_at(*at, now).into(), &timers.keys);
-            timers.by_wall.insert(number, *at, &timers.keys);
-        }
-        timers.deadlines = armed.iter().zip(0..).map(|((key, _), number)| (*key, Number(number))).collect();
+        armed.for_each(|(run, due, at)| timers.arm_anew(run, due, at, now));
         timers
     }
 
     /// Arms a wall deadline.
     pub(super) fn arm_at(&mut self, run: RunNo, due: Due, at: Timestamp, now: Now) {
         self.disarm(run, due);
+        self.arm_anew(run, due, at, now);
+    }
+
+    /// Arms a wall deadline that is not armed.
+    fn arm_anew(&mut self, run: RunNo, due: Due, at: Timestamp, now: Now) {
         let number = self.number((run, due));
-        self.deadlines.insert((run, due), number);
-        self.by_monotonic.insert(number, due_at(at, now).into(), &self.keys);
-        self.by_wall.insert(number, at, &self.keys);
+        self.deadlines.insert(number.0, |number| hash(self.keys[number as usize]));
+        self.by_monotonic.insert(number, Time::monotonic(due_at(at, now)), &self.keys);
+        self.by_wall.insert(number, Time::wall(at), &self.keys);
     }
 
     /// Arms a span of this process; gives its number, by which it is disarmed.
     pub(super) fn arm_in(&mut self, run: RunNo, due: Due, span: Duration, now: Now) -> Number {
         let number = self.number((run, due));
-        self.by_monotonic.insert(number, now.monotonic.saturating_add(span).into(), &self.keys);
+        self.by_monotonic.insert(number, Time::monotonic(now.monotonic.saturating_add(span)), &self.keys);
         number
     }
 
     /// Disarms a wall deadline, if it is armed.
     pub(super) fn disarm(&mut self, run: RunNo, due: Due) {
-        if !self.deadlines.is_empty()
-            && let Some(number) = self.deadlines.remove(&(run, due))
-        {
-            self.forget(number);
+        if self.deadlines.is_empty() {
+            return;
+        }
+        let (key, of) = ((run, due), |number: u32| self.keys[number as usize]);
+        if let Some(number) = self.deadlines.remove(hash(key), |number| of(number) == key, |number| hash(of(number))) {
+            self.forget(Number(number));
         }
     }
 
@@ -105,27 +146,17 @@ impl Timers {
         }
     }
 
-    /// Disarms all wall deadlines of a run.
-    pub(super) fn disarm_run(&mut self, run: RunNo) {
-        if self.deadlines.is_empty() {
-            return;
-        }
-        let all = (run, Due::Timer(Seq(0)))..=(run, Due::Run);
-        let dues: Vec<Due> = self.deadlines.range(all).map(|((_, due), _)| *due).collect();
-        dues.into_iter().for_each(|due| self.disarm(run, due));
-    }
-
     /// Takes the next thing that is due.
     pub(super) fn take_due(&mut self, now: Now) -> Option<Key> {
-        let monotonic = self.by_monotonic.first().filter(|(at, _)| *at <= now.monotonic.into());
+        let monotonic = self.by_monotonic.first().filter(|(at, _)| *at <= Time::monotonic(now.monotonic));
         if let Some((_, number)) = monotonic.filter(|_| planted!(56)) {
             let (run, due) = self.key(number);
-            if let Some(wall) = self.by_wall.time(number).filter(|wall| *wall > now.wall) {
+            if let Some(wall) = self.by_wall.time(number).map(Time::to_wall).filter(|wall| *wall > now.wall) {
                 self.arm_at(run, due, wall, now);
                 return self.take_due(now);
             }
         }
-        let by_wall = || self.by_wall.first().filter(|(at, _)| *at <= now.wall).map(|(_, number)| number);
+        let by_wall = || self.by_wall.first().filter(|(at, _)| *at <= Time::wall(now.wall)).map(|(_, number)| number);
         let number = monotonic.map(|(_, number)| number).or_else(by_wall)?;
         let key = self.key(number);
         if let Due::Attempt(_) = key.1 {
@@ -138,9 +169,14 @@ impl Timers {
 
     /// When the monotonic clock shows that something is due. A wall clock that was set forward brings a wall deadline nearer.
     pub(super) fn next(&self, now: Now) -> Option<Duration> {
-        let monotonic = self.by_monotonic.first().map(|(at, _)| Duration::from_nanos(at.0));
-        let wall = self.by_wall.first().map(|(at, _)| now.monotonic.saturating_add(at.since(now.wall)));
+        let monotonic = self.by_monotonic.first().map(|(at, _)| at.to_monotonic());
+        let wall = self.by_wall.first().map(|(at, _)| now.monotonic.saturating_add(at.to_wall().since(now.wall)));
         monotonic.into_iter().chain(wall).min()
+    }
+
+    /// Whether there is a wall deadline at all.
+    pub(super) fn has_deadlines(&self) -> bool {
+        !self.deadlines.is_empty()
     }
 
     fn number(&mut self, key: Key) -> Number {
@@ -174,36 +210,46 @@ impl Number {
     }
 }
 
+/// Spreads keys evenly: runs have numbers that follow each other, and so have their commands.
+fn hash((run, due): Key) -> u64 {
+    let due = match due {
+        Due::Timer(seq) => u64::from(seq.0) << 3,
+        Due::Retry(seq) => u64::from(seq.0) << 3 | 1,
+        Due::Call(seq) => u64::from(seq.0) << 3 | 2,
+        Due::Attempt(seq) => u64::from(seq.0) << 3 | 3,
+        Due::Run => 4,
+    };
+    // The last steps of splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+    let mixed = run.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ due;
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// A heap of times, the soonest first and of equal ones that of the lower key, and where in it each number stands.
-#[derive(Debug)]
-struct Soonest<T> {
-    heap: Vec<(T, Number)>,
+#[derive(Debug, Default)]
+struct Soonest {
+    heap: Vec<(Time, Number)>,
     places: Vec<u32>,
 }
 
 /// The place of what is not in a heap.
 const NOWHERE: u32 = u32::MAX;
 
-impl<T> Default for Soonest<T> {
-    fn default() -> Self {
-        Soonest { heap: Vec::new(), places: Vec::new() }
-    }
-}
-
-impl<T: Ord + Copy> Soonest<T> {
+impl Soonest {
     fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
 
-    fn first(&self) -> Option<(T, Number)> {
+    fn first(&self) -> Option<(Time, Number)> {
         self.heap.first().copied()
     }
 
-    fn time(&self, number: Number) -> Option<T> {
+    fn time(&self, number: Number) -> Option<Time> {
         self.place(number).map(|place| self.heap[place].0)
     }
 
-    fn insert(&mut self, number: Number, at: T, keys: &[Key]) {
+    fn insert(&mut self, number: Number, at: Time, keys: &[Key]) {
         if self.places.len() <= number.index() {
             self.places.resize(number.index() + 1, NOWHERE);
         }
@@ -279,6 +325,7 @@ fn due_at(at: Timestamp, now: Now) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::collections::btree_map::Entry;
 
     use proptest::prelude::*;
@@ -305,7 +352,6 @@ mod tests {
         Span(u64, u32, u8),
         Disarm(u64, u32),
         DisarmSpan(u64, u32),
-        DisarmRun(u64),
         Wall(i8),
         Wait(u8),
     }
@@ -317,7 +363,6 @@ mod tests {
             3 => (run(), seq(), 0..30_u8).prop_map(|(run, seq, at)| Op::Span(run, seq, at)),
             2 => (run(), seq()).prop_map(|(run, seq)| Op::Disarm(run, seq)),
             2 => (run(), seq()).prop_map(|(run, seq)| Op::DisarmSpan(run, seq)),
-            1 => run().prop_map(Op::DisarmRun),
             1 => any::<i8>().prop_map(Op::Wall),
             3 => (0..8_u8).prop_map(Op::Wait),
         ];
@@ -366,10 +411,6 @@ mod tests {
                             model.remove(&key);
                         }
                     }
-                    Op::DisarmRun(run) => {
-                        timers.disarm_run(RunNo(run));
-                        model.retain(|key, (_, wall)| key.0 != RunNo(run) || wall.is_none());
-                    }
                     Op::Wall(by) => now.wall.0 += i64::from(by),
                     Op::Wait(span) => {
                         now.wall.0 += i64::from(span);
@@ -397,7 +438,7 @@ mod tests {
         for seq in 0..5000 {
             timers.arm_at(RunNo(1), Due::Timer(Seq(seq)), Timestamp(i64::from(seq)), now);
         }
-        timers.disarm_run(RunNo(1));
+        (0..5000).for_each(|seq| timers.disarm(RunNo(1), Due::Timer(Seq(seq))));
         assert_eq!((timers.keys.capacity(), timers.by_wall.heap.capacity(), timers.next(now)), (0, 0, None));
     }
 }
