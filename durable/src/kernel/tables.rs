@@ -64,40 +64,50 @@ impl<'a> AllTables<'a> {
 
 /// Which runs may have a namespace and workflow id. It holds hashes, and not the texts again: whose they are, the runs tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ids(BTreeSet<(u64, RunNo)>);
+pub struct Ids(BTreeSet<Hashed>);
+
+/// The hash of an id, and the number of the run that has it, in parts of four bytes: there is one for each run.
+type Hashed = [u32; 3];
 
 impl<'a> FromIterator<(&'a Text, &'a Text, RunNo)> for Ids {
     /// The ids of many runs at once: put in one by one, each would be searched for.
     fn from_iter<I: IntoIterator<Item = (&'a Text, &'a Text, RunNo)>>(runs: I) -> Ids {
-        Ids(runs.into_iter().map(|(namespace, id, run)| (Ids::hash(namespace, id), run)).collect())
+        Ids(runs.into_iter().map(|(namespace, id, run)| hashed(Ids::hash(namespace, id), run)).collect())
     }
 }
 
 impl Ids {
     /// A run has this id.
     pub fn insert(&mut self, namespace: &Text, id: &Text, run: RunNo) {
-        self.0.insert((Ids::hash(namespace, id), run));
+        self.0.insert(hashed(Ids::hash(namespace, id), run));
     }
 
     /// A run of this id is gone.
     pub fn remove(&mut self, namespace: &Text, id: &Text, run: RunNo) {
-        self.0.remove(&(Ids::hash(namespace, id), run));
+        self.0.remove(&hashed(Ids::hash(namespace, id), run));
     }
 
     /// The runs that may have this id, the newest first.
     fn candidates(&self, namespace: &Text, id: &Text) -> impl Iterator<Item = RunNo> {
         let hash = Ids::hash(namespace, id);
-        self.0.range((hash, RunNo(0))..=(hash, RunNo(u64::MAX))).rev().map(|(_, run)| *run)
+        let runs = self.0.range(hashed(hash, RunNo(0))..=hashed(hash, RunNo(u64::MAX))).rev();
+        runs.map(|[_, high, low]| RunNo(u64::from(*high) << 32 | u64::from(*low)))
     }
 
     /// It is stored nowhere, and one that is met twice costs a comparison. Most runs are in the namespace "".
-    fn hash(namespace: &Text, id: &Text) -> u64 {
+    #[allow(clippy::cast_possible_truncation, reason = "half of the hash is enough")]
+    fn hash(namespace: &Text, id: &Text) -> u32 {
         let in_namespace = match namespace.as_str() {
             "" => SipHasher13::new(),
             namespace => SipHasher13::new_with_keys(SipHasher13::new().hash(namespace.as_bytes()), 1),
         };
-        in_namespace.hash(id.as_str().as_bytes())
+        in_namespace.hash(id.as_str().as_bytes()) as u32
     }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "each half is taken")]
+fn hashed(hash: u32, RunNo(run): RunNo) -> Hashed {
+    [hash, (run >> 32) as u32, run as u32]
 }
 
 /// One open run.
