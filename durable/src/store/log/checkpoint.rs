@@ -8,8 +8,8 @@
 //! ```
 
 use super::closed::Closed;
-use super::runs::{self, IdHash, Run, Runs, Tail};
-use crate::codec::frame::{Lsn, Place, SegmentNo, StoreId};
+use super::runs::{self, IdHash, Run, Runs};
+use crate::codec::frame::{Place, SegmentNo, StoreId};
 use crate::codec::names::Names;
 use crate::codec::{DecodeError, leb, tables};
 use crate::kernel::id::RunNo;
@@ -74,6 +74,8 @@ fn take_run(bytes: &mut &[u8]) -> Result<(RunNo, Run), DecodeError> {
     let no = RunNo(leb::take(bytes)?);
     let segment = SegmentNo(leb::take(bytes)?);
     let offset = leb::take(bytes)?.checked_mul(8).ok_or(DecodeError::Number)?;
-    let tail = Tail::At(Place { segment, offset }, Lsn::default());
-    Ok((no, Run { tail, names: Names::decode(bytes)?, ..Run::new(IdHash::default()) }))
+    let mut run = Run::new(IdHash::default());
+    run.place(Place { segment, offset });
+    run.names = Names::decode(bytes)?;
+    Ok((no, run))
 }

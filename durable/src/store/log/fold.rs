@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoint::Content;
 use super::closed::{Closed, ClosedPlace};
-use super::runs::{self, Run, Runs, Tail};
+use super::runs::{self, Run, Runs};
 use crate::codec::DecodeError;
 use crate::codec::event;
 use crate::codec::frame::{Frame, Place, StoreId};
@@ -115,7 +115,7 @@ impl Fold {
             let names = self.runs.get_mut(&head.run).map_or(&mut none, |run| &mut run.names);
             let taken = match event::decode_raw(&raw, head.at, names) {
                 Ok(Some(event)) => self.event(head, no, event, place, frame),
-                Ok(None) => self.skipped(head.run, no, Tail::At(place, frame.header.lsn)),
+                Ok(None) => self.skipped(head.run, no, place),
                 Err(error) => Err(Refused::Undecodable(error)),
             };
             match (taken, self.gaps) {
@@ -144,10 +144,9 @@ impl Fold {
         }
         let Some(run) = self.runs.get_mut(&head.run) else { return Err(gap(head.run, EventNo(0), no)) };
         run.next = no.next();
-        let lsn = frame.header.lsn;
-        run.tail = Tail::At(place, lsn);
+        run.place(place);
         if let Event::RunEnded(_) = event {
-            let closed = ClosedPlace { run: head.run, place, lsn, crc: Some(frame.crc) };
+            let closed = ClosedPlace { run: head.run, place, lsn: frame.header.lsn, crc: Some(frame.crc) };
             if !planted!(24) {
                 self.closed.put(run.id, &closed);
             }
@@ -158,7 +157,7 @@ impl Fold {
     }
 
     /// An event that is unknown and may be stepped over has a number all the same.
-    fn skipped(&mut self, run: RunNo, no: EventNo, tail: Tail) -> Result<(), Refused> {
+    fn skipped(&mut self, run: RunNo, no: EventNo, place: Place) -> Result<(), Refused> {
         let (Some(entry), Some(slot)) = (self.tables.open.get_mut(&run), self.runs.get_mut(&run)) else {
             return Err(gap(run, EventNo(0), no));
         };
@@ -167,7 +166,7 @@ impl Fold {
         }
         entry.next = no.next();
         slot.next = no.next();
-        slot.tail = tail;
+        slot.place(place);
         Ok(())
     }
 
@@ -181,12 +180,7 @@ impl Fold {
 
     /// A frame was copied: what led to it leads to the copy.
     pub(super) fn moved(&mut self, from: Place, to: Place) {
-        for run in self.runs.values_mut() {
-            match run.tail {
-                Tail::At(place, lsn) if place == from => run.tail = Tail::At(to, lsn),
-                Tail::At(..) | Tail::Filling { .. } | Tail::None => {}
-            }
-        }
+        self.runs.values_mut().filter(|run| run.prev() == Some(from)).for_each(|run| run.place(to));
         for ((id, _), row) in self.rows.iter_mut().filter(|(_, row)| row.place == from) {
             let moved = ClosedPlace { place: to, ..*row };
             self.closed.moved(*id, row, &moved);

@@ -55,6 +55,8 @@ pub(super) struct Queue {
     /// How many names the run of each section had before the group at hand.
     marks: Vec<u32>,
     closed_batches: VecDeque<Batch>,
+    /// The frames that have a place and are not written, in order.
+    unwritten: VecDeque<(Place, Lsn)>,
     /// Bytes that are queued or being written.
     pub(super) queued_bytes: usize,
     /// The newest group.
@@ -109,6 +111,7 @@ impl Queue {
             filling: Filling::new(begin.last.next()),
             marks: Vec::new(),
             closed_batches: VecDeque::new(),
+            unwritten: VecDeque::new(),
             queued_bytes: 0,
             appended: Position(0),
             durable: Position(0),
@@ -235,8 +238,7 @@ impl Queue {
     fn note(&mut self, section: &Section) {
         let Some(run) = self.runs.get_mut(&section.run) else { return };
         run.next = end_of(section);
-        if !matches!(run.tail, Tail::Filling { .. }) {
-            run.tail = Tail::Filling { before: run.prev() };
+        if run.fills() {
             self.filling.touched.push(section.run);
         }
         if section.events.iter().any(|event| matches!(event, Event::RunEnded(_))) {
@@ -254,7 +256,7 @@ impl Queue {
         let batch = filling.close(&mut self.layout);
         for run in touched {
             if let Some(run) = self.runs.get_mut(&run) {
-                run.tail = Tail::At(batch.place(), lsn);
+                run.place(batch.place());
             }
         }
         for (id, run) in &batch.ended {
@@ -264,6 +266,7 @@ impl Queue {
             self.pending.insert(*id, closed);
         }
         self.bytes_since_checkpoint += crate::codec::frame::stride(batch.bytes.len());
+        self.unwritten.push_back((batch.place(), lsn));
         self.closed_batches.push_back(batch);
     }
 
@@ -384,6 +387,7 @@ impl Queue {
     /// The frame is in the file. It is not durable.
     pub(super) fn frame_written(&mut self, lsn: Lsn) {
         self.written = lsn;
+        self.unwritten.drain(..self.unwritten.partition_point(|(_, unwritten)| *unwritten <= lsn));
         self.wake_waiting();
     }
 
@@ -442,11 +446,16 @@ impl Queue {
     /// Where the newest events of an open run stand, or will.
     pub(super) fn tail(&self, run: RunNo) -> Option<(runs::PlaceCell, Lsn, EventNo)> {
         let run = self.runs.get(&run)?;
-        match run.tail {
-            Tail::None => None,
-            Tail::At(place, lsn) => Some((placed(place), lsn, run.next)),
-            Tail::Filling { .. } => Some((self.filling.cell.clone(), self.filling.lsn, run.next)),
+        match (run.tail(), run.prev()) {
+            (Tail::Filling | Tail::AllFilling, _) => Some((self.filling.cell.clone(), self.filling.lsn, run.next)),
+            (Tail::None | Tail::Placed, prev) => prev.map(|place| (placed(place), self.lsn_of(place), run.next)),
         }
+    }
+
+    /// The number of the frame at a place, or one that is written like it.
+    fn lsn_of(&self, place: Place) -> Lsn {
+        let unwritten = self.unwritten.binary_search_by_key(&place, |(place, _)| *place).ok();
+        unwritten.and_then(|at| self.unwritten.get(at)).map_or(Lsn::default(), |(_, lsn)| *lsn)
     }
 
     pub(super) fn wait_as_writer(&mut self, waker: &Waker) {

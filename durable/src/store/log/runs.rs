@@ -3,8 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::codec::frame::StoreId;
-use crate::codec::frame::{Lsn, Place};
+use crate::codec::frame::{Place, StoreId};
 use crate::codec::hash;
 use crate::codec::names::Names;
 use crate::kernel::by_run::ByRun;
@@ -23,18 +22,16 @@ pub(super) fn id_hash(store: StoreId, namespace: &Text, id: &Text) -> IdHash {
 pub(super) type PlaceCell = Arc<OnceLock<Place>>;
 
 /// Where a run's newest events stand.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {
     /// Nowhere: it has none.
-    #[default]
     None,
-    /// In this frame, which has its place.
-    At(Place, Lsn),
-    /// In the batch that fills; its events before those are in an earlier frame.
-    Filling {
-        /// That earlier frame.
-        before: Option<Place>,
-    },
+    /// In a frame that has its place.
+    Placed,
+    /// In the batch that fills, and its events before those in a frame that has its place.
+    Filling,
+    /// All in the batch that fills.
+    AllFilling,
 }
 
 /// An open run.
@@ -42,7 +39,9 @@ pub(super) enum Tail {
 pub(super) struct Run {
     /// The number of its next event.
     pub(super) next: EventNo,
-    pub(super) tail: Tail,
+    tail: Tail,
+    /// The newest frame of its events that has its place, if there is one.
+    placed: Place,
     pub(super) names: Names,
     pub(super) id: IdHash,
     /// Whether its end is appended. It is forgotten when that is written.
@@ -51,18 +50,47 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(id: IdHash) -> Run {
-        Run { next: EventNo(0), tail: Tail::None, names: Names::new(), id, is_ended: false }
+        Run { next: EventNo(0), tail: Tail::None, placed: Place::default(), names: Names::new(), id, is_ended: false }
+    }
+
+    pub(super) fn tail(&self) -> Tail {
+        self.tail
     }
 
     /// The frame that holds the run's events before those that are appended now.
     pub(super) fn prev(&self) -> Option<Place> {
         match self.tail {
-            Tail::None => None,
-            Tail::At(place, _) => Some(place),
-            Tail::Filling { before } => before,
+            Tail::None | Tail::AllFilling => None,
+            Tail::Placed | Tail::Filling => Some(self.placed),
         }
+    }
+
+    /// Its newest events are in the batch that fills. Tells whether those are the first of its there.
+    pub(super) fn fills(&mut self) -> bool {
+        let before = self.tail;
+        self.tail = match before {
+            Tail::None | Tail::AllFilling => Tail::AllFilling,
+            Tail::Placed | Tail::Filling => Tail::Filling,
+        };
+        before != self.tail
+    }
+
+    /// Its newest events are in the frame at this place.
+    pub(super) fn place(&mut self, place: Place) {
+        (self.tail, self.placed) = (Tail::Placed, place);
     }
 }
 
 /// The open runs, by number.
 pub(super) type Runs = ByRun<Run>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::id::RunNo;
+
+    #[test]
+    fn a_run_takes_no_more_than_it_has_to() {
+        assert_eq!(size_of::<(RunNo, Option<Run>)>(), 64);
+    }
+}
