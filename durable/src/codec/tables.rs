@@ -220,7 +220,7 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
         workflow: texts.number(&run.kind.workflow),
         version: run.kind.version,
         value: run.value.0.to_le_bytes(),
-        shape: run.kind.shape.0.to_le_bytes(),
+        shape: run.shape.0.to_le_bytes(),
         salt: run.salt,
         build: texts.number(&run.kind.build),
         trace: run.rare.trace.map(TraceContext::to_bytes),
@@ -239,7 +239,7 @@ fn run_to_wire<'a>(no: RunNo, run: &'a RunEntry, texts: &mut Texts) -> WireRun<'
         }),
         cancelling: run.rare.cancelling,
         undoing: run.rare.undoing.map(Into::into),
-        undos: List(run.undos.iter().map(|call| undoable_to_wire(call, texts)).collect()),
+        undos: List(run.rare.undos.iter().map(|call| undoable_to_wire(call, texts)).collect()),
     }
 }
 
@@ -249,7 +249,6 @@ fn run_of_wire(run: WireRun<'_>, texts: &[Text], kinds: &mut Kinds) -> Result<(R
         namespace: shared(run.namespace, texts)?,
         workflow: shared(run.workflow, texts)?,
         version: run.version,
-        shape: id::Digest(u64::from_le_bytes(run.shape)),
         build: shared(run.build, texts)?,
     };
     let entry = RunEntry {
@@ -257,12 +256,12 @@ fn run_of_wire(run: WireRun<'_>, texts: &[Text], kinds: &mut Kinds) -> Result<(R
         kind: kinds.runs.share(kind),
         id: run.id.into(),
         value: id::Digest(u64::from_le_bytes(run.value)),
+        shape: id::Digest(u64::from_le_bytes(run.shape)),
         salt: run.salt,
         started,
         next: EventNo(run.next),
         unturned: run.unturned.0.into_iter().map(EventNo).collect(),
         waiting: in_order(all_of_wire(run.waiting, started, texts, &mut kinds.calls)?)?.into(),
-        undos: undos_of_wire(run.undos, texts)?,
         rare: Rare::from(RareParts {
             trace: run.trace.map(TraceContext::of_bytes),
             parent: run.parent.map(|(run, seq)| (RunNo(run), Seq(seq))),
@@ -272,6 +271,7 @@ fn run_of_wire(run: WireRun<'_>, texts: &[Text], kinds: &mut Kinds) -> Result<(R
             blocked: run.blocked.map(|blocked| blocked_of_wire(&blocked, started, texts)).transpose()?,
             cancelling: run.cancelling,
             undoing: run.undoing.map(Into::into),
+            undos: undos_of_wire(run.undos, texts)?,
         }),
     };
     Ok((RunNo(run.no), entry))

@@ -121,6 +121,8 @@ pub struct RunEntry {
     pub id: Text,
     /// The digest of its input's values.
     pub value: Digest,
+    /// The digest of its input's shape.
+    pub shape: Digest,
     /// What its digests are keyed with.
     pub salt: [u8; 16],
     /// When it started.
@@ -131,8 +133,6 @@ pub struct RunEntry {
     pub unturned: Short<EventNo>,
     /// What it waits for, by seq.
     pub waiting: Short<Waiting>,
-    /// What may have to be undone.
-    pub undos: Undos,
     /// What few runs have.
     pub rare: Rare<RareParts>,
 }
@@ -146,8 +146,6 @@ pub struct RunKind {
     pub workflow: Text,
     /// Their workflow's version.
     pub version: u32,
-    /// The digest of their input's shape.
-    pub shape: Digest,
     /// The build that polled them last.
     pub build: Text,
 }
@@ -171,6 +169,8 @@ pub struct RareParts {
     pub cancelling: bool,
     /// How the body ended, when what it did is being undone.
     pub undoing: Option<End>,
+    /// What may have to be undone.
+    pub undos: Undos,
 }
 
 /// Why a run is not polled.
@@ -378,14 +378,12 @@ impl RunKind {
             namespace: started.namespace.clone(),
             workflow: started.workflow.clone(),
             version: started.version,
-            shape: started.shape,
             build: started.build.clone(),
         }
     }
 
     fn is_of(&self, started: &RunStarted) -> bool {
-        self.shape == started.shape
-            && self.version == started.version
+        self.version == started.version
             && self.workflow == started.workflow
             && self.namespace == started.namespace
             && self.build == started.build
@@ -415,12 +413,12 @@ impl RunEntry {
             kind,
             id: started.id.clone(),
             value: started.value,
+            shape: started.shape,
             salt: started.salt,
             started: at,
             next: EventNo(1),
             unturned: vec![EventNo(0)].into(),
             waiting: Short::default(),
-            undos: Undos::default(),
             rare: RareParts {
                 trace: started.trace,
                 parent: started.parent,
@@ -453,8 +451,8 @@ impl RunEntry {
         if event.is_delivered() {
             self.unturned.push(no);
         }
-        if self.undos.may_concern(event) {
-            self.undos.apply(event);
+        if self.rare.undos.may_concern(event) {
+            self.rare.undos.apply(event);
         }
         match event {
             Event::Turn { of, entries } => {
@@ -574,6 +572,7 @@ impl Empty for RareParts {
             blocked: None,
             cancelling: false,
             undoing: None,
+            undos: Undos::NONE,
         };
         &EMPTY
     }

@@ -54,10 +54,10 @@ impl Undos {
         self.calls.is_empty()
     }
 
-    /// Whether an event can change anything: where there is nothing to undo, only a turn can.
+    /// Whether an event can change anything: where there is nothing to undo, only a turn can that asks for something to undo.
     #[must_use]
     pub fn may_concern(&self, event: &Event) -> bool {
-        matches!(event, Event::Turn { .. }) || !self.is_empty()
+        !self.is_empty() || matches!(event, Event::Turn { entries, .. } if entries.iter().any(Entry::may_be_undone))
     }
 
     /// Takes in an event, in the order of the journal.
@@ -210,6 +210,24 @@ impl Undoable {
             UndoState::Open | UndoState::Undone | UndoState::NotUndone => false,
         };
         can && self.by.is_none() && (all || self.dropped)
+    }
+}
+
+impl Entry {
+    /// Whether there is something to undo, or to await, by what is asked for.
+    fn may_be_undone(&self) -> bool {
+        match self {
+            Entry::ActivityScheduled(call) => call.undo.owes(),
+            Entry::CompensationRegistered { .. } => true,
+            Entry::CommandDropped { .. }
+            | Entry::TimerStarted { .. }
+            | Entry::SignalAwaited { .. }
+            | Entry::SignalTaken { .. }
+            | Entry::SignalSent { .. }
+            | Entry::ChildScheduled(_)
+            | Entry::ScopeOpened { .. }
+            | Entry::ScopeClosed { .. } => false,
+        }
     }
 }
 

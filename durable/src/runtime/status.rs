@@ -208,7 +208,7 @@ impl Description {
             events: entry.next.0,
             status,
             waits_for: entry.waiting.iter().chain(entry.rare.dropped.iter()).map(WaitsFor::new).collect(),
-            undone: entry.undos.undone(End::Completed).into(),
+            undone: entry.rare.undos.undone(End::Completed).into(),
         }
     }
 

@@ -349,16 +349,17 @@ fn run_entry() -> BoxedStrategy<RunEntry> {
             let (parent, signals, blocked, cancelling, (undoing, undos, trace)) = rest;
             RunEntry {
                 run,
-                kind: RunKind { namespace, workflow, version, shape, build }.into(),
+                kind: RunKind { namespace, workflow, version, build }.into(),
                 id,
                 value,
+                shape,
                 salt,
                 started,
                 next,
                 unturned: unturned.into(),
                 waiting: waiting.into(),
-                undos,
-                rare: RareParts { trace, parent, deadline, dropped, signals, blocked, cancelling, undoing }.into(),
+                rare: RareParts { trace, parent, deadline, dropped, signals, blocked, cancelling, undoing, undos }
+                    .into(),
             }
         })
         .boxed()

@@ -250,7 +250,7 @@ pub(super) fn open_run(no: u64, run: &RunEntry) -> Value {
         "workflow": run.kind.workflow.as_str(),
         "version": run.kind.version,
         "value": run.value.0,
-        "shape": run.kind.shape.0,
+        "shape": run.shape.0,
         "salt": bytes(&run.salt),
         "build": run.kind.build.as_str(),
         "trace": run.rare.trace.map(|trace| bytes(&trace.to_bytes())),
@@ -265,7 +265,7 @@ pub(super) fn open_run(no: u64, run: &RunEntry) -> Value {
         "blocked": blocked,
         "cancelling": run.rare.cancelling,
         "undoing": run.rare.undoing.map(end),
-        "undos": run.undos.iter().map(undoable).collect::<Vec<Value>>(),
+        "undos": run.rare.undos.iter().map(undoable).collect::<Vec<Value>>(),
     })
 }
 

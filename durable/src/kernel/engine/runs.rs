@@ -486,7 +486,7 @@ impl Kernel {
         let Some(entry) = self.tables.open.get(&run) else { return };
         let (parent, children) = (entry.rare.parent, entry.children());
         let (actor, reason) = by;
-        let (body, undone) = (how, entry.undos.undone(how));
+        let (body, undone) = (how, entry.rare.undos.undone(how));
         let failed = how != End::Terminated && !undone.not_undone.is_empty();
         let how = if failed { End::CompensationFailed } else { how };
         if !undone.is_empty() {
@@ -744,7 +744,7 @@ impl RunEntry {
         if self.kind.workflow != started.workflow {
             return Likeness::Other;
         }
-        let (same_value, same_shape) = (self.value == started.value, self.kind.shape == started.shape);
+        let (same_value, same_shape) = (self.value == started.value, self.shape == started.shape);
         match inputs {
             _ if same_value && same_shape => Likeness::Same,
             Inputs::Loose => Likeness::Same,
