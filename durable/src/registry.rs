@@ -30,8 +30,8 @@ pub(crate) const NAME_LEN_MAX: usize = 128;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
-    activities: BTreeMap<Arc<str>, Arc<ActivityEntry>>,
-    workflows: BTreeMap<Arc<str>, BTreeMap<u32, Arc<WorkflowEntry>>>,
+    activities: BTreeMap<Text, Arc<ActivityEntry>>,
+    workflows: BTreeMap<Text, BTreeMap<u32, Arc<WorkflowEntry>>>,
     faults: Vec<RegistryFault>,
 }
 
@@ -99,13 +99,13 @@ impl Registry {
     /// Puts an activity in the place of the one of its name.
     #[doc(hidden)]
     pub fn put_activity(&mut self, entry: ActivityEntry) {
-        self.activities.insert(Arc::clone(&entry.name.0), Arc::new(entry));
+        self.activities.insert(entry.name.clone(), Arc::new(entry));
     }
 
     fn add_activity(&mut self, entry: Arc<ActivityEntry>) {
         self.check_name(&entry.name);
         let Some(first) = self.activities.get(entry.name.as_str()) else {
-            self.activities.insert(Arc::clone(&entry.name.0), entry);
+            self.activities.insert(entry.name.clone(), entry);
             return;
         };
         if first.type_id != entry.type_id {
@@ -116,7 +116,7 @@ impl Registry {
 
     fn add_workflow(&mut self, entry: Arc<WorkflowEntry>) {
         self.check_name(&entry.name);
-        let versions = self.workflows.entry(Arc::clone(&entry.name.0)).or_default();
+        let versions = self.workflows.entry(entry.name.clone()).or_default();
         let Some(first) = versions.get(&entry.version) else {
             versions.insert(entry.version, entry);
             return;

@@ -264,7 +264,7 @@ fn failed_behind_its_outcome(_: &mut Case, played: &mut Played) -> Option<()> {
 }
 
 fn nobody_sends(case: &mut Case, played: &mut Played) -> Option<()> {
-    let words = played.first.as_ref().unwrap().runs.get(&Case::id(0).into())?.journal.iter();
+    let words = played.first.as_ref().unwrap().runs.get(Case::id(0).as_str())?.journal.iter();
     let mut words = words.filter_map(|(_, _, event)| match event {
         Event::SignalReceived { payload, .. } => durable::payload::decode::<Word>(payload).ok(),
         _ => None,

@@ -1,8 +1,11 @@
 //! What happened: the events of a journal and the entries of a turn. Plain data in the past tense; the catalogue with
 //! who appends what, and when, is `docs/journal-format.md`. Nothing here knows how an event is written.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
+
+use ecow::EcoString;
 
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use super::short::Short;
@@ -38,9 +41,10 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// A short text: the name of a workflow, an activity or a signal, an id, a reason. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(pub Arc<str>);
+/// A short text: the name of a workflow, an activity or a signal, an id, a reason. Cheap to clone; one of up to 15 bytes takes no memory
+/// but its own 16.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(EcoString);
 
 impl Text {
     /// The text itself.
@@ -72,22 +76,22 @@ impl Text {
     }
 }
 
+/// A text is found among others by what it says.
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        if text.is_empty() { Text::default() } else { Text(text.into()) }
+        Text(text.into())
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
         text.as_str().into()
-    }
-}
-
-impl Default for Text {
-    /// The empty text. It takes no memory: all of them share one.
-    fn default() -> Self {
-        Text(Arc::default())
     }
 }
 
@@ -99,7 +103,7 @@ impl fmt::Display for Text {
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
