@@ -46,7 +46,8 @@ pub struct Machine {
     scopes: Rare<Scopes>,
     undo: Rare<Undo>,
     recorded: Recorded,
-    turn: Turn,
+    /// Nothing between two turns, if its room was lent.
+    turn: Rare<Turn>,
     /// How many entries the turn had when the body ended.
     before_end: u32,
     granted: Option<Seq>,
@@ -197,6 +198,10 @@ struct Turn {
     end: Option<Box<(End, Payload)>>,
 }
 
+/// Room for a turn. A run that waits needs none, so that one goes from run to run.
+#[derive(Debug, Default)]
+pub struct TurnRoom(Rare<Turn>);
+
 /// A turn as the journal holds it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RecordedTurn {
@@ -258,7 +263,7 @@ impl Machine {
             scopes: Rare::default(),
             undo: Rare::default(),
             recorded,
-            turn: Turn::default(),
+            turn: Rare::NOTHING,
             before_end: 0,
             granted: None,
             now: Timestamp::default(),
@@ -313,9 +318,20 @@ impl Machine {
         self.recorded.other_build = other_than(build, &self.head.build);
     }
 
+    /// Lends room for the turn that begins next. Without it the machine takes its own.
+    pub fn lend(&mut self, room: TurnRoom) {
+        self.turn = room.0;
+    }
+
+    /// Gives the room of the turn that has ended back.
+    #[must_use]
+    pub fn give_back(&mut self) -> TurnRoom {
+        TurnRoom(std::mem::take(&mut self.turn))
+    }
+
     /// Begins a turn with a delivered event; `expected` is the recorded turn, at replay.
     pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<RecordedTurn>) {
-        self.turn = Turn { of: no, ..Turn::default() };
+        *self.turn = Turn { of: no, ..Turn::default() };
         self.before_end = 0;
         if expected.is_some() || !self.recorded.journal.is_nothing() {
             self.recorded.journal.expected = expected.map(Expected::from);
@@ -396,7 +412,7 @@ impl Machine {
         if let Some(fault) = self.fault.take() {
             return Err(*fault);
         }
-        let Turn { of, entries, asked, end } = std::mem::take(&mut self.turn);
+        let Turn { of, entries, asked, end } = std::mem::take(&mut *self.turn);
         let mut warnings = Rare::NOTHING;
         if let Some(journal) = self.recorded.journal.written() {
             warnings = std::mem::take(&mut journal.warnings);
@@ -968,6 +984,13 @@ impl Machine {
 impl Slot {
     fn is_answered(&self) -> bool {
         matches!(self.holds, Holds::Outcome(_))
+    }
+}
+
+impl Empty for Turn {
+    fn empty() -> &'static Turn {
+        static EMPTY: Turn = Turn { of: EventNo(0), entries: Short::NOTHING, asked: Short::NOTHING, end: None };
+        &EMPTY
     }
 }
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures::stream::{FuturesUnordered, Stream};
@@ -22,14 +22,13 @@ use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
-use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, Stands, TurnDone};
+use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, Stands, TurnDone, TurnRoom};
 use crate::kernel::scope::BODY;
-use crate::kernel::short::Short;
 use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
 use crate::store::log::JournalEvent;
-use crate::workflow::context::{BranchFuture, Check, Granted, RunContext, StepFn, Taken, TurnLeft};
+use crate::workflow::context::{BranchFuture, Check, Granted, RunContext, StepFn, Taken, TurnLeft, TurnRest};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
 
@@ -38,6 +37,8 @@ pub(crate) struct Hot {
     /// Each by itself: runs come in the order of their numbers, and that leaves a tree's nodes half empty.
     runs: BTreeMap<RunNo, Box<HotRun>>,
     steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
+    /// Room for a turn: one run has one at a time.
+    room: TurnRoom,
     definitions: Arc<Definitions>,
     check: Arc<Check>,
     codec: PayloadCodec,
@@ -54,9 +55,8 @@ struct HotRun {
     /// What undoes the scopes. No cancel drops it.
     undoers: Option<Box<Branches>>,
     /// How the body ended, while what it did is being undone.
-    ending: Option<(End, Payload)>,
-    waker: Arc<RunWaker>,
-    /// The same, as its futures get it.
+    ending: Option<Box<(End, Payload)>>,
+    /// The waker that its futures get.
     root: Waker,
     span: Span,
 }
@@ -117,7 +117,15 @@ impl Hot {
     pub(crate) fn new(definitions: Arc<Definitions>, codec: PayloadCodec, build: Text) -> Hot {
         let known = Arc::clone(&definitions);
         let check: Arc<Check> = Arc::new(move |what| known.check(what));
-        Hot { runs: BTreeMap::new(), steps: BTreeMap::new(), definitions, check, codec, build }
+        Hot {
+            runs: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            room: TurnRoom::default(),
+            definitions,
+            check,
+            codec,
+            build,
+        }
     }
 
     /// The closure of a step that has an attempt to make.
@@ -264,20 +272,14 @@ impl Hot {
             .map_err(|reason| LoadFailure::Fault(Fault::Undecodable(reason.into()).to_string().into()))?;
         let machine = Machine::new(started, self.build.clone());
         let context = RunContext::new(machine, Arc::clone(&self.check), self.codec);
-        let waker = Arc::new(RunWaker {
-            context: Arc::downgrade(&context),
-            woken: AtomicBool::new(false),
-            foreign: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-        });
+        let root = Waker::from(Arc::new(RunWaker(Arc::downgrade(&context))));
         let hot = HotRun {
             context,
             body: Some(body),
             branches: None,
             undoers: None,
             ending: None,
-            root: Waker::from(Arc::clone(&waker)),
-            waker,
+            root,
             span: run_span(started),
         };
         self.runs.insert(run, Box::new(hot));
@@ -296,11 +298,13 @@ impl Hot {
             return TurnEnd::Stuck("it is to be polled and not in memory; report this [E0209]".into());
         };
         let cause = hot.context.machine(|machine| {
+            machine.lend(std::mem::take(&mut self.room));
             machine.deliver(no, at, event, expected);
             cause(event, machine)
         });
         let driven = hot.drive(cause);
-        let (steps, end) = hot.end_turn(driven);
+        let (TurnRest { steps, room }, end) = hot.end_turn(driven);
+        self.room = room;
         if !steps.is_empty() {
             self.steps.entry(run).or_default().extend(steps);
         }
@@ -406,7 +410,7 @@ impl HotRun {
             if *polls > MAX_POLLS {
                 return Err(Fault::Livelock { after: self.polled_last() });
             }
-            self.waker.woken.store(false, Ordering::Relaxed);
+            self.context.wakes.woken.store(false, Ordering::Relaxed);
             if let Poll::Ready(end) = self.poll()? {
                 let (how, result) = ended(end)?;
                 if let Some(end) = self.body_ended(how, result)? {
@@ -416,7 +420,7 @@ impl HotRun {
             }
             match self.context.machine(|machine| machine.stands()) {
                 Stands::Undone => {
-                    if let Some((how, result)) = self.ending.take() {
+                    if let Some((how, result)) = self.ending.take().map(|end| *end) {
                         return Ok(Some(Driven::Ended(how, result)));
                     }
                 }
@@ -429,7 +433,7 @@ impl HotRun {
                 }
                 Stands::Runs => {}
             }
-            if !self.waker.woken.load(Ordering::Relaxed) {
+            if !self.context.wakes.woken.load(Ordering::Relaxed) {
                 return Ok(None);
             }
         }
@@ -448,7 +452,7 @@ impl HotRun {
         };
         self.drop_body()?;
         self.context.machine(|machine| machine.begin_undo_of_body(end.clone()));
-        self.ending = Some(end);
+        self.ending = Some(Box::new(end));
         self.context.add_undoer(Box::pin(undo(Arc::clone(&self.context), BODY)));
         Ok(None)
     }
@@ -500,31 +504,31 @@ impl HotRun {
     fn wake(&self, waker: Option<Waker>) {
         match waker {
             // What it does when it is called, without the way there.
-            Some(waker) if waker.will_wake(&self.root) => self.waker.woken.store(true, Ordering::Relaxed),
+            Some(waker) if waker.will_wake(&self.root) => self.context.wakes.woken.store(true, Ordering::Relaxed),
             Some(waker) => self.context.enter(|| waker.wake()),
             None => {}
         }
     }
 
-    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> (Short<(Seq, StepFn)>, TurnEnd) {
+    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> (TurnRest, TurnEnd) {
         let (driven, fault) = match driven {
             Ok(driven) => (driven, None),
             Err(fault) => (Driven::Quiet, Some(fault)),
         };
-        let TurnLeft { steps, done } = self.context.end_turn(fault);
+        let TurnLeft { rest, done } = self.context.end_turn(fault);
         let end = match (done, driven) {
             (Err(missing), _) => TurnEnd::Stuck(missing),
             (Ok(Err(fault)), _) => TurnEnd::Blocked(fault.to_string().into()),
             (Ok(Ok(done)), Driven::Quiet) => TurnEnd::Quiet(done),
             (Ok(Ok(done)), Driven::Ended(how, result)) => TurnEnd::Ended(done, how, result),
         };
-        (steps, end)
+        (rest, end)
     }
 
     /// Drops the futures so that nothing they do counts.
     fn drop_inertly(self) {
         self.context.close();
-        self.waker.closed.store(true, Ordering::Relaxed);
+        self.context.wakes.closed.store(true, Ordering::Relaxed);
         let HotRun { body, branches, undoers, context, .. } = self;
         // Each by itself: a second panic while the first unwinds would end the process.
         drop_caught(body);
@@ -574,12 +578,7 @@ fn ended(end: BodyEnd) -> Result<(End, Payload), Fault> {
 
 /// The waker at the root of a run. A wake during the run's own poll asks for another one; any other is foreign: it never polls the
 /// run, and is reported once.
-struct RunWaker {
-    context: std::sync::Weak<RunContext>,
-    woken: AtomicBool,
-    foreign: AtomicBool,
-    closed: AtomicBool,
-}
+struct RunWaker(Weak<RunContext>);
 
 impl Wake for RunWaker {
     fn wake(self: Arc<Self>) {
@@ -587,13 +586,12 @@ impl Wake for RunWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.closed.load(Ordering::Relaxed) {
+        let Some(context) = self.0.upgrade().filter(|context| !context.wakes.closed.load(Ordering::Relaxed)) else {
             return;
-        }
-        let Some(context) = self.context.upgrade() else { return };
+        };
         if context.is_current() {
-            self.woken.store(true, Ordering::Relaxed);
-        } else if !self.foreign.swap(true, Ordering::Relaxed) {
+            context.wakes.woken.store(true, Ordering::Relaxed);
+        } else if !context.wakes.foreign.swap(true, Ordering::Relaxed) {
             let (workflow, id) = context.machine(|machine| (machine.workflow().clone(), machine.id().clone()));
             tracing::warn!(
                 %workflow, %id,

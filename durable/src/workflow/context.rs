@@ -12,6 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::kernel::event::{Payload, Text, UndoBits};
 use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{ScopeNo, Seq, Timestamp};
-use crate::kernel::machine::{Machine, TurnDone};
+use crate::kernel::machine::{Machine, TurnDone, TurnRoom};
 use crate::kernel::rare::Rare;
 use crate::kernel::scope::{Catches, ShieldNo, Within};
 use crate::kernel::short::Short;
@@ -118,6 +119,18 @@ pub(crate) struct RunContext {
     inner: Mutex<Inner>,
     check: Arc<Check>,
     codec: PayloadCodec,
+    pub(crate) wakes: Wakes,
+}
+
+/// What the run's own waker was called for.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    /// During the run's own poll: it asks for another one.
+    pub(crate) woken: AtomicBool,
+    /// From outside, which was reported.
+    pub(crate) foreign: AtomicBool,
+    /// Nobody is to be told any more.
+    pub(crate) closed: AtomicBool,
 }
 
 struct Inner {
@@ -145,10 +158,18 @@ pub(crate) enum Granted {
 
 /// What a turn left.
 pub(crate) struct TurnLeft {
-    /// The closures of new steps.
-    pub(crate) steps: Short<(Seq, StepFn)>,
+    pub(crate) rest: TurnRest,
     /// The machine's answer; else what this binary lacks for the run to go on.
     pub(crate) done: Result<Result<TurnDone, Fault>, Text>,
+}
+
+/// What a turn leaves however it ended.
+#[derive(Default)]
+pub(crate) struct TurnRest {
+    /// The closures of new steps.
+    pub(crate) steps: Short<(Seq, StepFn)>,
+    /// The room that it took.
+    pub(crate) room: TurnRoom,
 }
 
 /// What became of a grant.
@@ -272,7 +293,7 @@ impl RunContext {
             missing: None,
             open: Gate::Open,
         };
-        Arc::new(RunContext { inner: Mutex::new(inner), check, codec })
+        Arc::new(RunContext { inner: Mutex::new(inner), check, codec, wakes: Wakes::default() })
     }
 
     /// Runs `f` with this run as the one that is polled.
@@ -442,12 +463,13 @@ impl RunContext {
         let mut inner = self.lock();
         let steps = std::mem::take(&mut inner.steps);
         if let Some(missing) = inner.missing.take() {
-            return TurnLeft { steps, done: Err(missing) };
+            return TurnLeft { rest: TurnRest { steps, ..TurnRest::default() }, done: Err(missing) };
         }
         if let Some(fault) = fault {
             inner.machine.fail(fault);
         }
-        TurnLeft { steps, done: Ok(inner.machine.end_turn()) }
+        let done = Ok(inner.machine.end_turn());
+        TurnLeft { rest: TurnRest { steps, room: inner.machine.give_back() }, done }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
