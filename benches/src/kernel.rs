@@ -2,6 +2,7 @@
 //! counted here is the kernel, its machines and its tables, and a few lines of this file.
 
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::time::Duration;
 
 use durable::kernel::command::{CallActivity, Command, Inputs, Place};
@@ -147,7 +148,7 @@ impl Turns for Code {
             machine.settle_grant();
         }
         let seq = machine.take_seq();
-        machine.issue(seq, next, Within::default(), Place { file: file!(), line: line!() });
+        machine.issue(seq, next, Within::default(), Place(Location::caller()));
         TurnEnd::Quiet(machine.end_turn().expect("because nothing is replayed"))
     }
 

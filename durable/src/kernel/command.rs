@@ -2,6 +2,7 @@
 //! process needs: the input, the policy, the place in the source.
 
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 use super::event::{CallFailure, ClosePolicy, End, Payload, Text, UndoBits, Undone};
@@ -119,15 +120,10 @@ pub struct ChildOutcome {
 
 /// Where in the source a command was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The file.
-    pub file: &'static str,
-    /// The line in it, from 1.
-    pub line: u32,
-}
+pub struct Place(pub &'static Location<'static>);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        write!(f, "{}:{}", self.0.file(), self.0.line())
     }
 }

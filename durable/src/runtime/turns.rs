@@ -28,7 +28,7 @@ use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
 use crate::store::log::JournalEvent;
-use crate::workflow::context::{BranchFuture, Check, Granted, RunContext, StepFn, Taken, TurnLeft, TurnRest};
+use crate::workflow::context::{BranchFuture, Granted, RunContext, StepFn, Surroundings, Taken, TurnLeft, TurnRest};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
 
@@ -40,8 +40,7 @@ pub(crate) struct Hot {
     /// Room for a turn: one run has one at a time.
     room: TurnRoom,
     definitions: Arc<Definitions>,
-    check: Arc<Check>,
-    codec: PayloadCodec,
+    around: Arc<Surroundings>,
     build: Text,
 }
 
@@ -116,14 +115,13 @@ impl Turns for Hot {
 impl Hot {
     pub(crate) fn new(definitions: Arc<Definitions>, codec: PayloadCodec, build: Text) -> Hot {
         let known = Arc::clone(&definitions);
-        let check: Arc<Check> = Arc::new(move |what| known.check(what));
+        let around = Surroundings { check: Box::new(move |what| known.check(what)), codec };
         Hot {
             runs: BTreeMap::new(),
             steps: BTreeMap::new(),
             room: TurnRoom::default(),
             definitions,
-            check,
-            codec,
+            around: Arc::new(around),
             build,
         }
     }
@@ -267,11 +265,11 @@ impl Hot {
         let Some(entry) = self.definitions.workflow(started.workflow.as_str(), started.version) else {
             return Err(LoadFailure::Outside(missing_workflow(&self.definitions, started)));
         };
-        let body = catch_unwind(AssertUnwindSafe(|| entry.body(&started.input, self.codec)))
+        let body = catch_unwind(AssertUnwindSafe(|| entry.body(&started.input, self.around.codec)))
             .unwrap_or_else(|panic| Err(format!("reading the recorded input panicked: {}", panic_text(panic.as_ref()))))
             .map_err(|reason| LoadFailure::Fault(Fault::Undecodable(reason.into()).to_string().into()))?;
         let machine = Machine::new(started, self.build.clone());
-        let context = RunContext::new(machine, Arc::clone(&self.check), self.codec);
+        let context = RunContext::new(machine, Arc::clone(&self.around));
         let root = Waker::from(Arc::new(RunWaker(Arc::downgrade(&context))));
         let hot = HotRun {
             context,

@@ -117,9 +117,14 @@ pub(crate) enum Refusal {
 /// A run in memory, as its futures see it.
 pub(crate) struct RunContext {
     inner: Mutex<Inner>,
-    check: Arc<Check>,
-    codec: PayloadCodec,
+    around: Arc<Surroundings>,
     pub(crate) wakes: Wakes,
+}
+
+/// What all runs in memory have around them.
+pub(crate) struct Surroundings {
+    pub(crate) check: Box<Check>,
+    pub(crate) codec: PayloadCodec,
 }
 
 /// What the run's own waker was called for.
@@ -282,7 +287,7 @@ pub(crate) fn current_run() -> Option<Arc<RunContext>> {
 }
 
 impl RunContext {
-    pub(crate) fn new(machine: Machine, check: Arc<Check>, codec: PayloadCodec) -> Arc<RunContext> {
+    pub(crate) fn new(machine: Machine, around: Arc<Surroundings>) -> Arc<RunContext> {
         let inner = Inner {
             machine,
             wakers: Few::default(),
@@ -293,7 +298,7 @@ impl RunContext {
             missing: None,
             open: Gate::Open,
         };
-        Arc::new(RunContext { inner: Mutex::new(inner), check, codec, wakes: Wakes::default() })
+        Arc::new(RunContext { inner: Mutex::new(inner), around, wakes: Wakes::default() })
     }
 
     /// Runs `f` with this run as the one that is polled.
@@ -481,12 +486,12 @@ impl RunContext {
         let inner = self.lock();
         let (salt, spans_from) = (inner.machine.salt(), inner.machine.spans_from());
         let wants_input = inner.machine.wants_input(seq);
-        (inner.open == Gate::Open).then_some(Origin { salt, spans_from, codec: self.codec, wants_input })
+        (inner.open == Gate::Open).then_some(Origin { salt, spans_from, codec: self.around.codec, wants_input })
     }
 
     /// Asks for a command, at the first poll of its future.
     fn issue(&self, what: &What, asked: Asked, cx: &Context<'_>) -> Poll<Outcome> {
-        let refused = (self.check)(what).err();
+        let refused = (self.around.check)(what).err();
         let mut inner = self.lock();
         let Asked { seq, place, command, bound, step } = asked;
         if let Some(bound) = bound {
@@ -654,7 +659,7 @@ impl Pending {
         if !self.run.as_ref().is_some_and(|(run, _)| run.is_current()) {
             self.here();
         }
-        let place = Place { file: self.built.file(), line: self.built.line() };
+        let place = Place(self.built);
         let Pending { what, run, step, extras, stage, .. } = self;
         let (run, seq) =
             run.as_ref().map(|(run, seq)| (run, *seq)).expect("because it is in its run, and has its number");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use super::call::{Call, DecodeEnd, Ended};
-use super::context::{RunContext, StepFn};
+use super::context::{RunContext, StepFn, Surroundings};
 use super::definition::{BodyEnd, Workflow};
 use crate::activity::{AttemptEnd, AttemptInfo, KeyOf};
 use crate::error::RetryHint;
@@ -37,7 +37,8 @@ async fn never_fails(x: u8) -> Result<u8, Infallible> {
 
 fn run() -> Arc<RunContext> {
     let machine = Machine::new(&RunStarted::default(), "build".into());
-    RunContext::new(machine, Arc::new(|_| Ok(())), PayloadCodec::default())
+    let around = Surroundings { check: Box::new(|_| Ok(())), codec: PayloadCodec::default() };
+    RunContext::new(machine, Arc::new(around))
 }
 
 /// Polls once in a run; it waits for its outcome from then on.
