@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use durable::kernel::alike::Alike;
 use durable::kernel::event::*;
 use durable::kernel::id::*;
 use durable::kernel::tables::*;
