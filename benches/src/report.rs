@@ -1,5 +1,7 @@
 //! Rows: named figures, printed as they come, as a table or as lines of JSON. Nothing here knows what a figure means.
 
+use std::io::Write;
+
 use serde_json::json;
 
 /// How rows are printed.
@@ -96,6 +98,11 @@ pub struct Report {
     columns: Vec<&'static str>,
 }
 
+/// A line on the standard output. Whoever has closed that wants no more, and the work is tidied up all the same.
+fn say(line: &str) {
+    let _is_closed = writeln!(std::io::stdout(), "{line}");
+}
+
 impl Report {
     /// On the standard output.
     #[must_use]
@@ -106,8 +113,8 @@ impl Report {
     /// Prints a row; a head above it where its columns are not those of the row before.
     pub fn print(&mut self, row: &Row) {
         match self.output {
-            Output::Json => println!("{}", row.json()),
-            Output::Table => self.lines(row).iter().for_each(|line| println!("{line}")),
+            Output::Json => say(&row.json().to_string()),
+            Output::Table => self.lines(row).iter().for_each(|line| say(line)),
         }
     }
 
