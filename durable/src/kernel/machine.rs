@@ -410,6 +410,8 @@ impl Machine {
     /// The fault that was met in it; a recorded turn that holds more than was asked for is one.
     pub fn end_turn(&mut self) -> Result<TurnDone, Fault> {
         if let Some(fault) = self.fault.take() {
+            // What it asked for goes with the run, and not with the room.
+            self.turn = Rare::NOTHING;
             return Err(*fault);
         }
         let Turn { of, entries, asked, end } = std::mem::take(&mut *self.turn);

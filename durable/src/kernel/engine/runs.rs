@@ -656,7 +656,11 @@ impl Kernel {
     fn due_while_away(&mut self, run: RunNo, now: Now) {
         let Some(entry) = self.tables.open.get(&run) else { return };
         let seqs: Vec<Seq> = entry.waiting.iter().filter(|w| w.is_due(now.wall)).map(|w| w.seq).collect();
-        seqs.into_iter().for_each(|seq| self.retry_due(run, seq));
+        for seq in seqs {
+            // It is due now, and not once more.
+            self.timers.disarm(run, Due::Retry(seq));
+            self.retry_due(run, seq);
+        }
     }
 }
 
