@@ -292,10 +292,10 @@ pub(super) fn start(handle: &Handle, writer: Task, drivers: Vec<Task>) {
     let watches: Vec<_> =
         (0..engine.drivers.len()).map(|number| Engine::watch_runtime(&engine, number, handle)).collect();
     for ((number, driver), watch) in engine.drivers.iter().enumerate().zip(watches) {
-        let (driving, bells, watches) = (Arc::clone(&engine), Arc::clone(&bells), watch.clone());
+        let (driving, bells, ends) = (Arc::clone(&engine), Arc::clone(&bells), watch.clone());
         let work = move |inside: &Handle| {
             driving.drive(number, &bells, inside);
-            watches.abort();
+            ends.abort();
         };
         if !is_started("durable-driver", handle, work) {
             watch.abort();
@@ -871,23 +871,29 @@ mod tests {
 
     #[test]
     fn a_driver_that_is_polled_along_and_has_much_to_do_is_left_to_its_own_thread() {
-        let (tokio, echo) = (tokio(), an_echo());
+        // Each poll is short, and it never waits.
         let has_much = poll_fn(|context| {
-            stay_busy(2 * POLLS_ALONG_BELOW);
             context.waker().wake_by_ref();
             Poll::<()>::Pending
         });
-        let engine = two_on_one_thread(echo.writer, [Box::pin(pending()), Box::pin(has_much)]);
-        let _watch = Engine::watch_runtime(&engine, 0, tokio.handle());
-        let (driving, bells, handle) = (Arc::clone(&engine), Engine::bells(&engine), tokio.handle().clone());
-        let thread = std::thread::spawn(move || driving.drive(0, &bells, &handle));
-        let begin = Instant::now();
-        while !engine.drivers[1].seat.is_called.load(SeqCst) {
-            assert!(begin.elapsed() < LONG, "its thread sleeps on");
-            std::thread::yield_now();
-        }
-        drop(tokio);
-        thread.join().unwrap();
+        let engine = two_on_one_thread(an_echo().writer, [Box::pin(pending()), Box::pin(has_much)]);
+        DRIVES.set((Arc::downgrade(&engine), 0));
+        engine.poll_others(0, Polled::Waits, &Engine::bells(&engine));
+        DRIVES.take();
+        assert!(engine.drivers[1].seat.is_called.load(SeqCst));
+    }
+
+    #[test]
+    fn the_thread_of_a_driver_in_whose_poll_another_is_stuck_is_called_for_whatever_rings() {
+        let echo = an_echo();
+        let engine = two_on_one_thread(echo.writer, [Box::pin(pending()), Box::pin(pending())]);
+        let (stuck, bells) = (&engine.drivers[1], Engine::bells(&engine));
+        bells[0].wake_by_ref();
+        assert!(!stuck.seat.is_called.load(SeqCst), "nothing is stuck");
+        stuck.seat.is_polled.store(true, SeqCst);
+        while !engine.watch(stuck) {}
+        bells[0].wake_by_ref();
+        assert!(stuck.seat.is_called.load(SeqCst));
     }
 
     #[test]
@@ -941,8 +947,12 @@ mod tests {
             for number in 0..2 {
                 let next = poll_fn(|context| {
                     let mut queue = of_writer.lock().unwrap();
+                    if std::mem::take(&mut queue.0) > 0 {
+                        return Poll::Ready(());
+                    }
+                    // Nobody rings while it works: it looks again by itself.
                     queue.1 = Some(context.waker().clone());
-                    if std::mem::take(&mut queue.0) > 0 { Poll::Ready(()) } else { Poll::Pending }
+                    Poll::Pending
                 });
                 next.await;
                 written.send(()).unwrap();
