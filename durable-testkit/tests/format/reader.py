@@ -630,7 +630,7 @@ def tables_of(b):
 
 def filter_layers(b):
     counts = [b.uint(8) for _ in range(b.uint(1))]
-    layers = [b.take(1024 * 2**level * (24 + level) // 8) for level in range(len(counts))]
+    layers = [b.take(1024 * 2**level * (32 + level) // 8) for level in range(len(counts))]
     if b.left():
         raise Broken("bytes follow the filter")
     return layers
@@ -638,8 +638,11 @@ def filter_layers(b):
 
 def layer_holds(level, words, hashed):
     low, high, bits = *struct.unpack("<QQ", hashed), len(words) * 8
-    places = ((low + i * (high | 1)) % (1 << 64) % bits for i in range((24 + level) * 693 // 1000))
-    return all(words[place // 8] >> place % 8 & 1 for place in places)
+    for _ in range((32 + level) * 693 // 1000):
+        place, low = low * bits >> 64, low * 6364136223846793005 + (high | 1) & U64
+        if not words[place // 8] >> place % 8 & 1:
+            return False
+    return True
 
 
 def siphash128(key, message):  # (11): SipHash-2-4 with 128 bits of result
@@ -678,9 +681,9 @@ def read(directory):
     except OSError:
         return {"verdict": "not-a-store"}
     numbers = re.match(rb"durable\nformat (\d+)\nrevision (\d+)\n", said)
-    if numbers and tuple(map(int, numbers.groups())) != (0, 2):
+    if numbers and tuple(map(int, numbers.groups())) != (0, 3):
         return {"verdict": "newer-format"}
-    whole = re.fullmatch(rb"durable\nformat 0\nrevision 2\nstore ([0-9a-f]{32})\n", said)
+    whole = re.fullmatch(rb"durable\nformat 0\nrevision 3\nstore ([0-9a-f]{32})\n", said)
     if not whole:
         return {"verdict": "not-a-store"}
     identity = bytes.fromhex(whole[1].decode())

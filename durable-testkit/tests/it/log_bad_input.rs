@@ -23,8 +23,8 @@ fn a_store_of_another_format_is_refused_by_name_before_anything_is_touched() {
     Node::open(&disk).close();
     for (text, format, revision) in [
         ("durable\nformat 1\nrevision 9\n", 1, 9),
-        ("durable\nformat 0\nrevision 1\n", 0, 1),
-        ("durable\nformat 0\nrevision 3\n", 0, 3),
+        ("durable\nformat 0\nrevision 2\n", 0, 2),
+        ("durable\nformat 0\nrevision 4\n", 0, 4),
     ] {
         disk.write_file(path("FORMAT"), text.as_bytes()).unwrap();
         let error = refused(&disk);

@@ -10,7 +10,7 @@ pub const NAME: &str = "FORMAT";
 pub const FORMAT: u32 = 0;
 
 /// Its revision.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
 
 /// Longer than every text that could be one.
 pub const BYTES_MAX: usize = 4096;
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_text_comes_back() {
-        assert_eq!(encode(STORE), "durable\nformat 0\nrevision 2\nstore 30313233343536373839616263646566\n");
+        assert_eq!(encode(STORE), "durable\nformat 0\nrevision 3\nstore 30313233343536373839616263646566\n");
         assert_eq!(decode(encode(STORE).as_bytes()), Ok(STORE));
     }
 
@@ -84,7 +84,7 @@ mod tests {
             decode(b"durable\nformat 1\nrevision 0\nanything"),
             Err(FormatError::Other { format: 1, revision: 0 })
         );
-        assert_eq!(decode(b"durable\nformat 0\nrevision 3\n"), Err(FormatError::Other { format: 0, revision: 3 }));
+        assert_eq!(decode(b"durable\nformat 0\nrevision 4\n"), Err(FormatError::Other { format: 0, revision: 4 }));
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn read_or_refuse(text: &str) -> Result<(), TestCaseError> {
 #[test]
 fn a_file_is_read_by_people() {
     expect![[r#"
-        {"journal":"durable","format":0,"revision":2,"id":"order-42","namespace":"","run":"07070707-0707-0707-0707-070707070707","workflow":"checkout","version":1,"build":"","started":"2026-01-01T00:00:00.000000Z","status":"blocked","events":3}
+        {"journal":"durable","format":0,"revision":3,"id":"order-42","namespace":"","run":"07070707-0707-0707-0707-070707070707","workflow":"checkout","version":1,"build":"","started":"2026-01-01T00:00:00.000000Z","status":"blocked","events":3}
         {"no":0,"at":1767225600000000,"time":"2026-01-01T00:00:00.000000Z","kind":"RunStarted","fields":{"build":"","id":"order-42","input":null,"run":"07070707-0707-0707-0707-070707070707","salt":"00000000000000000000000000000000","seed":"00000000000000000000000000000000","semantics":0,"shape":"0000000000000000","value":"0000000000000000","version":1,"workflow":"checkout"},"bytes":""}
     "#]]
     .assert_eq(&steady(&small().to_string()));
@@ -123,7 +123,7 @@ fn steady(text: &str) -> String {
 
 #[test]
 fn a_file_of_another_format_is_refused_by_name() {
-    let text = small().to_string().replacen("\"revision\":2", "\"revision\":99", 1);
+    let text = small().to_string().replacen("\"revision\":3", "\"revision\":99", 1);
     let other = JournalError::OtherFormat { format: FORMAT, revision: 99 };
     assert_eq!(text.parse::<RunJournal>(), Err(other));
     let told = refused(&text);
