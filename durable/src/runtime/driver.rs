@@ -26,11 +26,10 @@ use super::turns::Hot;
 use crate::activity::States;
 use crate::error::panic_text;
 use crate::kernel::engine::{
-    Answer, AttemptOrder, AttemptReport, Caller, Effect, Kernel, Likeness, LoadFailure, Now, SEMANTICS, SendSignal,
-    Start,
+    Answer, AttemptOrder, Caller, Effect, Ended, Kernel, Likeness, LoadFailure, Now, SEMANTICS, SendSignal, Start,
 };
 use crate::kernel::event::{RunStarted, Text};
-use crate::kernel::id::{RunId, RunNo, Seq};
+use crate::kernel::id::{RunId, RunNo};
 use crate::kernel::tables::{RunEntry, RunKind};
 use crate::payload::PayloadCodec;
 use crate::seams::{Clock, Entropy, Spawn};
@@ -51,6 +50,10 @@ const WATCHING_MIN: usize = 64;
 /// How many effects are carried out before messages are looked at, and before what they led to is written: runs that move all the time leave no
 /// pause. A sync of its own for each few of them would take a processor that they need.
 const EFFECTS_AT_ONCE: usize = 128;
+
+/// How many attempts begin together, and are reported together when they end in their first poll: what is done for one is done for all of them before
+/// the next thing is (the kernel's `abreast` says why). More gain nothing: what they hold has to stay in a cache too.
+const ABREAST: usize = 8;
 
 /// How long they may take together: what was appended by then is not written yet.
 const EFFECTS_FOR: Duration = Duration::from_millis(1);
@@ -108,6 +111,9 @@ pub(crate) struct Driver {
     meeting: Meeting,
     /// The monotonic clock, as it was behind the last first poll of an attempt.
     seen: Duration,
+    /// Attempts that are about to begin, and those that ended in their first poll: empty while anything else is done.
+    orders: Vec<AttemptOrder>,
+    ended: Vec<Ended>,
     /// Whether something was written since the driver waited last, when it has waited since something was, and how often all had written by then.
     has_written: bool,
     written_at: Option<(Duration, u64)>,
@@ -194,6 +200,8 @@ impl Driver {
             peers: parts.peers,
             meeting: Meeting::default(),
             seen: Duration::ZERO,
+            orders: Vec::new(),
+            ended: Vec::new(),
             has_written: false,
             written_at: None,
             moved: parts.moved,
@@ -259,15 +267,18 @@ impl Driver {
         let now = self.now();
         self.kernel.handle_timeout(now, &mut self.hot);
         let mut pumped = Pumped::Some;
-        for _ in 0..EFFECTS_AT_ONCE {
+        let mut carried_out = 0;
+        while carried_out < EFFECTS_AT_ONCE {
             self.feed_log();
             self.feed_reads();
-            let Some(effect) = self.next_effect(now) else {
+            let taken = self.take_effects(now);
+            if taken == 0 {
                 pumped = Pumped::All;
                 break;
-            };
-            self.execute(effect);
-            if self.seen.saturating_sub(now.monotonic) > EFFECTS_FOR {
+            }
+            carried_out += taken;
+            self.begin_all(now);
+            if self.takes_long(now) {
                 break;
             }
         }
@@ -276,6 +287,46 @@ impl Driver {
         }
         self.refuse_if_failed();
         if self.trade_slots(now) { Pumped::Some } else { pumped }
+    }
+
+    /// Takes effects, and carries them out but for attempts that are to begin, which are collected; gives how many. (What is stopped, or asked to
+    /// stop, is none of these: what has not begun is never told to.)
+    fn take_effects(&mut self, now: Now) -> usize {
+        for taken in 0..ABREAST {
+            // One that finds no slot is recorded to begin when there is one: most of these give theirs back when they begin.
+            if !self.orders.is_empty() && !self.kernel.has_slot() {
+                return taken;
+            }
+            let Some(effect) = self.next_effect(now) else { return taken };
+            self.execute(effect);
+        }
+        ABREAST
+    }
+
+    /// Begins the attempts that were ordered, and reports those that end in their first poll.
+    fn begin_all(&mut self, now: Now) {
+        let mut orders = std::mem::take(&mut self.orders);
+        // Someone else may have the store of a log that failed by now, and the call with it.
+        for order in orders.drain(..) {
+            if self.failed.is_none() {
+                self.begin(order);
+            }
+            if self.takes_long(now) {
+                self.report_all();
+                self.feed_log();
+            }
+        }
+        self.orders = orders;
+        self.report_all();
+    }
+
+    fn report_all(&mut self) {
+        self.kernel.handle_attempts(self.ended.drain(..), &mut self.hot);
+    }
+
+    /// Whether the effects that were begun at `now` have taken a while.
+    fn takes_long(&self, now: Now) -> bool {
+        self.seen.saturating_sub(now.monotonic) > EFFECTS_FOR
     }
 
     /// Slots for attempts go to the driver that wants some. Whether this one got any.
@@ -524,7 +575,7 @@ impl Driver {
             }
             Message::Attempt { run, seq, attempt, report } => {
                 self.attempts.ended(run, seq, attempt);
-                self.report(run, seq, attempt, report, now);
+                self.kernel.handle_attempt(run, seq, attempt, report, now, &mut self.hot);
             }
             Message::Loaded { run, journal } => {
                 self.loading = self.loading.saturating_sub(1);
@@ -719,9 +770,8 @@ impl Driver {
 
     fn execute(&mut self, effect: Effect) {
         match effect {
-            // Someone else may have the store by now, and this call with it.
-            Effect::StartAttempt(_) if self.failed.is_some() => {}
-            Effect::StartAttempt(order) => self.begin(order),
+            // It begins with others.
+            Effect::StartAttempt(order) => self.orders.push(order),
             Effect::AskAttempt { run, seq } => self.attempts.ask(run, seq),
             Effect::StopAttempt { run, seq, why } => self.attempts.stop(run, seq, why),
             Effect::Answer(caller, answer) => {
@@ -752,12 +802,8 @@ impl Driver {
         };
         if let Some((report, now)) = self.attempts.begin(begun, future, asked) {
             self.seen = now.monotonic;
-            self.report(run, seq, attempt, report, now);
+            self.ended.push(Ended { run, seq, attempt, report, now });
         }
-    }
-
-    fn report(&mut self, run: RunNo, seq: Seq, attempt: crate::kernel::id::Attempt, report: AttemptReport, now: Now) {
-        self.kernel.handle_attempt(run, seq, attempt, report, now, &mut self.hot);
     }
 
     fn log_moved(&mut self) {

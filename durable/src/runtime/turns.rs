@@ -17,7 +17,7 @@ use super::definitions::Definitions;
 use super::silence::silently;
 use crate::error::panic_text;
 use crate::kernel::command::Place;
-use crate::kernel::engine::{LoadFailure, Replayed, TurnEnd, Turns};
+use crate::kernel::engine::{Abreast, LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
@@ -37,8 +37,10 @@ pub(crate) struct Hot {
     /// Each by itself: runs come in the order of their numbers, and that leaves a tree's nodes half empty.
     runs: BTreeMap<RunNo, Box<HotRun>>,
     steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
-    /// Room for a turn: one run has one at a time.
-    room: TurnRoom,
+    /// Room for turns: as many as were taken at once.
+    rooms: Vec<TurnRoom>,
+    /// Runs that are polled together.
+    abreast: Vec<Half>,
     definitions: Arc<Definitions>,
     around: Arc<Surroundings>,
     build: Text,
@@ -89,6 +91,18 @@ enum Driven {
     Ended(End, Payload),
 }
 
+/// How far a run is that is polled together with others.
+enum Half {
+    /// It is not in memory.
+    Gone,
+    /// It knows its event.
+    Begun(Cause),
+    /// It was polled and waits.
+    Quiet,
+    /// It was polled, and does not wait.
+    Driven(Box<Result<Driven, Fault>>),
+}
+
 impl Turns for Hot {
     fn turn(&mut self, run: RunNo, no: EventNo, at: Timestamp, event: &Event) -> TurnEnd {
         if let Event::RunStarted(started) = event
@@ -98,6 +112,33 @@ impl Turns for Hot {
         }
         self.forget_answered(run, event);
         self.deliver(run, no, at, event, None)
+    }
+
+    /// Step by step for all of them, so that the code of a step stays in the processor's cache.
+    fn turn_all(&mut self, abreast: &mut [Abreast]) {
+        let mut halves = std::mem::take(&mut self.abreast);
+        halves.extend(abreast.iter().map(|one| {
+            let Some(event) = one.event() else { return Half::Gone };
+            self.forget_answered(one.run, event);
+            self.begin_turn(one.run, one.no, one.now.wall, event, None).map_or(Half::Gone, Half::Begun)
+        }));
+        for (one, half) in abreast.iter().zip(&mut halves) {
+            if let Half::Begun(cause) = *half {
+                *half = match self.drive(one.run, cause) {
+                    Some(Ok(Driven::Quiet)) => Half::Quiet,
+                    Some(driven) => Half::Driven(Box::new(driven)),
+                    None => Half::Gone,
+                };
+            }
+        }
+        for (one, half) in abreast.iter_mut().zip(halves.drain(..)) {
+            one.end = Some(match half {
+                Half::Gone | Half::Begun(_) => not_in_memory(),
+                Half::Quiet => self.end_turn(one.run, Ok(Driven::Quiet)),
+                Half::Driven(driven) => self.end_turn(one.run, *driven),
+            });
+        }
+        self.abreast = halves;
     }
 
     fn put_away(&mut self, run: RunNo) {
@@ -119,7 +160,8 @@ impl Hot {
         Hot {
             runs: BTreeMap::new(),
             steps: BTreeMap::new(),
-            room: TurnRoom::default(),
+            rooms: Vec::new(),
+            abreast: Vec::new(),
             definitions,
             around: Arc::new(around),
             build,
@@ -292,17 +334,39 @@ impl Hot {
         event: &Event,
         expected: Option<RecordedTurn>,
     ) -> TurnEnd {
-        let Some(hot) = self.runs.get_mut(&run) else {
-            return TurnEnd::Stuck("it is to be polled and not in memory; report this [E0209]".into());
-        };
-        let cause = hot.context.machine(|machine| {
-            machine.lend(std::mem::take(&mut self.room));
+        let cause = self.begin_turn(run, no, at, event, expected);
+        let driven = cause.and_then(|cause| self.drive(run, cause));
+        driven.map_or_else(not_in_memory, |driven| self.end_turn(run, driven))
+    }
+
+    /// Tells a run of an event; none if it is not in memory.
+    fn begin_turn(
+        &mut self,
+        run: RunNo,
+        no: EventNo,
+        at: Timestamp,
+        event: &Event,
+        expected: Option<RecordedTurn>,
+    ) -> Option<Cause> {
+        let hot = self.runs.get(&run)?;
+        let room = self.rooms.pop().unwrap_or_default();
+        Some(hot.context.machine(|machine| {
+            machine.lend(room);
             machine.deliver(no, at, event, expected);
             cause(event, machine)
-        });
-        let driven = hot.drive(cause);
+        }))
+    }
+
+    /// Polls it.
+    fn drive(&mut self, run: RunNo, cause: Cause) -> Option<Result<Driven, Fault>> {
+        Some(self.runs.get_mut(&run)?.drive(cause))
+    }
+
+    /// Takes what came of it.
+    fn end_turn(&mut self, run: RunNo, driven: Result<Driven, Fault>) -> TurnEnd {
+        let Some(hot) = self.runs.get_mut(&run) else { return not_in_memory() };
         let (TurnRest { steps, room }, end) = hot.end_turn(driven);
-        self.room = room;
+        self.rooms.push(room);
         if !steps.is_empty() {
             self.steps.entry(run).or_default().extend(steps);
         }
@@ -311,6 +375,10 @@ impl Hot {
         }
         end
     }
+}
+
+fn not_in_memory() -> TurnEnd {
+    TurnEnd::Stuck("it is to be polled and not in memory; report this [E0209]".into())
 }
 
 /// What a run's own events stand in.

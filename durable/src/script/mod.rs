@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, reason = "tests")]
 
+mod abreast;
 mod attempts;
 mod blocked;
 mod children;
@@ -89,6 +90,17 @@ fn play(world: &mut World, builds: &[Build], words: &[&str]) {
         ["terminate", id] => world.terminate(id),
         ["retry", "blocked"] => world.retry_blocked(),
         ["ok", name, value] => report(world, name, AttemptReport::Completed(json(value))),
+        ["together", ref ends @ ..] => {
+            let reports = ends.iter().map(|end| match end.split_once('=') {
+                Some((name, value)) => (world.running(name), AttemptReport::Completed(json(value))),
+                None => {
+                    let (name, text) = end.split_once('!').unwrap();
+                    (world.running(name), failed(text, Retry::ByPolicy))
+                }
+            });
+            let reports = reports.collect();
+            world.report_all(reports);
+        }
         ["fail", name, text] => report(world, name, failed(text, Retry::ByPolicy)),
         ["fatal", name, text] => report(world, name, failed(text, Retry::Never)),
         ["panic", name, text] => report(world, name, AttemptReport::Panicked(text.into())),

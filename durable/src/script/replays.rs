@@ -11,7 +11,7 @@ use super::program::{Program, SIGNALS, interpret, programs, registry, registry_w
 use super::shown;
 use super::world::{BEGIN, Build, Reads, Syncs, World, failed};
 use crate::codec::hash;
-use crate::kernel::engine::{AttemptReport, Residence, Retry, TurnEnd, Turns};
+use crate::kernel::engine::{AttemptOrder, AttemptReport, Residence, Retry, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, Sender, UndoBits};
 use crate::kernel::id::{Digest, EventNo, RunNo, Seq};
 use crate::kernel::machine::TurnDone;
@@ -72,6 +72,8 @@ impl Recording {
 /// Something that can happen next.
 enum Move {
     Attempt(RunNo, Seq),
+    /// All that run report together.
+    Attempts(Vec<(RunNo, Seq)>),
     Timer,
     Signal(String, String),
 }
@@ -79,6 +81,9 @@ enum Move {
 fn moves(world: &World) -> Vec<Move> {
     let attempts = world.running.keys().map(|(run, seq)| Move::Attempt(*run, *seq));
     let mut moves: Vec<Move> = attempts.collect();
+    if world.running.len() > 1 {
+        moves.push(Move::Attempts(world.running.keys().copied().collect()));
+    }
     if world.next_timer().is_some() {
         moves.push(Move::Timer);
     }
@@ -119,7 +124,9 @@ fn record(program: &Program, seed: u64, residence: Residence) -> Recording {
             continue;
         }
         let told = world.told.len();
-        let timer = go(&mut world, moves.swap_remove(dice.below(moves.len())), round);
+        let next = moves.swap_remove(dice.below(moves.len()));
+        simultaneous |= matches!(&next, Move::Attempts(_)) && are_of_one_family(&world);
+        let timer = go(&mut world, next, round);
         simultaneous |= settles_at_once(&world.told[told..]) || (timer && is_simultaneous(&world.told[told..]));
     }
     let runs: Vec<RunNo> = world.log.ids.keys().copied().filter(|run| run.0 > 0).collect();
@@ -139,6 +146,15 @@ fn record(program: &Program, seed: u64, residence: Residence) -> Recording {
 fn is_simultaneous(told: &str) -> bool {
     let caused = |line: &&str| ["TimerFired", "timed out", "AttemptStarted"].iter().any(|cause| line.contains(cause));
     let runs: Vec<&str> = told.lines().filter(caused).filter_map(|line| line.trim().split('.').next()).collect();
+    any_of_one_family(&runs)
+}
+
+/// Whether some of the attempts that run are of one run, or of a run and one that it is a child of.
+fn are_of_one_family(world: &World) -> bool {
+    any_of_one_family(&world.running.values().map(|order| order.id.as_str()).collect::<Vec<_>>())
+}
+
+fn any_of_one_family(runs: &[&str]) -> bool {
     let of_one_family = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"));
     (1..runs.len()).any(|i| runs[..i].iter().any(|run| of_one_family(run, runs[i])))
 }
@@ -151,7 +167,16 @@ fn settles_at_once(told: &str) -> bool {
 /// Makes a move; says whether it was the clock's.
 fn go(world: &mut World, next: Move, round: usize) -> bool {
     match next {
-        Move::Attempt(run, seq) => answer(world, run, seq),
+        Move::Attempt(run, seq) => {
+            let order = world.running.get(&(run, seq)).unwrap().clone();
+            let report = report_of(&order);
+            world.report(&order, report);
+        }
+        Move::Attempts(calls) => {
+            let orders = calls.iter().map(|call| world.running.get(call).unwrap().clone());
+            let reports = orders.map(|order| (order.clone(), report_of(&order))).collect();
+            world.report_all(reports);
+        }
         Move::Timer => {
             let span = world.next_timer().unwrap();
             world.advance(span);
@@ -170,16 +195,14 @@ fn value_of(value: u64) -> Payload {
 }
 
 /// How an attempt ends is a function of its key and its number.
-fn answer(world: &mut World, run: RunNo, seq: Seq) {
-    let order = world.running.get(&(run, seq)).unwrap().clone();
+fn report_of(order: &AttemptOrder) -> AttemptReport {
     let mut dice = Dice(order.recorded_value.0 ^ u64::from(order.ordinal) << 32 ^ u64::from(order.attempt.0));
-    let report = match dice.below(12) {
+    match dice.below(12) {
         0 => failed("final", Retry::Never),
         1 | 2 => failed("again", Retry::ByPolicy),
         3 => AttemptReport::Panicked("ouch".into()),
         _ => AttemptReport::Completed(value_of(u64::try_from(dice.below(1000)).unwrap())),
-    };
-    world.report(&order, report);
+    }
 }
 
 /// Replays the first `len` events and gives the run the rest as it came: it must ask for the same and end with the same.

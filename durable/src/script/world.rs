@@ -12,7 +12,7 @@ use crate::codec::names::Names;
 use crate::codec::{hash, leb, section};
 use crate::kernel::command::Inputs;
 use crate::kernel::engine::{
-    Answer, AttemptOrder, AttemptReport, Caller, Config, Effect, Kernel, Now, Numbers, Residence, Retry, Role,
+    Answer, AttemptOrder, AttemptReport, Caller, Config, Effect, Ended, Kernel, Now, Numbers, Residence, Retry, Role,
     SEMANTICS, SendSignal, Start, Stop, WhenBlocked,
 };
 use crate::kernel::event::{Event, Group, Payload, RunStarted, Section, Sender, Text};
@@ -263,11 +263,16 @@ impl World {
         self.pump();
     }
 
-    /// The attempt of this activity that runs and has the lowest number, or the one that is named by `name#seq`.
+    /// The attempt of this activity that runs and has the lowest number, or the one that is named by `name#seq`, or `name@id`.
     pub(super) fn running(&self, name: &str) -> AttemptOrder {
+        let (name, id) = name.split_once('@').map_or((name, None), |(name, id)| (name, Some(id)));
         let (name, seq) =
             name.split_once('#').map_or((name, None), |(name, seq)| (name, Some(Seq(seq.parse().unwrap()))));
-        let fits = |order: &&AttemptOrder| order.name.as_str() == name && seq.is_none_or(|seq| order.seq == seq);
+        let fits = |order: &&AttemptOrder| {
+            order.name.as_str() == name
+                && seq.is_none_or(|seq| order.seq == seq)
+                && id.is_none_or(|id| order.id.as_str() == id)
+        };
         let found = self.running.values().find(fits);
         found.unwrap_or_else(|| panic!("no attempt of `{name}` runs; told so far:\n{}", self.told)).clone()
     }
@@ -276,6 +281,22 @@ impl World {
         self.running.remove(&(order.run, order.seq));
         let (run, seq, attempt) = (order.run, order.seq, order.attempt);
         self.with(|kernel, hot, now| kernel.handle_attempt(run, seq, attempt, report, now, hot));
+        self.pump();
+    }
+
+    /// Several attempts report together.
+    pub(super) fn report_all(&mut self, reports: Vec<(AttemptOrder, AttemptReport)>) {
+        for (order, _) in &reports {
+            self.running.remove(&(order.run, order.seq));
+        }
+        let ended = |now| {
+            let ended = reports.into_iter().map(move |(order, report)| {
+                let AttemptOrder { run, seq, attempt, .. } = order;
+                Ended { run, seq, attempt, report, now }
+            });
+            ended.collect::<Vec<_>>()
+        };
+        self.with(|kernel, hot, now| kernel.handle_attempts(ended(now), hot));
         self.pump();
     }
 

@@ -185,7 +185,7 @@ impl Calls {
     }
 
     /// Whether an attempt may begin that was promised no slot.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.used() < self.limit
     }
 
@@ -270,9 +270,7 @@ impl Kernel {
         }
         match report {
             AttemptReport::Completed(result) => {
-                if let Some(call) = self.take_call(run, seq) {
-                    self.disarm_call(run, seq, &call);
-                }
+                self.settle_call(run, seq);
                 self.deliver(run, Event::ActivityCompleted { seq, attempt, began, result }, now, turns);
             }
             AttemptReport::Failed { error, text, retry } => {
@@ -354,6 +352,13 @@ impl Kernel {
         self.disarm_call(run, seq, &call);
         if let Phase::Running(_) = call.phase {
             self.stop(run, seq, WhyStopped::Dropped);
+        }
+    }
+
+    /// A call has its result.
+    pub(super) fn settle_call(&mut self, run: RunNo, seq: Seq) {
+        if let Some(call) = self.take_call(run, seq) {
+            self.disarm_call(run, seq, &call);
         }
     }
 
@@ -770,7 +775,7 @@ impl Call {
 }
 
 impl Call {
-    fn running(&self) -> Option<(Attempt, Timestamp)> {
+    pub(super) fn running(&self) -> Option<(Attempt, Timestamp)> {
         match self.phase {
             Phase::Running(running) => Some((running.attempt, running.began)),
             Phase::Ordered(_) | Phase::Queued(_) | Phase::Backoff(_) | Phase::Withheld(_) => None,

@@ -6,6 +6,7 @@
 //! it is durable: that is the ordering contract, and `Held` is the only way out. Workflow code is reached through `Turns`
 //! alone; the kernel never polls, never reads a clock and never touches a file.
 
+mod abreast;
 mod attempts;
 mod here;
 mod numbered;
@@ -23,6 +24,7 @@ use super::id::{Attempt, EventNo, Position, RunId, RunNo, Seq, Timestamp};
 use super::machine::{Issued, TurnDone};
 use super::tables::{RunEntry, Tables};
 
+pub use abreast::{Abreast, Ended};
 use attempts::Calls;
 pub use attempts::{AttemptOrder, AttemptReport, Retry, WhyStopped};
 use here::{Here, Memory};
@@ -112,6 +114,12 @@ pub struct Now {
 pub trait Turns {
     /// Delivers an event and polls the run until it is quiet. Before a `RunStarted` the run is made.
     fn turn(&mut self, run: RunNo, no: EventNo, at: Timestamp, event: &Event) -> TurnEnd;
+    /// The same for several runs that are in memory, each with an event of its own.
+    fn turn_all(&mut self, abreast: &mut [Abreast]) {
+        for one in abreast {
+            one.end = one.event().map(|event| self.turn(one.run, one.no, one.now.wall, event));
+        }
+    }
     /// Takes a run out of memory: its futures are dropped and leave no trace.
     fn put_away(&mut self, run: RunNo);
     /// The same, and the run has ended: nothing of it will be asked for again.
@@ -264,6 +272,8 @@ pub struct Kernel {
     groups: VecDeque<Group>,
     loads: VecDeque<RunNo>,
     held: Held,
+    /// Empty between two facts: room.
+    abreast: Vec<Abreast>,
     warnings: Vec<(RunNo, Text)>,
     /// What was warned of at the replay of an open run, so that each is told once.
     warned: BTreeSet<(RunNo, Text)>,
@@ -367,6 +377,10 @@ impl Work {
         self.events.push_back(work);
     }
 
+    fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     fn pop_front(&mut self) -> Option<(RunNo, Event)> {
         let work = self.events.pop_front()?;
         self.bytes -= work.1.bytes();
@@ -405,6 +419,7 @@ impl Kernel {
             groups: VecDeque::new(),
             loads: VecDeque::new(),
             held: Held::default(),
+            abreast: Vec::new(),
             warnings: Vec::new(),
             warned: BTreeSet::new(),
             draws,
@@ -490,6 +505,12 @@ impl Kernel {
     #[must_use]
     pub fn slots_wanted(&self) -> usize {
         self.calls.wanted()
+    }
+
+    /// Whether an attempt that begins next finds a slot.
+    #[must_use]
+    pub fn has_slot(&self) -> bool {
+        self.calls.has_room()
     }
 
     /// How many slots this kernel has.
@@ -588,11 +609,15 @@ impl Kernel {
 
     /// Works off what the fact at hand set in motion, and closes its group.
     fn settle(&mut self, now: Now, turns: &mut dyn Turns) {
+        self.work_off(now, turns);
+        self.pass_slots_on(now);
+        self.seal();
+    }
+
+    fn work_off(&mut self, now: Now, turns: &mut dyn Turns) {
         while let Some((run, event)) = self.work.pop_front() {
             self.deliver(run, event, now, turns);
         }
-        self.pass_slots_on(now);
-        self.seal();
     }
 
     /// Gives the turns that were put off, each in a group of its own; those that are put off meanwhile come next time, so that a run
@@ -601,8 +626,7 @@ impl Kernel {
         for _ in 0..self.later.len() {
             let Some((run, delivered)) = self.later.pop_front() else { return };
             // A run that was blocked and loaded meanwhile has had this turn.
-            let next = self.tables.open.get(&run).and_then(|entry| entry.unturned.first());
-            if self.is_hot(run) && next == Some(&delivered.0) {
+            if self.awaits_turn(run, delivered.0) {
                 self.turn(run, &delivered, now, turns);
                 self.release_withheld(run);
                 self.settle(now, turns);
@@ -624,12 +648,22 @@ impl Kernel {
 
     fn seal(&mut self) {
         if !self.group.sections.is_empty() {
-            let next = Group { sections: self.spares.sections.pop().unwrap_or_default() };
-            self.groups.push_back(std::mem::replace(&mut self.group, next));
-            self.group_bytes = 0;
-            self.held.sealed = self.held.sealed.next();
+            let (group, _) = self.take_group();
+            self.push(group);
         }
         self.held.seal();
+    }
+
+    /// The group at hand, and about how many bytes its events take.
+    fn take_group(&mut self) -> (Group, usize) {
+        let next = Group { sections: self.spares.sections.pop().unwrap_or_default() };
+        (std::mem::replace(&mut self.group, next), std::mem::take(&mut self.group_bytes))
+    }
+
+    /// What is held at hand belongs to the group that follows.
+    fn push(&mut self, group: Group) {
+        self.groups.push_back(group);
+        self.held.sealed = self.held.sealed.next();
     }
 
     fn draw(&mut self) -> u64 {

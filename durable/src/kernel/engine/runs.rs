@@ -278,7 +278,7 @@ impl Kernel {
     }
 
     /// A turn ended.
-    fn turned(&mut self, run: RunNo, end: TurnEnd, now: Now, turns: &mut dyn Turns) {
+    pub(super) fn turned(&mut self, run: RunNo, end: TurnEnd, now: Now, turns: &mut dyn Turns) {
         match end {
             TurnEnd::Quiet(done) => {
                 if self.record(run, done, now, turns) {

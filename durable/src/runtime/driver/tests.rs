@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::kernel::engine::{Answer, Config, Numbers, Residence, Role, Stop, WhenBlocked};
-use crate::kernel::id::{Attempt, Timestamp};
+use crate::kernel::engine::{Answer, AttemptReport, Config, Numbers, Residence, Role, Stop, WhenBlocked};
+use crate::kernel::event::Event;
+use crate::kernel::id::{Attempt, Seq, Timestamp};
 use crate::kernel::tables::Tables;
 use crate::prelude::*;
 use crate::registry::Registry;
@@ -57,11 +58,15 @@ impl Spawn for Kept {
 }
 
 fn start_of(call: StartCall) -> Message {
+    start_as("x", call)
+}
+
+fn start_as(id: &str, call: StartCall) -> Message {
     let (reply, _) = oneshot::channel();
     let input = call.payload(PayloadCodec::default()).unwrap();
     Message::Start(Box::new(StartRequest {
         namespace: Text::default(),
-        id: "x".into(),
+        id: id.into(),
         call,
         input,
         trace: None,
@@ -71,19 +76,24 @@ fn start_of(call: StartCall) -> Message {
 
 struct Bench {
     driver: Driver,
+    store: Arc<PlainStore>,
     send: UnboundedSender<Message>,
     clock: Arc<Hand>,
 }
 
 impl Bench {
     fn new(registry: Registry) -> Bench {
+        Bench::with_attempts(registry, 10)
+    }
+
+    fn with_attempts(registry: Registry, attempts: usize) -> Bench {
         let clock = Arc::new(Hand::default());
         let (send, receive) = tokio::sync::mpsc::unbounded_channel();
         let config = Config {
             build: "b1".into(),
             pid: 1,
             host: "host".into(),
-            attempts: 10,
+            attempts,
             numbers: Numbers::default(),
             role: Role::First,
             residence: Residence::Stay,
@@ -105,11 +115,11 @@ impl Bench {
             entropy: Arc::new(SystemEntropy::new()),
             send: send.clone(),
             receive,
-            reads: Reader::start(store, &Kept, send.clone()),
-            peers: Peers::new(0, [send.clone()].into(), Arc::new(Shared::new(10))),
+            reads: Reader::start(Arc::<PlainStore>::clone(&store), &Kept, send.clone()),
+            peers: Peers::new(0, [send.clone()].into(), Arc::new(Shared::new(attempts))),
             moved: Arc::default(),
         });
-        Bench { driver, send, clock }
+        Bench { driver, store, send, clock }
     }
 
     fn start(&mut self, call: StartCall) {
@@ -167,6 +177,57 @@ async fn quick() -> Result<u32, String> {
 #[workflow]
 async fn noop() -> Result<u32, String> {
     Ok(1)
+}
+
+#[workflow]
+async fn calls_many(n: u32) -> durable::Result<u32> {
+    let ended = futures::future::join_all((0..n).map(|_| quick())).await;
+    Ok(u32::try_from(ended.into_iter().filter_map(Result::ok).count())?)
+}
+
+/// None of them waits for a slot, which would be recorded: each gives its own back before the next one begins.
+#[test]
+fn attempts_that_end_in_their_first_poll_need_one_slot() {
+    let mut bench = Bench::with_attempts(Registry::of((quick, calls_many)), 1);
+    bench.start(calls_many(12).into_start());
+    while bench.driver.pump() == Pumped::Some {}
+    let journal = bench.store.journal(RunNo(1)).unwrap();
+    let is_start = |event: &Event| matches!(event, Event::AttemptStarted { .. });
+    assert!(!journal.iter().any(|(_, _, event)| is_start(event)), "{journal:?}");
+    assert!(matches!(journal.last(), Some((_, _, Event::RunEnded(_)))), "{journal:?}");
+}
+
+/// What the attempts of `ponders` look at.
+static WORLD: std::sync::OnceLock<(Arc<Hand>, Arc<PlainStore>)> = std::sync::OnceLock::new();
+
+/// Computes for longer than effects may take together; gives how many runs have a result by then.
+#[activity]
+async fn ponders() -> Result<usize, String> {
+    let (clock, store) = WORLD.get().unwrap();
+    *clock.0.lock().unwrap() += 2 * EFFECTS_FOR;
+    let journals = (1..=3).filter_map(|run| store.journal(RunNo(run)));
+    let has_result = |(_, _, event): &_| matches!(event, Event::ActivityCompleted { .. });
+    Ok(journals.filter(|journal| journal.iter().any(has_result)).count())
+}
+
+#[workflow]
+async fn calls_ponders() -> durable::Result<usize> {
+    Ok(ponders().await?)
+}
+
+#[test]
+fn an_attempt_that_takes_long_is_written_before_the_next_one_begins() {
+    let mut bench = Bench::new(Registry::of((ponders, calls_ponders)));
+    WORLD.set((Arc::clone(&bench.clock), Arc::clone(&bench.store))).unwrap();
+    for id in ["x", "y", "z"] {
+        bench.driver.handle(start_as(id, calls_ponders().into_start()));
+    }
+    while bench.driver.pump() == Pumped::Some {}
+    for run in 1..=3 {
+        let journal = bench.store.journal(RunNo(run)).unwrap();
+        let Some((_, _, Event::RunEnded(ended))) = journal.last() else { panic!("{journal:?}") };
+        assert_eq!(crate::payload::decode::<u64>(&ended.result), Ok(run - 1), "those before it");
+    }
 }
 
 /// It never waits for anything but what is there at once.
