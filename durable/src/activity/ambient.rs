@@ -36,7 +36,8 @@ pub struct AttemptInfo {
     pub seq: Seq,
     /// Which try this is, from 1.
     pub attempt: Attempt,
-    pub(crate) trace: AttemptTrace,
+    /// The trace that the run was started with, if there is one.
+    pub(crate) of_run: Option<TraceContext>,
     /// What the idempotency key is made of.
     pub(crate) key: KeyOf,
     /// How results are written.
@@ -98,7 +99,8 @@ impl AttemptInfo {
     /// Where in a distributed trace the attempt stands.
     #[must_use]
     pub fn trace_context(&self) -> TraceContext {
-        self.trace.context()
+        let AttemptInfo { of_run, run, seq, attempt, .. } = *self;
+        AttemptTrace { of_run, run, seq, attempt }.context()
     }
 
     /// The key under which the outside world knows this call: the same for all its attempts, over replays, restarts and

@@ -17,7 +17,7 @@ use crate::error::{RetryHint, TEXT_LEN_MAX, panic_text};
 use crate::kernel::command::Outcome;
 use crate::kernel::event::{CallFailure, Payload, Text};
 use crate::kernel::id::{Attempt, RunId, Seq};
-use crate::kernel::trace::AttemptTrace;
+use crate::kernel::trace::TraceContext;
 use crate::payload::{self, PayloadCodec};
 use crate::seams::{Spawn, Work};
 use crate::workflow::answer::RecordedError;
@@ -223,7 +223,7 @@ pub(crate) async fn direct<D: Activity>(name: Text, input: D::Input, states: Sta
         attempt: Attempt(1),
         codec,
         asked: None,
-        trace: AttemptTrace { of_run: None, run: RunId([1; 16]), seq: Seq(1), attempt: Attempt(1) },
+        of_run: Some(TraceContext::of_run(RunId([1; 16]))),
     };
     match D::attempt(Job { input, states, info, pool: None }).await {
         AttemptEnd::Completed(result) => Outcome::Completed(result),

@@ -83,12 +83,7 @@ fn info() -> AttemptInfo {
         key: KeyOf::Call(Digest(1), 0),
         codec: PayloadCodec::Json,
         asked: None,
-        trace: crate::kernel::trace::AttemptTrace {
-            of_run: None,
-            run: crate::RunId([1; 16]),
-            seq: Seq(1),
-            attempt: Attempt(1),
-        },
+        of_run: None,
     }
 }
 

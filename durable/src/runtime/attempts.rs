@@ -2,13 +2,15 @@
 //! take long (it computes before it awaits) goes to a task at once, so that it does not hold up the runs.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures::future::{AbortHandle, abortable};
+use futures::task::AtomicWaker;
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::Instrument;
 
 use super::request::Message;
 use crate::activity::{Asked, AttemptEnd, AttemptFuture, AttemptInfo, KeyOf};
@@ -30,7 +32,7 @@ const SLOW: u32 = 12;
 
 /// The attempts that have a task.
 pub(crate) struct InFlight {
-    tasks: BTreeMap<(RunNo, Seq), InTask>,
+    tasks: BTreeMap<(RunNo, Seq), Arc<InTask>>,
     /// How slow an activity's first polls were, where one was.
     slow: BTreeMap<Text, u32>,
     clock: Arc<dyn Clock>,
@@ -38,14 +40,27 @@ pub(crate) struct InFlight {
     done: UnboundedSender<Message>,
 }
 
-/// An attempt that has a task.
+/// What an attempt's task shares with who may stop it.
 struct InTask {
     attempt: Attempt,
-    abort: AbortHandle,
+    /// The attempt is to be dropped where it stands.
+    aborted: AtomicBool,
+    /// Who polls the task.
+    polls: AtomicWaker,
     /// How it hears that it is to stop.
     asked: Option<Asked>,
-    /// What is said of its end is said in here.
+    /// What it does, and what is said of its end, is said in here.
     span: tracing::Span,
+}
+
+/// An attempt's task.
+struct Flight {
+    run: RunNo,
+    seq: Seq,
+    shared: Arc<InTask>,
+    /// None when it is over: a report is sent when nothing of the attempt is left.
+    future: Option<AttemptFuture>,
+    done: UnboundedSender<Message>,
 }
 
 /// What is known of an attempt while it runs.
@@ -128,30 +143,75 @@ impl InFlight {
             task.span.in_scope(|| tracing::warn!("the attempt timed out (start-to-close)"));
         }
         if !planted!(40) || why != WhyStopped::TimedOut {
-            task.abort.abort();
+            task.abort();
         }
     }
 
     /// Drops all of them.
     pub(crate) fn stop_all(&mut self) {
-        std::mem::take(&mut self.tasks).into_values().for_each(|task| task.abort.abort());
+        std::mem::take(&mut self.tasks).into_values().for_each(|task| task.abort());
     }
 
     fn run(&mut self, begun: Begun, future: AttemptFuture, asked: Option<Asked>) {
         let Begun { run, seq, attempt, span, .. } = begun;
-        let done = self.done.clone();
-        let (task, abort) = abortable(
-            async move {
-                let report = report(future.await);
-                // Nobody is there any more when the runtime was dropped.
-                let _ = done.send(Message::Attempt { run, seq, attempt, report });
-            }
-            .instrument(span.clone()),
-        );
-        self.tasks.insert((run, seq), InTask { attempt, abort, asked, span });
-        self.spawn.task(Box::pin(async move {
-            let _ = task.await;
-        }));
+        let (aborted, polls) = (AtomicBool::new(false), AtomicWaker::new());
+        let shared = Arc::new(InTask { attempt, aborted, polls, asked, span });
+        self.tasks.insert((run, seq), Arc::clone(&shared));
+        self.spawn.task(Box::pin(Flight { run, seq, shared, future: Some(future), done: self.done.clone() }));
+    }
+}
+
+impl InTask {
+    fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+        self.polls.wake();
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed)
+    }
+}
+
+impl Future for Flight {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.shared.is_aborted() {
+            self.end();
+            return Poll::Ready(());
+        }
+        let Flight { run, seq, shared, future, done } = &mut *self;
+        let _entered = shared.span.enter();
+        let Some(running) = future else { return Poll::Ready(()) };
+        if let Poll::Ready(end) = running.as_mut().poll(cx) {
+            *future = None;
+            let (attempt, report) = (shared.attempt, report(end));
+            // Nobody is there any more when the runtime was dropped.
+            let _ = done.send(Message::Attempt { run: *run, seq: *seq, attempt, report });
+            return Poll::Ready(());
+        }
+        shared.polls.register(cx.waker());
+        // Whoever stopped it meanwhile has woken nobody.
+        if shared.is_aborted() {
+            *future = None;
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Flight {
+    /// Drops the attempt where it stands, as it was polled: in its span.
+    fn end(&mut self) {
+        if let Some(future) = self.future.take() {
+            self.shared.span.in_scope(|| drop(future));
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -200,7 +260,7 @@ pub(crate) fn handed_over(order: AttemptOrder, codec: crate::payload::PayloadCod
         key: KeyOf::Call(order.recorded_value, order.ordinal),
         codec,
         asked: order.may_be_asked.then(Asked::default),
-        trace: order.trace,
+        of_run: order.trace.of_run,
     };
     (order.input, info)
 }

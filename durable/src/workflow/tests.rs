@@ -184,12 +184,7 @@ fn step_attempt(attempts: &StepFn, input: &impl Serialize) -> AttemptEnd {
         key: KeyOf::Call(Digest(1), 0),
         codec: PayloadCodec::Json,
         asked: None,
-        trace: crate::kernel::trace::AttemptTrace {
-            of_run: None,
-            run: crate::RunId([1; 16]),
-            seq: Seq(1),
-            attempt: Attempt(1),
-        },
+        of_run: None,
     };
     let input = payload::encode(PayloadCodec::Json, input).unwrap();
     match attempts(input, info).as_mut().poll(&mut Context::from_waker(Waker::noop())) {
