@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::rare::Empty;
+
 /// So many entries stand in a vector.
 const FEW: usize = 16;
 
@@ -11,9 +13,17 @@ const FEW: usize = 16;
 #[derive(Debug)]
 pub(crate) enum Few<K, V> {
     One(Option<(K, V)>),
-    Sorted(Vec<(K, V)>),
+    #[expect(clippy::box_collection, reason = "a pointer leaves the one entry the room that it needs, and no more")]
+    Sorted(Box<Vec<(K, V)>>),
     #[expect(clippy::box_collection, reason = "a pointer leaves the others the room that they need, and no more")]
     Many(Box<BTreeMap<K, V>>),
+}
+
+/// Few of nothing are a rare part as they are.
+impl<K: 'static, V: 'static> Empty for Few<K, V> {
+    fn empty() -> &'static Few<K, V> {
+        const { &Few::One(None) }
+    }
 }
 
 impl<K, V> Default for Few<K, V> {
@@ -32,18 +42,13 @@ impl<K: Ord, V> Few<K, V> {
     }
 
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
-        self.find_mut(&key)
-    }
-
-    /// The same, for a key that is needed still.
-    pub(crate) fn find_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
-            Few::One(one) => one.as_mut().filter(|(at, _)| at == key).map(|(_, value)| value),
+            Few::One(one) => one.as_mut().filter(|(at, _)| *at == key).map(|(_, value)| value),
             Few::Sorted(few) => {
-                let place = place(few, key).ok()?;
+                let place = place(few, &key).ok()?;
                 few.get_mut(place).map(|(_, value)| value)
             }
-            Few::Many(many) => many.get_mut(key),
+            Few::Many(many) => many.get_mut(&key),
         }
     }
 
@@ -58,13 +63,13 @@ impl<K: Ord, V> Few<K, V> {
                 let mut few: Vec<(K, V)> = one.take().into_iter().collect();
                 let place = place(&few, &key).unwrap_or_else(|place| place);
                 few.insert(place, (key, value));
-                *self = Few::Sorted(few);
+                *self = Few::Sorted(Box::new(few));
                 None
             }
             Few::Sorted(few) => match place(few, &key) {
                 Ok(place) => few.get_mut(place).map(|(_, old)| std::mem::replace(old, value)),
                 Err(_) if few.len() >= FEW => {
-                    let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
+                    let mut many: BTreeMap<K, V> = std::mem::take(&mut **few).into_iter().collect();
                     many.insert(key, value);
                     *self = Few::Many(Box::new(many));
                     None

@@ -48,13 +48,10 @@ pub struct Machine {
     recorded: Recorded,
     /// Nothing between two turns, if its room was lent.
     turn: Rare<Turn>,
-    /// How many entries the turn had when the body ended.
-    before_end: u32,
     granted: Option<Seq>,
     now: Timestamp,
     spans_from: Timestamp,
     deliveries: u64,
-    draws: u32,
     /// Where the durable call was built that was polled last.
     polled: Option<Place>,
     fault: Option<Box<Fault>>,
@@ -65,10 +62,18 @@ pub struct Machine {
 struct Head {
     run: RunId,
     id: Text,
-    workflow: Text,
     seed: [u8; 16],
     salt: [u8; 16],
-    build: Text,
+    polled: Arc<Polled>,
+}
+
+/// What the runs of one workflow have in common while one build polls them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Polled {
+    /// Their workflow's recorded name.
+    pub workflow: Text,
+    /// The build.
+    pub build: Text,
 }
 
 /// A command that was issued and has not given its outcome to the code.
@@ -164,8 +169,13 @@ struct Recorded {
     /// As long as it is replayed.
     journal: Rare<Journaled>,
     /// How many calls of this name and values stand in the journal so far.
-    equals: Few<(Digest, Text), u32>,
+    equals: Few<CallKey, u32>,
 }
+
+/// What equal calls have in common: name and values, as one number. Two that were taken for equal by chance would have other ordinals, and
+/// still no two calls of one name and values the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct CallKey(u64);
 
 /// What the whole journal holds, and its turn at hand.
 #[derive(Debug, Default)]
@@ -196,6 +206,10 @@ struct Turn {
     entries: Short<Entry>,
     asked: Short<Issued>,
     end: Option<Box<(End, Payload)>>,
+    /// How many entries it had when the body ended.
+    before_end: u32,
+    /// How many random numbers were drawn in it.
+    draws: u32,
 }
 
 /// Room for a turn. A run that waits needs none, so that one goes from run to run.
@@ -245,16 +259,15 @@ impl Machine {
     /// A run as it is before its first event is delivered; `build` is the build that polls it.
     #[must_use]
     pub fn new(started: &RunStarted, build: Text) -> Machine {
-        let recorded = Recorded::by(&started.build, &build);
+        Machine::of(started, Arc::new(Polled { workflow: started.workflow.clone(), build }))
+    }
+
+    /// The same, of a run that shares with others of its workflow what they have in common.
+    #[must_use]
+    pub fn of(started: &RunStarted, polled: Arc<Polled>) -> Machine {
+        let recorded = Recorded::by(&started.build, &polled.build);
         Machine {
-            head: Head {
-                run: started.run,
-                id: started.id.clone(),
-                workflow: started.workflow.clone(),
-                seed: started.seed,
-                salt: started.salt,
-                build,
-            },
+            head: Head { run: started.run, id: started.id.clone(), seed: started.seed, salt: started.salt, polled },
             next_seq: Seq(1),
             slots: Few::default(),
             ready: Few::default(),
@@ -264,12 +277,10 @@ impl Machine {
             undo: Rare::default(),
             recorded,
             turn: Rare::NOTHING,
-            before_end: 0,
             granted: None,
             now: Timestamp::default(),
             spans_from: Timestamp::default(),
             deliveries: 0,
-            draws: 0,
             polled: None,
             fault: None,
         }
@@ -290,7 +301,7 @@ impl Machine {
                 _ => {}
             }
         }
-        if builds.iter().any(|(_, build)| *build != self.head.build) {
+        if builds.iter().any(|(_, build)| *build != self.head.polled.build) {
             journaled.index_calls(&builds);
         }
     }
@@ -315,7 +326,7 @@ impl Machine {
 
     /// Tells that another build polled the run from here on.
     pub fn built_by(&mut self, build: &Text) {
-        self.recorded.other_build = other_than(build, &self.head.build);
+        self.recorded.other_build = other_than(build, &self.head.polled.build);
     }
 
     /// Lends room for the turn that begins next. Without it the machine takes its own.
@@ -332,7 +343,6 @@ impl Machine {
     /// Begins a turn with a delivered event; `expected` is the recorded turn, at replay.
     pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<RecordedTurn>) {
         *self.turn = Turn { of: no, ..Turn::default() };
-        self.before_end = 0;
         if expected.is_some() || !self.recorded.journal.is_nothing() {
             self.recorded.journal.expected = expected.map(Expected::from);
         }
@@ -341,7 +351,6 @@ impl Machine {
         if !planted!(62) || self.recorded.journal.expected.is_none() {
             self.deliveries += 1;
         }
-        self.draws = 0;
         if !self.undo.calls.is_empty() {
             self.undo.apply(event);
         }
@@ -414,7 +423,7 @@ impl Machine {
             self.turn = Rare::NOTHING;
             return Err(*fault);
         }
-        let Turn { of, entries, asked, end } = std::mem::take(&mut *self.turn);
+        let Turn { of, entries, asked, end, before_end, .. } = std::mem::take(&mut *self.turn);
         let mut warnings = Rare::NOTHING;
         if let Some(journal) = self.recorded.journal.written() {
             warnings = std::mem::take(&mut journal.warnings);
@@ -422,7 +431,7 @@ impl Machine {
                 self.compare_end(of, expected, end.as_deref())?;
             }
         }
-        Ok(TurnDone { of, entries, asked, end, before_end: self.before_end, warnings })
+        Ok(TurnDone { of, entries, asked, end, before_end, warnings })
     }
 
     /// Compares how a turn ended with what is left of the recorded one.
@@ -613,7 +622,7 @@ impl Machine {
 
     /// The body ended in this turn. Gives how, as recorded, if there is something to undo or to await before the run may end.
     pub fn end_body(&mut self, how: End, result: &Payload) -> Option<(End, Payload)> {
-        self.before_end =
+        self.turn.before_end =
             u32::try_from(self.turn.entries.len()).expect("because 4 billion entries do not fit into memory");
         let recorded = self.recorded.journal.expected.as_ref().and_then(|expected| expected.end.clone());
         if recorded.is_none() && !self.owes(how) {
@@ -731,8 +740,8 @@ impl Machine {
     pub fn draw(&mut self) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.head.seed);
         hasher.write_u64(self.deliveries);
-        hasher.write_u64(self.draws.into());
-        self.draws += 1;
+        hasher.write_u64(self.turn.draws.into());
+        self.turn.draws += 1;
         hasher.finish()
     }
 
@@ -757,7 +766,7 @@ impl Machine {
     /// The run's workflow.
     #[must_use]
     pub fn workflow(&self) -> &Text {
-        &self.head.workflow
+        &self.head.polled.workflow
     }
 
     // Helpers.
@@ -891,14 +900,14 @@ impl Machine {
     fn mismatch(&self, recorded: Option<&Entry>, asked: Option<&Entry>) -> Mismatch {
         let seq = asked.and_then(Entry::seq).or_else(|| recorded.and_then(Entry::seq)).unwrap_or_default();
         Mismatch {
-            workflow: self.head.workflow.clone(),
+            workflow: self.head.polled.workflow.clone(),
             id: self.head.id.clone(),
             seq,
             turn: self.turn.of,
             recorded: recorded.map(|entry| self.describe(entry)),
             asked: asked.map(|entry| self.describe(entry)),
             recorded_build: self.recorded_build().clone(),
-            build: self.head.build.clone(),
+            build: self.head.polled.build.clone(),
             ended: None,
             place: None,
             after: self.polled,
@@ -908,7 +917,7 @@ impl Machine {
 
     /// The build that recorded the turn at hand.
     fn recorded_build(&self) -> &Text {
-        self.recorded.other_build.as_deref().unwrap_or(&self.head.build)
+        self.recorded.other_build.as_deref().unwrap_or(&self.head.polled.build)
     }
 
     fn around(&self, seq: Seq) -> Vec<Asked> {
@@ -991,7 +1000,8 @@ impl Slot {
 
 impl Empty for Turn {
     fn empty() -> &'static Turn {
-        static EMPTY: Turn = Turn { of: EventNo(0), entries: Short::NOTHING, asked: Short::NOTHING, end: None };
+        static EMPTY: Turn =
+            Turn { of: EventNo(0), entries: Short::NOTHING, asked: Short::NOTHING, end: None, before_end: 0, draws: 0 };
         &EMPTY
     }
 }
@@ -1140,6 +1150,14 @@ impl Entry {
     }
 }
 
+impl CallKey {
+    fn of(call: &ActivityScheduled) -> CallKey {
+        // Whoever could choose names and values for a collision would gain nothing by it.
+        let mix = |sum: u64, byte: &u8| (sum.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        CallKey(call.name.as_str().as_bytes().iter().fold(call.value.0, mix))
+    }
+}
+
 impl Recorded {
     fn by(build: &Text, polls: &Text) -> Recorded {
         Recorded { other_build: other_than(build, polls), ..Recorded::default() }
@@ -1152,8 +1170,8 @@ impl Recorded {
 
     /// Counts a call among its equals, in the order of the journal; gives how many stood before it.
     fn count(&mut self, call: &ActivityScheduled) -> u32 {
-        let key = (call.value, call.name.clone());
-        if let Some(before) = self.equals.find_mut(&key) {
+        let key = CallKey::of(call);
+        if let Some(before) = self.equals.get_mut(key) {
             *before += 1;
             return *before - 1;
         }

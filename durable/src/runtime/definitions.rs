@@ -58,10 +58,8 @@ impl Definitions {
     /// Compares what is called with what is known under its name.
     pub(crate) fn check(&self, what: &What) -> Result<(), Refusal> {
         let (name, definition, register) = match what {
-            What::Activity { name, definition, register } | What::Workflow { name, definition, register } => {
-                (name, *definition, *register)
-            }
-            What::Step { name } | What::Receive { name } => return named(name),
+            What::Activity { name, of } | What::Workflow { name, of } => (name, (of.definition)(), of.register),
+            What::Step { name, .. } | What::Receive { name } => return named(name),
             What::Sleep(_) => return Ok(()),
         };
         self.meet(register);

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures::stream::{FuturesUnordered, Stream};
@@ -16,19 +16,20 @@ use tracing::Span;
 use super::definitions::Definitions;
 use super::silence::silently;
 use crate::error::panic_text;
+use crate::kernel::alike::Alike;
 use crate::kernel::command::Place;
 use crate::kernel::engine::{Abreast, LoadFailure, Replayed, TurnEnd, Turns};
 use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
-use crate::kernel::machine::{MAX_POLLS, Machine, RecordedTurn, Stands, TurnDone, TurnRoom};
+use crate::kernel::machine::{MAX_POLLS, Machine, Polled, RecordedTurn, Stands, TurnDone};
 use crate::kernel::scope::BODY;
 use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::Journal;
 use crate::store::log::JournalEvent;
-use crate::workflow::context::{BranchFuture, Granted, RunContext, StepFn, Surroundings, Taken, TurnLeft, TurnRest};
+use crate::workflow::context::{BranchFuture, Granted, Room, RunContext, StepFn, Surroundings, Taken, TurnLeft};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
 
@@ -38,28 +39,37 @@ pub(crate) struct Hot {
     runs: BTreeMap<RunNo, Box<HotRun>>,
     steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
     /// Room for turns: as many as were taken at once.
-    rooms: Vec<TurnRoom>,
+    rooms: Vec<Room>,
     /// Runs that are polled together.
     abreast: Vec<Half>,
     definitions: Arc<Definitions>,
     around: Arc<Surroundings>,
     build: Text,
+    /// What was met lately that many runs have in common.
+    polled: Alike<Polled>,
 }
+
+/// Room for so many new steps of a turn is kept.
+const STEPS_ROOM_MAX: usize = 64;
 
 type Branches = FuturesUnordered<BranchFuture>;
 
 struct HotRun {
     context: Arc<RunContext>,
     body: Option<BodyFuture>,
-    /// None until there is one.
+    /// None until there is some of it.
+    beside: Option<Box<Beside>>,
+    span: Span,
+}
+
+/// What few runs have beside their body.
+#[derive(Default)]
+struct Beside {
     branches: Option<Box<Branches>>,
     /// What undoes the scopes. No cancel drops it.
     undoers: Option<Box<Branches>>,
     /// How the body ended, while what it did is being undone.
-    ending: Option<Box<(End, Payload)>>,
-    /// The waker that its futures get.
-    root: Waker,
-    span: Span,
+    ending: Option<(End, Payload)>,
 }
 
 /// Why a turn is driven: it decides whether the run is polled before anything is granted.
@@ -165,6 +175,7 @@ impl Hot {
             definitions,
             around: Arc::new(around),
             build,
+            polled: Alike::default(),
         }
     }
 
@@ -310,18 +321,13 @@ impl Hot {
         let body = catch_unwind(AssertUnwindSafe(|| entry.body(&started.input, self.around.codec)))
             .unwrap_or_else(|panic| Err(format!("reading the recorded input panicked: {}", panic_text(panic.as_ref()))))
             .map_err(|reason| LoadFailure::Fault(Fault::Undecodable(reason.into()).to_string().into()))?;
-        let machine = Machine::new(started, self.build.clone());
-        let context = RunContext::new(machine, Arc::clone(&self.around));
-        let root = Waker::from(Arc::new(RunWaker(Arc::downgrade(&context))));
-        let hot = HotRun {
-            context,
-            body: Some(body),
-            branches: None,
-            undoers: None,
-            ending: None,
-            root,
-            span: run_span(started),
-        };
+        let (workflow, build) = (&started.workflow, &self.build);
+        let polled = self.polled.find(
+            |polled| polled.workflow == *workflow,
+            || Polled { workflow: workflow.clone(), build: build.clone() },
+        );
+        let context = RunContext::new(Machine::of(started, polled), Arc::clone(&self.around));
+        let hot = HotRun { context, body: Some(body), beside: None, span: run_span(started) };
         self.runs.insert(run, Box::new(hot));
         Ok(())
     }
@@ -350,8 +356,7 @@ impl Hot {
     ) -> Option<Cause> {
         let hot = self.runs.get(&run)?;
         let room = self.rooms.pop().unwrap_or_default();
-        Some(hot.context.machine(|machine| {
-            machine.lend(room);
+        Some(hot.context.begin_turn(room, |machine| {
             machine.deliver(no, at, event, expected);
             cause(event, machine)
         }))
@@ -365,11 +370,12 @@ impl Hot {
     /// Takes what came of it.
     fn end_turn(&mut self, run: RunNo, driven: Result<Driven, Fault>) -> TurnEnd {
         let Some(hot) = self.runs.get_mut(&run) else { return not_in_memory() };
-        let (TurnRest { steps, room }, end) = hot.end_turn(driven);
-        self.rooms.push(room);
-        if !steps.is_empty() {
-            self.steps.entry(run).or_default().extend(steps);
+        let (mut room, end) = hot.end_turn(driven);
+        if !room.steps.is_empty() {
+            self.steps.entry(run).or_default().extend(room.steps.drain(..));
+            room.steps.shrink_to(STEPS_ROOM_MAX);
         }
+        self.rooms.push(room);
         if let TurnEnd::Quiet(done) = &end {
             self.forget_dropped(run, done);
         }
@@ -462,7 +468,7 @@ impl HotRun {
                     return Ok(Some(end));
                 }
                 // A body that is gone may have left something to undo.
-                if self.ending.is_some() {
+                if self.beside.as_ref().is_some_and(|beside| beside.ending.is_some()) {
                     return self.poll_until_quiet(polls);
                 }
             }
@@ -486,7 +492,7 @@ impl HotRun {
             }
             match self.context.machine(|machine| machine.stands()) {
                 Stands::Undone => {
-                    if let Some((how, result)) = self.ending.take().map(|end| *end) {
+                    if let Some((how, result)) = self.beside.as_mut().and_then(|beside| beside.ending.take()) {
                         return Ok(Some(Driven::Ended(how, result)));
                     }
                 }
@@ -518,14 +524,15 @@ impl HotRun {
         };
         self.drop_body()?;
         self.context.machine(|machine| machine.begin_undo_of_body(end.clone()));
-        self.ending = Some(Box::new(end));
+        self.beside.get_or_insert_default().ending = Some(end);
         self.context.add_undoer(Box::pin(undo(Arc::clone(&self.context), BODY)));
         Ok(None)
     }
 
     /// One poll of the body, of every branch and of what undoes that was woken or is new.
     fn poll(&mut self) -> Result<Poll<BodyEnd>, Fault> {
-        let HotRun { context, body, branches, undoers, root, .. } = self;
+        let HotRun { context, body, beside, .. } = self;
+        let waker = context.waker();
         let mut poll = std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|cx| {
             if let Some(running) = body
                 && let Poll::Ready(end) = running.as_mut().poll(cx)
@@ -533,15 +540,16 @@ impl HotRun {
                 *body = None;
                 return Poll::Ready(end);
             }
-            if branches.is_none() && undoers.is_none() && !context.has_new() {
+            if beside.is_none() && !context.has_new() {
                 return Poll::Pending;
             }
+            let Beside { branches, undoers, .. } = &mut **beside.get_or_insert_default();
             poll_branches(branches, cx, || context.take_branches(), || context.has_branches());
             poll_branches(undoers, cx, || context.take_undoers(), || context.has_undoers());
             Poll::Pending
         })));
         let polled =
-            catch_unwind(AssertUnwindSafe(|| context.enter(|| poll.as_mut().poll(&mut Context::from_waker(root)))));
+            catch_unwind(AssertUnwindSafe(|| context.enter(|| poll.as_mut().poll(&mut Context::from_waker(&waker)))));
         polled.map_err(|panic| self.panicked(panic.as_ref()))
     }
 
@@ -556,7 +564,7 @@ impl HotRun {
     /// Drops everything that the code waits for, as a journaled point.
     fn drop_body(&mut self) -> Result<(), Fault> {
         let body = self.body.take();
-        let branches = std::mem::take(&mut self.branches);
+        let branches = self.beside.as_mut().and_then(|beside| beside.branches.take());
         let dropped = catch_unwind(AssertUnwindSafe(|| {
             self.context.enter_drops(|| {
                 drop(body);
@@ -567,35 +575,33 @@ impl HotRun {
         dropped.map_err(|panic| self.panicked(panic.as_ref()))
     }
 
+    /// Wakes who waits for what was granted, if that is not the run's own task: that is polled next anyway.
     fn wake(&self, waker: Option<Waker>) {
-        match waker {
-            // What it does when it is called, without the way there.
-            Some(waker) if waker.will_wake(&self.root) => self.context.wakes.woken.store(true, Ordering::Relaxed),
-            Some(waker) => self.context.enter(|| waker.wake()),
-            None => {}
+        if let Some(waker) = waker {
+            self.context.enter(|| waker.wake());
         }
     }
 
-    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> (TurnRest, TurnEnd) {
+    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> (Room, TurnEnd) {
         let (driven, fault) = match driven {
             Ok(driven) => (driven, None),
             Err(fault) => (Driven::Quiet, Some(fault)),
         };
-        let TurnLeft { rest, done } = self.context.end_turn(fault);
+        let TurnLeft { room, done } = self.context.end_turn(fault);
         let end = match (done, driven) {
             (Err(missing), _) => TurnEnd::Stuck(missing),
             (Ok(Err(fault)), _) => TurnEnd::Blocked(fault.to_string().into()),
             (Ok(Ok(done)), Driven::Quiet) => TurnEnd::Quiet(done),
             (Ok(Ok(done)), Driven::Ended(how, result)) => TurnEnd::Ended(done, how, result),
         };
-        (rest, end)
+        (room, end)
     }
 
     /// Drops the futures so that nothing they do counts.
     fn drop_inertly(self) {
         self.context.close();
-        self.context.wakes.closed.store(true, Ordering::Relaxed);
-        let HotRun { body, branches, undoers, context, .. } = self;
+        let HotRun { body, beside, context, .. } = self;
+        let Beside { branches, undoers, .. } = beside.map(|beside| *beside).unwrap_or_default();
         // Each by itself: a second panic while the first unwinds would end the process.
         drop_caught(body);
         branches.into_iter().flat_map(|branches| *branches).for_each(drop_caught);
@@ -642,23 +648,21 @@ fn ended(end: BodyEnd) -> Result<(End, Payload), Fault> {
     }
 }
 
-/// The waker at the root of a run. A wake during the run's own poll asks for another one; any other is foreign: it never polls the
-/// run, and is reported once.
-struct RunWaker(Weak<RunContext>);
-
-impl Wake for RunWaker {
+/// A wake of the run's own task. During the run's own poll it asks for another one; any other is foreign: it never polls the run, and is
+/// reported once.
+impl Wake for RunContext {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let Some(context) = self.0.upgrade().filter(|context| !context.wakes.closed.load(Ordering::Relaxed)) else {
+        if self.wakes.closed.load(Ordering::Relaxed) {
             return;
-        };
-        if context.is_current() {
-            context.wakes.woken.store(true, Ordering::Relaxed);
-        } else if !context.wakes.foreign.swap(true, Ordering::Relaxed) {
-            let (workflow, id) = context.machine(|machine| (machine.workflow().clone(), machine.id().clone()));
+        }
+        if self.is_current() {
+            self.wakes.woken.store(true, Ordering::Relaxed);
+        } else if !self.wakes.foreign.swap(true, Ordering::Relaxed) {
+            let (workflow, id) = self.machine(|machine| (machine.workflow().clone(), machine.id().clone()));
             tracing::warn!(
                 %workflow, %id,
                 "a workflow was woken from outside its journal (a tokio timer, a channel, a join handle): it is not polled for \
@@ -684,5 +688,16 @@ impl From<LoadFailure> for TurnEnd {
             LoadFailure::Fault(reason) => TurnEnd::Blocked(reason),
             LoadFailure::Outside(reason) => TurnEnd::Stuck(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::context::Pending;
+
+    #[test]
+    fn a_run_takes_no_more_than_it_has_to() {
+        assert_eq!((size_of::<HotRun>(), size_of::<RunContext>(), size_of::<Pending>()), (72, 328, 72));
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::Answer;
-use super::context::{Origin, Pending, What};
+use super::context::{Known, Origin, Pending, What};
 use super::definition::{Activity, ActivityKind, Definition, Described, Kind, Prepared, RunDirect, Workflow};
 use super::options::ChildOptions;
 use super::undo::Compensation;
@@ -124,13 +124,13 @@ impl<D: Definition> Call<D> {
 pub fn call_activity<D: Activity>(input: D::Input) -> Call<D> {
     let name = D::name();
     let options = Prepared::new(name.clone(), D::options());
-    Call::build(What::Activity { name, definition: TypeId::of::<D>(), register: D::register }, input, options)
+    Call::build(What::Activity { name, of: Known::of::<D>() }, input, options)
 }
 
 /// Builds a workflow's call.
 #[track_caller]
 pub fn call_workflow<D: Workflow>(input: D::Input) -> Call<D> {
-    let what = What::Workflow { name: D::name(), definition: TypeId::of::<D>(), register: D::register };
+    let what = What::Workflow { name: D::name(), of: Known::of::<D>() };
     Call::build(what, input, ChildOptions::from(D::options()))
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -26,24 +26,39 @@ use crate::kernel::id::{ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::{Machine, TurnDone, TurnRoom};
 use crate::kernel::rare::Rare;
 use crate::kernel::scope::{Catches, ShieldNo, Within};
-use crate::kernel::short::Short;
 use crate::payload::PayloadCodec;
 use crate::registry::Registry;
+use crate::workflow::definition::Definition;
 use crate::workflow::undo::Bound;
 
 /// What a command asks for, for messages and for the check of what is registered under its name.
-#[derive(Debug, Clone)]
 pub(crate) enum What {
     /// An activity's call.
-    Activity { name: Text, definition: TypeId, register: fn(&mut Registry) },
+    Activity { name: Text, of: &'static Known },
     /// A child workflow.
-    Workflow { name: Text, definition: TypeId, register: fn(&mut Registry) },
-    /// A step.
-    Step { name: Text },
+    Workflow { name: Text, of: &'static Known },
+    /// A step; its attempts until the command is asked for.
+    Step { name: Text, attempts: Option<StepFn> },
     /// A durable timer.
     Sleep(Until),
     /// A receive.
     Receive { name: Text },
+}
+
+/// What is known of a definition where it is called: there is one for each, and each call that waits points to it.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Its type.
+    pub(crate) definition: fn() -> TypeId,
+    /// How it is entered.
+    pub(crate) register: fn(&mut Registry),
+}
+
+impl Known {
+    /// That of `D`.
+    pub(crate) const fn of<D: Definition>() -> &'static Known {
+        const { &Known { definition: TypeId::of::<D>, register: D::register } }
+    }
 }
 
 /// How long a durable timer takes.
@@ -74,9 +89,17 @@ impl What {
         match self {
             What::Activity { name, .. }
             | What::Workflow { name, .. }
-            | What::Step { name }
+            | What::Step { name, .. }
             | What::Receive { name } => name,
             What::Sleep(_) => unreachable!("because nobody asks a durable timer for its name"),
+        }
+    }
+
+    /// A step's attempts; once.
+    fn take_attempts(&mut self) -> Option<StepFn> {
+        match self {
+            What::Step { attempts, .. } => attempts.take(),
+            What::Activity { .. } | What::Workflow { .. } | What::Sleep(_) | What::Receive { .. } => None,
         }
     }
 }
@@ -86,7 +109,7 @@ impl fmt::Display for What {
         match self {
             What::Activity { name, .. } => write!(f, "the call of activity `{name}`"),
             What::Workflow { name, .. } => write!(f, "the call of workflow `{name}`"),
-            What::Step { name } => write!(f, "the step `{name}`"),
+            What::Step { name, .. } => write!(f, "the step `{name}`"),
             What::Sleep(_) => f.write_str("the durable sleep"),
             What::Receive { name } => write!(f, "the receive of signal `{name}`"),
         }
@@ -140,20 +163,24 @@ pub(crate) struct Wakes {
 
 struct Inner {
     machine: Machine,
-    wakers: Few<Seq, Waker>,
+    /// Of the commands that wait in a task of their own within the run: a combinator's. The run's own task is polled for every outcome.
+    wakers: Rare<Few<Seq, Waker>>,
     branches: Rare<Vec<BranchFuture>>,
     /// None until there is some of it: most runs have no scope and nothing to undo.
-    scoped: Option<Box<Scoped>>,
+    seldom: Option<Box<Seldom>>,
     /// Where the code that is being polled stands.
     within: Within,
-    steps: Short<(Seq, StepFn)>,
-    missing: Option<Text>,
+    /// The closures of new steps; in room that is lent.
+    steps: Steps,
     open: Gate,
 }
 
+/// The closures of a turn's new steps.
+pub(crate) type Steps = Rare<Vec<(Seq, StepFn)>>;
+
 /// What a run may observe next.
 pub(crate) enum Granted {
-    /// An outcome; with the waker of whoever waits for it.
+    /// An outcome; with the waker of whoever waits for it, unless that is the run's own task.
     Outcome(Option<Waker>),
     /// Nothing yet.
     Nothing,
@@ -163,18 +190,19 @@ pub(crate) enum Granted {
 
 /// What a turn left.
 pub(crate) struct TurnLeft {
-    pub(crate) rest: TurnRest,
+    /// The room that it took, and the closures of new steps in it.
+    pub(crate) room: Room,
     /// The machine's answer; else what this binary lacks for the run to go on.
     pub(crate) done: Result<Result<TurnDone, Fault>, Text>,
 }
 
-/// What a turn leaves however it ended.
+/// Room for a turn, lent for it.
 #[derive(Default)]
-pub(crate) struct TurnRest {
-    /// The closures of new steps.
-    pub(crate) steps: Short<(Seq, StepFn)>,
-    /// The room that it took.
-    pub(crate) room: TurnRoom,
+pub(crate) struct Room {
+    /// For the closures of new steps.
+    pub(crate) steps: Steps,
+    /// The machine's.
+    pub(crate) turn: TurnRoom,
 }
 
 /// What became of a grant.
@@ -187,7 +215,7 @@ pub(crate) enum Taken {
 impl Inner {
     fn grant(&mut self) -> Granted {
         match self.machine.grant() {
-            Some(seq) => Granted::Outcome(self.wakers.remove(seq)),
+            Some(seq) => Granted::Outcome(self.forget_waker(seq)),
             None if self.machine.has_failed() || self.machine.waits() => Granted::Nothing,
             None => Granted::Never,
         }
@@ -198,24 +226,15 @@ impl Inner {
             Refusal::Wrong(text) => format!("{text} (at {place})").into(),
             Refusal::Missing(text) => {
                 let text = Text::from(format!("{what} at {place}: {text}"));
-                self.missing = Some(text.clone());
+                self.seldom.get_or_insert_default().missing = Some(text.clone());
                 text
             }
         };
         self.machine.fail(Fault::Refused(text));
     }
 
-    /// Has the command's future woken when its outcome is granted.
-    fn wait(mut inner: MutexGuard<'_, Inner>, seq: Seq, cx: &Context<'_>) -> Poll<Outcome> {
-        let old = match inner.wakers.get_mut(seq) {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            Some(waker) => Some(std::mem::replace(waker, cx.waker().clone())),
-            None => inner.wakers.insert(seq, cx.waker().clone()),
-        };
-        // It may be anybody's: it is dropped outside the lock.
-        drop(inner);
-        drop(old);
-        Poll::Pending
+    fn forget_waker(&mut self, seq: Seq) -> Option<Waker> {
+        self.wakers.written()?.remove(seq)
     }
 }
 
@@ -225,12 +244,14 @@ struct Asked {
     place: Place,
     command: Result<Command, String>,
     bound: Option<Bound>,
-    step: Option<StepFn>,
+    attempts: Option<StepFn>,
 }
 
-/// What there is of scopes and of what undoes them.
+/// What few runs have.
 #[derive(Default)]
-struct Scoped {
+struct Seldom {
+    /// What this binary lacks for the run to go on.
+    missing: Option<Text>,
     /// What undoes a scope. No cancel drops these, and they outlive the body.
     undoers: Vec<BranchFuture>,
     /// The wakers of what undoes.
@@ -290,12 +311,11 @@ impl RunContext {
     pub(crate) fn new(machine: Machine, around: Arc<Surroundings>) -> Arc<RunContext> {
         let inner = Inner {
             machine,
-            wakers: Few::default(),
+            wakers: Rare::default(),
             branches: Rare::default(),
-            scoped: None,
+            seldom: None,
             within: Within::default(),
-            steps: Short::default(),
-            missing: None,
+            steps: Steps::default(),
             open: Gate::Open,
         };
         Arc::new(RunContext { inner: Mutex::new(inner), around, wakes: Wakes::default() })
@@ -339,9 +359,29 @@ impl RunContext {
         f(&mut self.lock().machine)
     }
 
-    /// From now on nothing that the futures do counts.
+    /// Lends room for a turn, which `f` begins.
+    pub(crate) fn begin_turn<T>(&self, room: Room, f: impl FnOnce(&mut Machine) -> T) -> T {
+        let mut inner = self.lock();
+        inner.steps = room.steps;
+        inner.machine.lend(room.turn);
+        f(&mut inner.machine)
+    }
+
+    /// The waker of the run's own task; what a wake does, the shell says.
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+
+    /// From now on nothing that the futures do counts, and nobody is woken: a waker may be the run's own, which holds it.
     pub(crate) fn close(&self) {
-        self.lock().open = Gate::Closed;
+        let mut inner = self.lock();
+        inner.open = Gate::Closed;
+        let seldom = inner.seldom.as_mut();
+        let of_scopes = seldom.map(|seldom| (std::mem::take(&mut seldom.undoing), std::mem::take(&mut seldom.wakers)));
+        let wakers = std::mem::take(&mut inner.wakers);
+        drop(inner);
+        self.wakes.closed.store(true, Ordering::Relaxed);
+        drop((of_scopes, wakers));
     }
 
     /// Whether the run was put away: nothing that is still dropped counts.
@@ -367,49 +407,49 @@ impl RunContext {
 
     /// What undoes and was not taken yet.
     pub(crate) fn take_undoers(&self) -> Vec<BranchFuture> {
-        self.lock().scoped.as_mut().map(|scoped| std::mem::take(&mut scoped.undoers)).unwrap_or_default()
+        self.lock().seldom.as_mut().map(|seldom| std::mem::take(&mut seldom.undoers)).unwrap_or_default()
     }
 
     /// Whether there are branches, or something undoes, that was not taken yet.
     pub(crate) fn has_new(&self) -> bool {
         let inner = self.lock();
-        !inner.branches.is_empty() || inner.scoped.as_ref().is_some_and(|scoped| !scoped.undoers.is_empty())
+        !inner.branches.is_empty() || inner.seldom.as_ref().is_some_and(|seldom| !seldom.undoers.is_empty())
     }
 
     /// Whether something undoes that was not taken yet.
     pub(crate) fn has_undoers(&self) -> bool {
-        self.lock().scoped.as_mut().is_some_and(|scoped| !scoped.undoers.is_empty())
+        self.lock().seldom.as_mut().is_some_and(|seldom| !seldom.undoers.is_empty())
     }
 
     /// Adds what undoes a scope.
     pub(crate) fn add_undoer(&self, undoer: BranchFuture) {
-        self.lock().scoped.get_or_insert_default().undoers.push(undoer);
+        self.lock().seldom.get_or_insert_default().undoers.push(undoer);
     }
 
     /// Wakes what undoes: something that it waits for may be settled.
     pub(crate) fn wake_undoers(self: &Arc<Self>) {
-        let wakers = self.lock().scoped.as_mut().map(|scoped| std::mem::take(&mut scoped.undoing)).unwrap_or_default();
+        let wakers = self.lock().seldom.as_mut().map(|seldom| std::mem::take(&mut seldom.undoing)).unwrap_or_default();
         self.enter(|| wakers.into_iter().for_each(Waker::wake));
     }
 
     /// Has what undoes woken when something is settled.
     pub(crate) fn wait_to_undo(&self, cx: &Context<'_>) {
-        self.lock().scoped.get_or_insert_default().undoing.push(cx.waker().clone());
+        self.lock().seldom.get_or_insert_default().undoing.push(cx.waker().clone());
     }
 
     /// What is bound to a call; once.
     pub(crate) fn take_bound(&self, seq: Seq) -> Option<Bound> {
-        self.lock().scoped.as_mut()?.bound.remove(&seq)
+        self.lock().seldom.as_mut()?.bound.remove(&seq)
     }
 
     /// Everything that is bound to calls. Compensations that were built in the run hold it: what is not taken out would never be freed.
     pub(crate) fn take_all_bound(&self) -> BTreeMap<Seq, Bound> {
-        self.lock().scoped.as_mut().map(|scoped| std::mem::take(&mut scoped.bound)).unwrap_or_default()
+        self.lock().seldom.as_mut().map(|seldom| std::mem::take(&mut seldom.bound)).unwrap_or_default()
     }
 
     /// Binds something to a call.
     pub(crate) fn bind(&self, seq: Seq, bound: Bound) {
-        self.lock().scoped.get_or_insert_default().bound.insert(seq, bound);
+        self.lock().seldom.get_or_insert_default().bound.insert(seq, bound);
     }
 
     /// Opens a scope where the code stands.
@@ -421,7 +461,7 @@ impl RunContext {
 
     /// Has a scope woken when it is cut, or when what was done in it is undone.
     pub(crate) fn wait_in_scope(&self, scope: ScopeNo, cx: &Context<'_>) {
-        let old = self.lock().scoped.get_or_insert_default().wakers.insert(scope, cx.waker().clone());
+        let old = self.lock().seldom.get_or_insert_default().wakers.insert(scope, cx.waker().clone());
         drop(old);
     }
 
@@ -438,7 +478,7 @@ impl RunContext {
             let text = "a scope was dropped outside the run's own polls: keep durable futures in the workflow's body";
             inner.machine.fail(Fault::Refused(text.into()));
         }
-        let waker = inner.scoped.as_mut().and_then(|scoped| scoped.wakers.remove(&scope));
+        let waker = inner.seldom.as_mut().and_then(|seldom| seldom.wakers.remove(&scope));
         drop(inner);
         // It may wait for the end of its undoing.
         waker.into_iter().filter(|_| here).for_each(Waker::wake);
@@ -454,7 +494,7 @@ impl RunContext {
 
     /// Wakes a scope that is to be cut.
     pub(crate) fn wake_scope(self: &Arc<Self>, scope: ScopeNo) {
-        let waker = self.lock().scoped.as_mut().and_then(|scoped| scoped.wakers.remove(&scope));
+        let waker = self.lock().seldom.as_mut().and_then(|seldom| seldom.wakers.remove(&scope));
         self.enter(|| waker.into_iter().for_each(Waker::wake));
     }
 
@@ -467,14 +507,14 @@ impl RunContext {
     pub(crate) fn end_turn(&self, fault: Option<Fault>) -> TurnLeft {
         let mut inner = self.lock();
         let steps = std::mem::take(&mut inner.steps);
-        if let Some(missing) = inner.missing.take() {
-            return TurnLeft { rest: TurnRest { steps, ..TurnRest::default() }, done: Err(missing) };
+        if let Some(missing) = inner.seldom.as_mut().and_then(|seldom| seldom.missing.take()) {
+            return TurnLeft { room: Room { steps, ..Room::default() }, done: Err(missing) };
         }
         if let Some(fault) = fault {
             inner.machine.fail(fault);
         }
         let done = Ok(inner.machine.end_turn());
-        TurnLeft { rest: TurnRest { steps, room: inner.machine.give_back() }, done }
+        TurnLeft { room: Room { steps, turn: inner.machine.give_back() }, done }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -490,12 +530,12 @@ impl RunContext {
     }
 
     /// Asks for a command, at the first poll of its future.
-    fn issue(&self, what: &What, asked: Asked, cx: &Context<'_>) -> Poll<Outcome> {
+    fn issue(self: &Arc<Self>, what: &What, asked: Asked, cx: &Context<'_>) -> Poll<Outcome> {
         let refused = (self.around.check)(what).err();
         let mut inner = self.lock();
-        let Asked { seq, place, command, bound, step } = asked;
+        let Asked { seq, place, command, bound, attempts } = asked;
         if let Some(bound) = bound {
-            inner.scoped.get_or_insert_default().bound.insert(seq, bound);
+            inner.seldom.get_or_insert_default().bound.insert(seq, bound);
         }
         match (refused, command) {
             (Some(refusal), _) => inner.refuse(refusal, what, place),
@@ -505,26 +545,43 @@ impl RunContext {
             }
             (None, Err(reason)) => inner.refuse(Refusal::Wrong(reason.into()), what, place),
         }
-        if let Some(step) = step {
-            inner.steps.push((seq, step));
+        if let Some(attempts) = attempts {
+            inner.steps.push((seq, attempts));
         }
         if inner.open == Gate::Closed {
             return Poll::Pending;
         }
         // Every durable future is pending at its first poll.
         inner.machine.polls(place);
-        Inner::wait(inner, seq, cx)
+        self.wait(inner, seq, cx)
+    }
+
+    /// Has the command's future woken when its outcome is granted.
+    fn wait(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, seq: Seq, cx: &Context<'_>) -> Poll<Outcome> {
+        let old = if cx.waker().will_wake(&self.waker()) {
+            inner.forget_waker(seq)
+        } else {
+            match inner.wakers.get_mut(seq) {
+                Some(waker) if waker.will_wake(cx.waker()) => None,
+                Some(waker) => Some(std::mem::replace(waker, cx.waker().clone())),
+                None => inner.wakers.insert(seq, cx.waker().clone()),
+            }
+        };
+        // It may be anybody's: it is dropped outside the lock.
+        drop(inner);
+        drop(old);
+        Poll::Pending
     }
 
     /// The command's outcome, if it was granted; none at all while the run's futures are dropped.
-    fn observe(&self, seq: Seq, place: Place, cx: &Context<'_>) -> Option<Poll<Outcome>> {
+    fn observe(self: &Arc<Self>, seq: Seq, place: Place, cx: &Context<'_>) -> Option<Poll<Outcome>> {
         let mut inner = self.lock();
         if inner.open != Gate::Open {
             return None;
         }
         inner.machine.polls(place);
-        let Some(outcome) = inner.machine.observe(seq) else { return Some(Inner::wait(inner, seq, cx)) };
-        let waker = inner.wakers.remove(seq);
+        let Some(outcome) = inner.machine.observe(seq) else { return Some(self.wait(inner, seq, cx)) };
+        let waker = inner.forget_waker(seq);
         drop(inner);
         drop(waker);
         Some(Poll::Ready(outcome))
@@ -544,7 +601,7 @@ impl RunContext {
             );
             inner.machine.fail(Fault::Refused(text.into()));
         }
-        let waker = inner.wakers.remove(seq);
+        let waker = inner.forget_waker(seq);
         drop(inner);
         drop(waker);
     }
@@ -555,10 +612,11 @@ impl RunContext {
 pub(crate) struct Pending {
     what: What,
     built: &'static Location<'static>,
-    run: Option<(Arc<RunContext>, Seq)>,
-    step: Option<StepFn>,
-    extras: Option<Box<Extras>>,
+    run: Option<Arc<RunContext>>,
+    /// Its number, if it has a run.
+    seq: Seq,
     stage: Stage,
+    extras: Option<Box<Extras>>,
 }
 
 /// What few commands have.
@@ -589,11 +647,9 @@ pub(crate) struct Origin {
 impl Pending {
     #[track_caller]
     pub(crate) fn build(what: What) -> Pending {
-        let run = current_run().map(|run| {
-            let seq = run.machine(Machine::take_seq);
-            (run, seq)
-        });
-        Pending { what, built: Location::caller(), run, step: None, extras: None, stage: Stage::Built }
+        let run = current_run();
+        let seq = run.as_ref().map(|run| run.machine(Machine::take_seq)).unwrap_or_default();
+        Pending { what, built: Location::caller(), run, seq, stage: Stage::Built, extras: None }
     }
 
     /// How long it takes, if it is a durable timer.
@@ -614,11 +670,6 @@ impl Pending {
 
     pub(crate) fn is_issued(&self) -> bool {
         self.stage != Stage::Built
-    }
-
-    /// Gives a step's closure, before its first poll.
-    pub(crate) fn attach(&mut self, step: StepFn) {
-        self.step = Some(step);
     }
 
     /// What is bound to a call, before its first poll.
@@ -656,17 +707,17 @@ impl Pending {
         command: impl FnOnce(&What, &Origin) -> Result<Command, String>,
     ) -> Poll<Outcome> {
         assert!(self.stage != Stage::Done, "{} was polled again after it had given its result", self.what);
-        if !self.run.as_ref().is_some_and(|(run, _)| run.is_current()) {
+        if !self.run.as_ref().is_some_and(RunContext::is_current) {
             self.here();
         }
-        let place = Place(self.built);
-        let Pending { what, run, step, extras, stage, .. } = self;
-        let (run, seq) =
-            run.as_ref().map(|(run, seq)| (run, *seq)).expect("because it is in its run, and has its number");
+        let (place, seq) = (Place(self.built), self.seq);
+        let Pending { what, run, extras, stage, .. } = self;
+        let run = run.as_ref().expect("because it is in its run");
         let outcome = match stage {
             Stage::Built => run.origin(seq).map(|origin| {
                 *stage = Stage::Issued;
-                let mut asked = Asked { seq, place, command: command(what, &origin), bound: None, step: step.take() };
+                let (command, attempts) = (command(what, &origin), what.take_attempts());
+                let mut asked = Asked { seq, place, command, bound: None, attempts };
                 if let Some(extras) = extras.take() {
                     asked.add(*extras);
                 }
@@ -686,7 +737,7 @@ impl Pending {
 
     /// Parks the run: a recorded value does not decode.
     pub(crate) fn block(&self, reason: String) -> Poll<Never> {
-        if let Some((run, _)) = &self.run {
+        if let Some(run) = &self.run {
             let text = format!("{} at {}: {reason}", self.what, self.built);
             run.machine(|machine| machine.fail(Fault::Undecodable(text.into())));
         }
@@ -705,7 +756,7 @@ impl Pending {
     fn here(&mut self) -> (Arc<RunContext>, Seq) {
         let (what, built) = (&self.what, self.built);
         let Some(current) = current_run() else {
-            let instead = if self.run.as_ref().is_some_and(|(run, _)| run.lock().open != Gate::Open) {
+            let instead = if self.run.as_ref().is_some_and(|run| run.lock().open != Gate::Open) {
                 "it is awaited in a spawned task, or in a `Drop`: branch with `durable::spawn` instead of a task; a destructor may \
                  touch memory only, clean up in the workflow's body"
             } else if crate::activity::try_info().is_some() {
@@ -721,8 +772,8 @@ impl Pending {
             self.dropping();
         }
         match &self.run {
-            Some((run, seq)) if Arc::ptr_eq(run, &current) => (current, *seq),
-            Some((run, _)) => {
+            Some(run) if Arc::ptr_eq(run, &current) => (current, self.seq),
+            Some(run) => {
                 let (built_in, here) = (run.machine(|m| m.id().clone()), current.machine(|m| m.id().clone()));
                 panic!(
                     "{}, built at {} in run `{built_in}`, is awaited in run `{here}`: a call belongs to the run that built it; \
@@ -731,9 +782,9 @@ impl Pending {
                 );
             }
             None => {
-                let seq = current.machine(Machine::take_seq);
-                self.run = Some((current.clone(), seq));
-                (current, seq)
+                self.seq = current.machine(Machine::take_seq);
+                self.run = Some(current.clone());
+                (current, self.seq)
             }
         }
     }
@@ -751,9 +802,9 @@ impl Asked {
 impl Drop for Pending {
     fn drop(&mut self) {
         if self.stage == Stage::Issued
-            && let Some((run, seq)) = &self.run
+            && let Some(run) = &self.run
         {
-            run.abandon(*seq, &self.what, self.built);
+            run.abandon(self.seq, &self.what, self.built);
         }
     }
 }

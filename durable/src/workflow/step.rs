@@ -111,8 +111,8 @@ impl<T, E> Step<T, E> {
         Fut: Future<Output: StepReturned<M, Output = T, Error = E>> + Send + 'static,
     {
         let options = Prepared::new(name.clone(), ActivityOptions::DEFAULT);
-        let mut pending = Pending::build(What::Step { name });
-        pending.attach(attempts::<I, F, Fut, M>(attempt));
+        let attempts = Some(attempts::<I, F, Fut, M>(attempt));
+        let pending = Pending::build(What::Step { name, attempts });
         Step {
             inner: Box::new(Inner {
                 pending,
