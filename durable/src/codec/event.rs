@@ -68,6 +68,7 @@ pub fn encode(event: &Event, at: Timestamp, names: &mut Names, out: &mut Vec<u8>
 ///
 /// # Errors
 /// A [`DecodeError`] if the bytes end before it does.
+#[inline]
 pub fn peek<'a>(bytes: &mut &'a [u8]) -> Result<RawEvent<'a>, DecodeError> {
     let kind = Kind::from_le_bytes(leb::take_array(bytes)?);
     let version = leb::take_u8(bytes)?;
@@ -81,6 +82,7 @@ pub fn peek<'a>(bytes: &mut &'a [u8]) -> Result<RawEvent<'a>, DecodeError> {
 ///
 /// # Errors
 /// A [`DecodeError`] if it is no whole event, or an unknown one that may not be stepped over; `names` is as before then.
+#[inline]
 pub fn decode(bytes: &mut &[u8], at: Timestamp, names: &mut Names) -> Result<Option<Event>, DecodeError> {
     decode_raw(&peek(bytes)?, at, names)
 }
@@ -89,6 +91,7 @@ pub fn decode(bytes: &mut &[u8], at: Timestamp, names: &mut Names) -> Result<Opt
 ///
 /// # Errors
 /// As [`decode`].
+#[inline]
 pub fn decode_raw(raw: &RawEvent<'_>, at: Timestamp, names: &mut Names) -> Result<Option<Event>, DecodeError> {
     if !raw.is_known() {
         return if raw.is_skippable() { Ok(None) } else { Err(raw.unknown()) };

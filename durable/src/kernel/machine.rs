@@ -188,8 +188,8 @@ struct Journaled {
     calls: BTreeMap<(Text, Text, Digest, Digest), (Seq, Seq)>,
     /// Every command that was asked for, in the order of the journal.
     entries: Vec<Entry>,
-    /// The calls, in order, whose inputs nobody will ask for.
-    answered: Vec<Seq>,
+    /// The commands, in order, whose inputs somebody may ask for; none where that may be all.
+    wanted: Option<Vec<Seq>>,
 }
 
 /// What is left of a recorded turn while it is polled again.
@@ -306,17 +306,15 @@ impl Machine {
         }
     }
 
-    /// Tells that only those inputs are wanted of which the journal holds no outcome: of these an attempt may begin.
-    pub fn spare_inputs<'a>(&mut self, journal: impl Iterator<Item = &'a Event>) {
-        let answered = &mut self.recorded.journal.answered;
-        answered.extend(journal.filter_map(Event::answers));
-        answered.sort_unstable();
+    /// Tells of which commands the inputs are wanted during the replay, in order: of those an attempt may begin. None says that all are.
+    pub fn want_inputs(&mut self, of: Option<Vec<Seq>>) {
+        self.recorded.journal.wanted = of;
     }
 
     /// Whether anybody may ask for a call's input, beyond its digests.
     #[must_use]
     pub fn wants_input(&self, seq: Seq) -> bool {
-        self.recorded.journal.answered.binary_search(&seq).is_err()
+        self.recorded.journal.wanted.as_ref().is_none_or(|wanted| wanted.binary_search(&seq).is_ok())
     }
 
     /// Tells that the replay is over: what was remembered for it is not needed any more.
@@ -514,7 +512,10 @@ impl Machine {
         }
         self.may_undo(seq, &entry, within.scope);
         self.turn.entries.push(entry);
-        self.turn.asked.push(Issued { seq, command, ordinal, recorded_value });
+        // Where nobody will ask for the input nobody asks for more.
+        if !matches!(&command, Command::CallActivity(call) if call.input.is_none()) {
+            self.turn.asked.push(Issued { seq, command, ordinal, recorded_value });
+        }
     }
 
     /// The command's outcome, if it is the one that was granted; else the command is noted as waited for.
@@ -1013,7 +1014,7 @@ impl Empty for Journaled {
             warnings: Rare::NOTHING,
             calls: BTreeMap::new(),
             entries: Vec::new(),
-            answered: Vec::new(),
+            wanted: None,
         };
         &EMPTY
     }

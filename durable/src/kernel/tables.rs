@@ -441,6 +441,14 @@ impl RunEntry {
         self.waits(seq).or_else(|| self.rare.dropped.iter().find(|w| w.seq == seq))
     }
 
+    /// What it waits for, in order, also what the code has dropped and is not settled yet.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<Seq> {
+        let mut awaited: Vec<Seq> = self.waiting.iter().chain(&self.rare.dropped).map(|w| w.seq).collect();
+        awaited.sort_unstable();
+        awaited
+    }
+
     /// Where in a distributed trace the run stands.
     #[must_use]
     pub fn trace(&self) -> TraceContext {

@@ -580,7 +580,7 @@ impl Driver {
             Message::Loaded { run, journal } => {
                 self.loading = self.loading.saturating_sub(1);
                 let loaded = match journal {
-                    Ok(journal) => self.hot.replay(run, journal),
+                    Ok(journal) => self.hot.replay(run, *journal, Some(self.kernel.awaited(run))),
                     Err(reason) => Err(LoadFailure::Outside(reason)),
                 };
                 self.kernel.handle_loaded(run, loaded, now, &mut self.hot);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::kernel::event::{Group, Text};
 use crate::kernel::id::{Position, RunNo};
 use crate::kernel::tables::Tables;
-use crate::store::{ClosedRun, Journal, Later, Store, StoreFault};
+use crate::store::{ClosedRun, Journal, Later, Recorded, Store, StoreFault};
 
 /// See the head of the file.
 #[derive(Debug)]
@@ -87,6 +87,10 @@ impl Store for Part {
 
     fn load(&self, run: RunNo) -> Later<Journal> {
         self.store.load(run)
+    }
+
+    fn load_recorded(&self, run: RunNo) -> Later<Recorded> {
+        self.store.load_recorded(run)
     }
 
     fn may_be_closed(&self, namespace: &Text, id: &Text) -> bool {

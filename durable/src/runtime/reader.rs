@@ -73,7 +73,7 @@ async fn read(log: &dyn Store, job: Job, done: &UnboundedSender<Message>) {
     // Where the driver or the caller is gone, nobody wants to know.
     match job {
         Job::Load(run) => {
-            let journal = log.load(run).await.map_err(text);
+            let journal = log.load_recorded(run).await.map(Box::new).map_err(text);
             let _ = done.send(Message::Loaded { run, journal });
         }
         Job::LookUp(request) => {

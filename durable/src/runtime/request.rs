@@ -10,7 +10,7 @@ use crate::kernel::engine::{Answer, AttemptReport, WhenBlocked};
 use crate::kernel::event::{Payload, Sender, Text};
 use crate::kernel::id::{Attempt, RunNo, Seq};
 use crate::kernel::trace::TraceContext;
-use crate::store::{ClosedRun, Journal};
+use crate::store::{ClosedRun, Recorded};
 use crate::workflow::call::StartCall;
 
 /// Where an answer goes. It is dropped when the runtime is gone.
@@ -114,7 +114,7 @@ pub(crate) enum Message {
     },
     Loaded {
         run: RunNo,
-        journal: Result<Journal, Text>,
+        journal: Result<Box<Recorded>, Text>,
     },
     /// The log moved: how far it is durable, or what is wrong with it, is asked of itself.
     LogMoved,

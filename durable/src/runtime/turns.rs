@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Display;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -27,8 +28,8 @@ use crate::kernel::machine::{MAX_POLLS, Machine, Polled, RecordedTurn, Stands, T
 use crate::kernel::scope::BODY;
 use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
-use crate::store::Journal;
-use crate::store::log::JournalEvent;
+use crate::store::log::{JournalEvent, RawJournal};
+use crate::store::{Held, Recorded};
 use crate::workflow::context::{BranchFuture, Granted, Room, RunContext, StepFn, Surroundings, Taken, TurnLeft};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
@@ -204,14 +205,53 @@ impl Hot {
         }
     }
 
-    /// Replays a journal: every recorded turn is polled again and has to ask for what it asked for then.
-    pub(crate) fn replay(&mut self, run: RunNo, journal: Journal) -> Result<Replayed, LoadFailure> {
-        // The turns that follow are not silent: their span is made where it is heard.
+    /// Replays a journal: every recorded turn is polled again and has to ask for what it asked for then. `wanted` are the commands whose inputs
+    /// somebody may ask for: those that the run waits for; none says that all are.
+    pub(crate) fn replay(
+        &mut self,
+        run: RunNo,
+        recorded: Recorded,
+        wanted: Option<Vec<Seq>>,
+    ) -> Result<Replayed, LoadFailure> {
+        let journal = match recorded.0 {
+            Held::Decoded(journal) => journal,
+            Held::Raw(journal) => match self.replay_raw(run, &journal, wanted.clone()) {
+                Some(replayed) => return Ok(replayed),
+                None => journal.decode().map_err(unread)?,
+            },
+        };
         let span = match journal.first() {
             Some((_, _, Event::RunStarted(started))) => run_span(started),
             _ => Span::none(),
         };
-        let replayed = silently(|| self.replay_silently(run, journal));
+        self.replay_as(run, span, |hot| {
+            hot.begin_replay(run, &journal)?;
+            hot.retrace_all(run, wanted, journal.into_iter().map(Ok), |_| true)
+        })
+    }
+
+    /// Replays a journal event by event, as long as nothing is wrong: of a mismatch, and where builds differ, all of it is to be known.
+    fn replay_raw(&mut self, run: RunNo, journal: &RawJournal, wanted: Option<Vec<Seq>>) -> Option<Replayed> {
+        let (_, _, Event::RunStarted(started)) = journal.events().next()?.ok()? else { return None };
+        if started.build != self.build {
+            return None;
+        }
+        let events = journal.events().map(|event| event.map_err(unread));
+        let replayed = self.replay_as(run, run_span(&started), |hot| {
+            hot.make(run, &started)?;
+            hot.retrace_all(run, wanted, events, |event| !matches!(event, Event::BuildChanged { .. }))
+        });
+        replayed.ok()
+    }
+
+    /// Replays a run, silently. The turns that follow are not silent: `span`, which was made where it is heard, is theirs.
+    fn replay_as(
+        &mut self,
+        run: RunNo,
+        span: Span,
+        replay: impl FnOnce(&mut Hot) -> Result<Replayed, LoadFailure>,
+    ) -> Result<Replayed, LoadFailure> {
+        let replayed = silently(|| replay(self));
         match (&replayed, self.runs.get_mut(&run)) {
             (Ok(_), Some(hot)) => hot.span = span,
             _ => self.put_away(run),
@@ -225,16 +265,27 @@ impl Hot {
         runs.into_iter().for_each(|run| self.put_away(run));
     }
 
-    fn replay_silently(&mut self, run: RunNo, journal: Journal) -> Result<Replayed, LoadFailure> {
-        self.begin_replay(run, &journal)?;
-        self.machine(run, |machine| machine.spare_inputs(journal.iter().map(|(_, _, event)| event)));
-        let next = journal.last().map(|(no, _, _)| no.next()).unwrap_or_default();
+    /// Takes all events of a journal in, as long as they are among those that the caller takes.
+    fn retrace_all(
+        &mut self,
+        run: RunNo,
+        wanted: Option<Vec<Seq>>,
+        mut journal: impl Iterator<Item = Result<JournalEvent, LoadFailure>>,
+        takes: impl Fn(&Event) -> bool,
+    ) -> Result<Replayed, LoadFailure> {
+        self.machine(run, |machine| machine.want_inputs(wanted));
+        let mut next = EventNo::default();
         let mut waiting = Unturned::new();
         let mut asked = Few::default();
         let mut warnings = Vec::new();
-        let mut journal = journal.into_iter().peekable();
-        while let Some(event) = journal.next() {
-            match self.retrace(run, event, journal.peek().map(|(_, _, next)| next), &mut waiting)? {
+        let mut event = journal.next().transpose()?;
+        while let Some(now) = event {
+            if !takes(&now.2) {
+                return Err(LoadFailure::Outside("it is to be replayed with all of its journal at hand".into()));
+            }
+            event = journal.next().transpose()?;
+            next = now.0.next();
+            match self.retrace(run, now, event.as_ref().map(|(_, _, next)| next), &mut waiting)? {
                 Retraced::Turn(done, None) => {
                     done.asked.into_iter().for_each(|issued| drop(asked.insert(issued.seq, issued)));
                     warnings.extend(done.warnings);
@@ -385,6 +436,10 @@ impl Hot {
 
 fn not_in_memory() -> TurnEnd {
     TurnEnd::Stuck("it is to be polled and not in memory; report this [E0209]".into())
+}
+
+fn unread(error: impl Display) -> LoadFailure {
+    LoadFailure::Outside(error.to_string().into())
 }
 
 /// What a run's own events stand in.

@@ -209,7 +209,7 @@ fn report_of(order: &AttemptOrder) -> AttemptReport {
 fn replay(journal: &Journal, len: usize, end: Option<&(End, Payload)>) -> Result<(), String> {
     let mut hot = Hot::new(std::sync::Arc::new(Definitions::of(registry())), PayloadCodec::MessagePack, "b1".into());
     let run = RunNo(1);
-    let replayed = hot.replay(run, journal[..len].to_vec()).map_err(|failure| format!("{failure:?}"))?;
+    let replayed = hot.replay(run, journal[..len].to_vec().into(), None).map_err(|failure| format!("{failure:?}"))?;
     let next = len;
     let rest = journal[next..].iter().filter(|(_, _, event)| event.is_delivered());
     let turns: BTreeMap<EventNo, &[Entry]> = journal

@@ -421,7 +421,7 @@ impl World {
         self.say(&format!("  {id} is loaded"));
         let journal = self.log.journal(run);
         self.with(|kernel, hot, now| {
-            let loaded = hot.replay(run, journal);
+            let loaded = hot.replay(run, journal.into(), Some(kernel.awaited(run)));
             kernel.handle_loaded(run, loaded, now, hot);
         });
     }

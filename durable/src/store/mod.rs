@@ -15,12 +15,36 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use self::log::RawJournal;
 use crate::kernel::event::{Event, Group, RunEnded, RunStarted, Text};
 use crate::kernel::id::{EventNo, Position, RunNo, Timestamp};
 use crate::kernel::tables::Tables;
 
 /// A run's journal: its events in their order.
 pub type Journal = Vec<(EventNo, Timestamp, Event)>;
+
+/// A run's journal for its replay: its events in their order, each of which may be decoded when its turn comes.
+#[derive(Debug)]
+pub struct Recorded(pub(crate) Held);
+
+/// How the events are held.
+#[derive(Debug)]
+pub(crate) enum Held {
+    Decoded(Journal),
+    Raw(RawJournal),
+}
+
+impl From<RawJournal> for Recorded {
+    fn from(journal: RawJournal) -> Recorded {
+        Recorded(Held::Raw(journal))
+    }
+}
+
+impl From<Journal> for Recorded {
+    fn from(journal: Journal) -> Recorded {
+        Recorded(Held::Decoded(journal))
+    }
+}
 
 /// An answer of a store that comes later.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, StoreFault>> + Send>>;
@@ -45,6 +69,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn failure(&self) -> Option<StoreFault>;
     /// An open run's whole journal, with everything that was appended before the call. A gap is an error, never a shorter journal.
     fn load(&self, run: RunNo) -> Later<Journal>;
+    /// The same, for its replay. An event that cannot be read may be an error of the replay instead.
+    fn load_recorded(&self, run: RunNo) -> Later<Recorded> {
+        let journal = self.load(run);
+        Box::pin(async move { journal.await.map(Recorded::from) })
+    }
     /// Whether a closed run may have this id; never false if one has.
     fn may_be_closed(&self, namespace: &Text, id: &Text) -> bool;
     /// The closed run of this id, with everything that was appended before the call.

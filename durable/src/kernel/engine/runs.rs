@@ -148,6 +148,12 @@ impl Kernel {
         self.settle(now, turns);
     }
 
+    /// The commands that a run waits for, in order: those of which an attempt may begin.
+    #[must_use]
+    pub fn awaited(&self, run: RunNo) -> Vec<Seq> {
+        self.tables.open.get(&run).map(|entry| entry.awaited()).unwrap_or_default()
+    }
+
     /// Replays blocked runs once more; gives how many.
     pub fn handle_retry_blocked(&mut self, run: Option<RunNo>, now: Now, turns: &mut dyn Turns) -> usize {
         let wanted = |no: &RunNo| run.is_none_or(|run| run == *no);

@@ -73,7 +73,7 @@ impl Search<'_> {
         if frame.lsn != row.lsn || row.crc.is_some_and(|crc| crc != frame.crc) {
             return Ok(None);
         }
-        let journal = reader.journal(row.run, row.place, None).await?;
+        let journal = reader.journal(row.run, row.place, None).await?.decode()?;
         Ok(closed_run(row, journal).filter(|run| self.is_wanted(&run.started)))
     }
 

@@ -23,6 +23,9 @@ const FIRST_READ_BYTES: usize = 16 << 10;
 /// For how many sections there is room before they are seen, at most: most hold two events.
 const PIECES_AT_FIRST: u64 = 1 << 10;
 
+/// For how many bytes of each event there is room before they are seen.
+const EVENT_BYTES: usize = 96;
+
 /// How much is read at once of a journal that lies together, at most.
 const TOGETHER_BYTES_MAX: usize = 1 << 20;
 
@@ -37,6 +40,8 @@ pub(super) struct Reader<'a> {
     store: StoreId,
     open: BTreeMap<SegmentNo, Handle>,
     stretch: Stretch,
+    /// Whether the frame before this one held nothing but the run's events, as all do where a journal lies together.
+    is_alone: bool,
 }
 
 /// What was read last: the bytes of a segment from `begin` on. The frames before are looked for in it, since a journal is read backwards.
@@ -71,8 +76,10 @@ impl Stretch {
     }
 }
 
-/// The sections of the run, and the bytes of their events.
-struct Gathered {
+/// A run's whole journal as it stands in the log: its sections, and the bytes of their events. An event is decoded when it is taken, so that who
+/// replays a long journal never has all of it in memory as values.
+#[derive(Debug)]
+pub struct RawJournal {
     run: RunNo,
     /// The newest first.
     pieces: Vec<Piece>,
@@ -80,6 +87,7 @@ struct Gathered {
 }
 
 /// A section of the run: its head, and where its events stand among what was gathered.
+#[derive(Debug)]
 struct Piece {
     place: Place,
     head: Head,
@@ -88,7 +96,7 @@ struct Piece {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(folder: &'a Folder, frames: &'a FrameCache, store: StoreId) -> Reader<'a> {
-        Reader { folder, frames, store, open: BTreeMap::new(), stretch: Stretch::default() }
+        Reader { folder, frames, store, open: BTreeMap::new(), stretch: Stretch::default(), is_alone: false }
     }
 
     /// The journal whose newest events stand at `from`, up to event `up_to`, which is not in it; up to the last event in
@@ -98,19 +106,23 @@ impl<'a> Reader<'a> {
         run: RunNo,
         from: Place,
         up_to: Option<EventNo>,
-    ) -> Result<Vec<JournalEvent>, LoadError> {
+    ) -> Result<RawJournal, LoadError> {
         let events = up_to.map_or(0, |up_to| up_to.0).min(PIECES_AT_FIRST);
-        let pieces = Vec::with_capacity(usize::try_from(events).unwrap_or_default());
-        let mut gathered = Gathered { run, pieces, bytes: Vec::new() };
+        let events = usize::try_from(events).unwrap_or_default();
+        let (pieces, bytes) = (Vec::with_capacity(events), Vec::with_capacity(EVENT_BYTES * events));
+        let mut gathered = RawJournal { run, pieces, bytes };
         let mut next = Some((from, up_to));
         while let Some((place, end)) = next {
-            next = self.gather(&mut gathered, place, end).await?;
+            next = match self.take_alone(&mut gathered, place, end)? {
+                Some(before) => before,
+                None => self.gather(&mut gathered, place, end).await?,
+            };
         }
-        gathered.decode()
+        Ok(gathered)
     }
 
     /// Gathers the run's sections in the frame at `place`; gives where its events before these stand.
-    async fn gather(&mut self, to: &mut Gathered, place: Place, end: Option<EventNo>) -> Result<Before, LoadError> {
+    async fn gather(&mut self, to: &mut RawJournal, place: Place, end: Option<EventNo>) -> Result<Before, LoadError> {
         let run = to.run;
         let undecodable = |error| LoadError::undecodable(run, place, error);
         let reading = match self.frames.get(place).await {
@@ -119,10 +131,32 @@ impl<'a> Reader<'a> {
         };
         let frame = self.decoded(run, place).await?;
         if let Some(only) = only_section(&frame).map_err(undecodable)? {
-            return to.take(place, end, [Ok(only)].into_iter().filter(|_| only.0.run == run));
+            let before = to.take_only(place, end, only);
+            self.is_alone = true;
+            return before;
         }
         let frame = reading.keep(Checked::new(&frame).map_err(undecodable)?);
         to.take(place, end, frame.sections(run))
+    }
+
+    /// Takes the run's section in the frame at `place`, if that stands in what was read and holds nothing else, as the frame before it did: what
+    /// only this journal wants nobody else has read.
+    fn take_alone(
+        &mut self,
+        to: &mut RawJournal,
+        place: Place,
+        end: Option<EventNo>,
+    ) -> Result<Option<Before>, LoadError> {
+        let Some(bytes) = self.stretch.frame_at(place).filter(|_| self.is_alone) else { return Ok(None) };
+        let frame = frame::decode(bytes, self.store, place).map_err(|_| LoadError::unreadable(to.run, place))?;
+        let only = only_section(&frame).map_err(|error| LoadError::undecodable(to.run, place, error))?;
+        let Some(only) = only else {
+            self.is_alone = false;
+            return Ok(None);
+        };
+        let before = to.take_only(place, end, only)?;
+        self.stretch.taken = place;
+        Ok(Some(before))
     }
 
     /// The frame at `place`, which is readable.
@@ -198,7 +232,7 @@ impl<'a> Reader<'a> {
 /// The frame that holds the run's events before others, and up to which one.
 type Before = Option<(Place, Option<EventNo>)>;
 
-impl Gathered {
+impl RawJournal {
     /// Takes the run's sections in the frame at `place`, up to event `end`, which must be where they end.
     fn take<'a>(
         &mut self,
@@ -232,20 +266,72 @@ impl Gathered {
         }
     }
 
-    fn decode(&self) -> Result<Vec<JournalEvent>, LoadError> {
-        let mut names = Names::new();
+    /// The same of a frame that holds one section.
+    fn take_only(&mut self, place: Place, end: Option<EventNo>, only: (Head, &[u8])) -> Result<Before, LoadError> {
+        let run = self.run;
+        self.take(place, end, [Ok(only)].into_iter().filter(|_| only.0.run == run))
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// [`LoadError::Undecodable`], of its first event that this build cannot read and may not step over.
+    pub fn decode(&self) -> Result<Vec<JournalEvent>, LoadError> {
         // So many events were seen in these frames.
         let count: u64 = self.pieces.iter().map(|piece| piece.head.count).sum();
         let mut journal = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
-        for piece in self.pieces.iter().rev() {
-            let bytes = &mut self.bytes.get(piece.events.clone()).unwrap_or_default();
-            for no in piece.head.numbers() {
-                let event = event::decode(bytes, piece.head.at, &mut names);
-                let event = event.map_err(|error| LoadError::undecodable(self.run, piece.place, error))?;
-                journal.extend(event.map(|event| (no, piece.head.at, event)));
-            }
+        for event in self.events() {
+            journal.push(event?);
         }
         Ok(journal)
+    }
+
+    /// Its events in their order, up to one that cannot be read.
+    pub(crate) fn events(&self) -> Events<'_> {
+        Events { journal: self, left: self.pieces.len(), at: None, bytes: &[], numbers: 0..0, names: Names::new() }
+    }
+}
+
+/// The events of a journal, each decoded when it is taken.
+pub(crate) struct Events<'a> {
+    journal: &'a RawJournal,
+    /// How many pieces were not begun yet.
+    left: usize,
+    /// The piece at hand, ..
+    at: Option<&'a Piece>,
+    /// .. what is left of its bytes, ..
+    bytes: &'a [u8],
+    /// .. and of its events' numbers.
+    numbers: Range<u64>,
+    names: Names,
+}
+
+impl Iterator for Events<'_> {
+    type Item = Result<JournalEvent, LoadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some((piece, no)) = self.at.zip(self.numbers.next()) else {
+                self.begin_next()?;
+                continue;
+            };
+            match event::decode(&mut self.bytes, piece.head.at, &mut self.names) {
+                Ok(Some(event)) => return Some(Ok((EventNo(no), piece.head.at, event))),
+                Ok(None) => {}
+                Err(error) => return Some(Err(LoadError::undecodable(self.journal.run, piece.place, error))),
+            }
+        }
+    }
+}
+
+impl Events<'_> {
+    fn begin_next(&mut self) -> Option<()> {
+        self.left = self.left.checked_sub(1)?;
+        let piece = self.journal.pieces.get(self.left)?;
+        self.bytes = self.journal.bytes.get(piece.events.clone()).unwrap_or_default();
+        self.numbers = piece.head.first.0..piece.head.first.0.saturating_add(piece.head.count);
+        self.at = Some(piece);
+        Some(())
     }
 }
 

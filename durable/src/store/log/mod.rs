@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 pub use error::{AppendError, DiskFault, Holder, LoadError, OpenError, Rot, RotKind, StoreError};
 pub use find::ClosedRun;
-pub use journal::JournalEvent;
+pub use journal::{JournalEvent, RawJournal};
 pub use listing::ListedRun;
 pub use open::{IndexAt, Options, Sizes, open};
 pub use place::SegmentSizes;
@@ -118,6 +118,15 @@ impl Log {
     /// # Errors
     /// [`LoadError`]; a gap is an error, never a shorter journal.
     pub fn load(&self, run: RunNo) -> impl Future<Output = Result<Vec<JournalEvent>, LoadError>> + Send + use<> {
+        let journal = self.load_raw(run);
+        async move { journal.await?.decode() }
+    }
+
+    /// The same, its events as they stand there.
+    ///
+    /// # Errors
+    /// As [`Log::load`], but for events that cannot be read: they are an error when they are taken.
+    pub fn load_raw(&self, run: RunNo) -> impl Future<Output = Result<RawJournal, LoadError>> + Send + use<> {
         let tail = self.shared.queue().tail(run);
         let log = self.clone();
         async move {
@@ -133,7 +142,7 @@ impl Log {
     /// # Errors
     /// As [`Log::load`].
     pub async fn load_at(&self, place: Place, run: RunNo) -> Result<Vec<JournalEvent>, LoadError> {
-        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, None).await
+        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, None).await?.decode()
     }
 
     /// The newest closed run of a workflow id, checked against the log. Waits until its end is durable: whoever asks is told of it.

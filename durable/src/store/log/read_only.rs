@@ -126,7 +126,7 @@ impl ReadOnly {
         if self.broken.contains(&run) {
             return Err(LoadError::gap(run, slot.next, place));
         }
-        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, Some(slot.next)).await
+        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, Some(slot.next)).await?.decode()
     }
 
     /// A run's whole journal up to the frame at `place`, as for a closed run.
@@ -134,7 +134,7 @@ impl ReadOnly {
     /// # Errors
     /// As [`ReadOnly::load`].
     pub async fn load_at(&self, place: Place, run: RunNo) -> Result<Vec<JournalEvent>, LoadError> {
-        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, None).await
+        Reader::new(&self.folder, &self.frames, self.store).journal(run, place, None).await?.decode()
     }
 
     /// The newest closed run of a workflow id.

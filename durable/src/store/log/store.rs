@@ -7,7 +7,7 @@ use super::{Log, Report};
 use crate::kernel::event::{Group, Text};
 use crate::kernel::id::{Position, RunNo};
 use crate::kernel::tables::Tables;
-use crate::store::{ClosedRun, Journal, Later, Listener, Store, StoreFault};
+use crate::store::{ClosedRun, Journal, Later, Listener, Recorded, Store, StoreFault};
 
 /// A listener of the log that only says that it moved.
 #[must_use]
@@ -39,6 +39,11 @@ impl Store for Log {
     fn load(&self, run: RunNo) -> Later<Journal> {
         let journal = Log::load(self, run);
         Box::pin(async move { journal.await.map_err(fault) })
+    }
+
+    fn load_recorded(&self, run: RunNo) -> Later<Recorded> {
+        let journal = Log::load_raw(self, run);
+        Box::pin(async move { journal.await.map(Recorded::from).map_err(fault) })
     }
 
     fn may_be_closed(&self, namespace: &Text, id: &Text) -> bool {
