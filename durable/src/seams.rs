@@ -60,6 +60,11 @@ pub trait Spawn: Send + Sync + Debug + 'static {
     fn drivers(&self) -> usize {
         1
     }
+    /// Does both, at once where there are threads for it; they touch nothing in common. Done when it returns.
+    fn both(&self, one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
+        one();
+        other();
+    }
     /// Runs an activity that blocks its thread, on a pool for such work. It goes on when nobody waits for it any more.
     fn pool(&self, work: Work);
     /// Blocks this thread until a task that other threads drive on is done. A world of one thread, where nothing else would move,

@@ -16,17 +16,24 @@ use super::carry::{point, span};
 use super::wire::{self, ClosePolicy, Digest, End, Known, List, Span, UndoState};
 use super::{DecodeError, leb};
 use crate::kernel::alike::Alike;
+use crate::kernel::by_run::ByRun;
 use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
 use crate::kernel::rare::Rare;
 use crate::kernel::tables::{
-    AllTables, AttemptState, Blocked, CallKind, FailedAttempt, Kinds, RareParts, RunEntry, RunKind, Tables, Waiting,
-    WaitingChild, WaitingFor,
+    AllTables, AttemptState, Blocked, CallKind, FailedAttempt, Ids, Kinds, RareParts, RunEntry, RunKind, Tables,
+    Waiting, WaitingChild, WaitingFor,
 };
 use crate::kernel::trace::TraceContext;
 use crate::kernel::undo::{Undoable, Undos};
 
 const VERSION: u8 = 2;
+
+/// From so many runs on it is worth a thread to read one half of them beside the other.
+const MANY: u64 = 1 << 13;
+
+/// No run takes fewer bytes: its identity, salt and digests alone take these.
+const RUN_BYTES_MIN: usize = 48;
 
 /// Appends the tables.
 pub fn encode(tables: &AllTables<'_>, out: &mut Vec<u8>) {
@@ -44,11 +51,28 @@ pub fn encode(tables: &AllTables<'_>, out: &mut Vec<u8>) {
     out.append(&mut runs);
 }
 
+/// Does two things, at once if it can.
+pub type Both<'a> = &'a (dyn Fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send)) + Sync);
+
+/// Does one thing behind the other, where there is one thread.
+pub fn one_by_one(one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
+    one();
+    other();
+}
+
 /// Reads the tables; the whole input is theirs.
 ///
 /// # Errors
 /// A [`DecodeError`] if it is not.
-pub fn decode(mut bytes: &[u8]) -> Result<Tables, DecodeError> {
+pub fn decode(bytes: &[u8]) -> Result<Tables, DecodeError> {
+    decode_by(bytes, &one_by_one)
+}
+
+/// The same; where there are many runs, one half of them beside the other.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_by(mut bytes: &[u8], both: Both<'_>) -> Result<Tables, DecodeError> {
     let bytes = &mut bytes;
     match leb::take_u8(bytes)? {
         VERSION => {}
@@ -56,28 +80,82 @@ pub fn decode(mut bytes: &[u8]) -> Result<Tables, DecodeError> {
     }
     let next_run = RunNo(leb::take(bytes)?);
     let texts = decode_texts(bytes)?;
-    let mut tables = Tables { next_run, ..Tables::default() };
-    for _ in 0..leb::take(bytes)? {
+    let count = leb::take(bytes)?;
+    let (mut first, mut second) = (Part::default(), Part::default());
+    if count < MANY {
+        second.decode(bytes, count, &texts);
+    } else {
+        let half = count / 2;
+        let front = skip_runs(bytes, half)?;
+        both(&mut || first.decode(front, half, &texts), &mut || second.decode(bytes, count - half, &texts));
+    }
+    let tables = first.join(second)?;
+    Ok(Tables { next_run, ..tables })
+}
+
+/// Steps over so many runs; gives their bytes.
+fn skip_runs<'a>(bytes: &mut &'a [u8], count: u64) -> Result<&'a [u8], DecodeError> {
+    let all = *bytes;
+    for _ in 0..count {
+        let len = leb::take_len(bytes)?;
+        leb::take_bytes(bytes, len)?;
+    }
+    leb::take_bytes(&mut &*all, all.len() - bytes.len())
+}
+
+/// Consecutive runs.
+#[derive(Default)]
+struct Part {
+    runs: Vec<(RunNo, Box<RunEntry>)>,
+    ids: Ids,
+    kinds: Kinds,
+    error: Option<DecodeError>,
+}
+
+impl Part {
+    /// Reads so many runs; all the bytes are theirs.
+    fn decode(&mut self, mut bytes: &[u8], count: u64, texts: &[Text]) {
+        let bytes = &mut bytes;
+        // Never by the count alone, which may be wrong.
+        let most = bytes.len() / RUN_BYTES_MIN;
+        self.runs.reserve_exact(usize::try_from(count).map_or(most, |count| count.min(most)));
+        self.error = (0..count).try_for_each(|_| self.take_run(bytes, texts)).err();
+        if !bytes.is_empty() && self.error.is_none() {
+            self.error = Some(DecodeError::Trailing { left: bytes.len() as u64 });
+        }
+        // All at once: put in one by one, ids would be searched for as often as there are runs.
+        self.ids = self.runs.iter().map(|(no, run)| (&run.kind.namespace, &run.id, *no)).collect();
+    }
+
+    fn take_run(&mut self, bytes: &mut &[u8], texts: &[Text]) -> Result<(), DecodeError> {
         let len = leb::take_len(bytes)?;
         let run = wire::read_within(wire::RUN_MAX, leb::take_bytes(bytes, len)?, 0)?;
-        let (no, run) = run_of_wire(run, &texts, &mut tables.kinds)?;
-        add(&mut tables, no, run)?;
+        let (no, run) = run_of_wire(run, texts, &mut self.kinds)?;
+        follows(self.runs.last(), no)?;
+        self.runs.push((no, Box::new(run)));
+        Ok(())
     }
-    // All at once: put in one by one, ids would be searched for as often as there are runs.
-    tables.ids = tables.open.iter().map(|(no, run)| (&run.kind.namespace, &run.id, *no)).collect();
-    match bytes.len() {
-        0 => Ok(tables),
-        left => Err(DecodeError::Trailing { left: left as u64 }),
+
+    /// These runs and those that follow.
+    fn join(mut self, other: Part) -> Result<Tables, DecodeError> {
+        if let Some(error) = self.error.or(other.error) {
+            return Err(error);
+        }
+        if let Some((no, _)) = other.runs.first() {
+            follows(self.runs.last(), *no)?;
+        }
+        self.ids.append(other.ids);
+        let mut open = ByRun::with_capacity(self.runs.len() + other.runs.len());
+        open.extend(self.runs.into_iter().chain(other.runs));
+        Ok(Tables { open, ids: self.ids, kinds: other.kinds, ..Tables::default() })
     }
 }
 
-fn add(tables: &mut Tables, no: RunNo, run: RunEntry) -> Result<(), DecodeError> {
-    let last = tables.open.last_key_value().map(|(last, _)| *last);
-    if last.is_some_and(|last| last >= no) {
-        return Err(DecodeError::Value { rule: "runs stand in the order of their numbers" });
+fn follows(last: Option<&(RunNo, Box<RunEntry>)>, no: RunNo) -> Result<(), DecodeError> {
+    match last {
+        Some((last, _)) if *last >= no => Err(DecodeError::Value { rule: "runs stand in the order of their numbers" }),
+        _ => Ok(()),
     }
-    tables.open.insert(no, Box::new(run));
-    Ok(())
 }
 
 /// The shared texts while they are gathered.
@@ -424,5 +502,85 @@ fn state_of_wire(state: WireState<'_>, base: Timestamp) -> AttemptState {
             AttemptState::Failed(Box::new(failed))
         }
         WireState::Parked(attempt) => AttemptState::Parked(Attempt(attempt)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::event::{Event, RunStarted};
+
+    /// So many runs, more than are read by one.
+    const RUNS: u64 = MANY + 101;
+
+    fn tables() -> Tables {
+        let mut tables = Tables::default();
+        for run in 1..=RUNS {
+            let (id, workflow) = (format!("run-{run}").as_str().into(), "nap".into());
+            let started = RunStarted { id, workflow, ..RunStarted::default() };
+            let event = Event::RunStarted(Box::new(started));
+            tables.apply(RunNo(run), EventNo(0), Timestamp(5), &event).unwrap();
+        }
+        tables
+    }
+
+    /// The tables as bytes: what stands before the runs, and each run behind its length.
+    fn encoded(tables: &Tables) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let mut bytes = Vec::new();
+        encode(&AllTables::of(&[tables]), &mut bytes);
+        let rest = &mut &*bytes;
+        leb::take_u8(rest).unwrap();
+        leb::take(rest).unwrap();
+        decode_texts(rest).unwrap();
+        leb::take(rest).unwrap();
+        let runs = (0..RUNS).map(|_| skip_runs(rest, 1).unwrap().to_vec()).collect::<Vec<_>>();
+        bytes.truncate(bytes.len() - runs.iter().map(Vec::len).sum::<usize>());
+        (bytes, runs)
+    }
+
+    fn decoded(front: &[u8], runs: &[Vec<u8>]) -> Result<Tables, DecodeError> {
+        let bytes = [front, &runs.concat()].concat();
+        let one_by_one = decode(&bytes);
+        let the_other_first = decode_by(&bytes, &|one, other| {
+            other();
+            one();
+        });
+        assert_eq!(one_by_one, the_other_first);
+        one_by_one
+    }
+
+    #[test]
+    fn two_halves_are_the_whole() {
+        let all = tables();
+        let (front, mut runs) = encoded(&all);
+        let read = decoded(&front, &runs).unwrap();
+        let found: Vec<_> = [1, RUNS / 2, RUNS / 2 + 1, RUNS].map(|run| format!("run-{run}").as_str().into()).to_vec();
+        let numbers: Vec<_> = found.iter().filter_map(|id| read.run_of(&Text::default(), id)).collect();
+        assert_eq!(numbers, [1, RUNS / 2, RUNS / 2 + 1, RUNS].map(RunNo));
+        assert_eq!(read, all);
+        runs.push(vec![0]);
+        assert_eq!(decoded(&front, &runs), Err(DecodeError::Trailing { left: 1 }));
+    }
+
+    #[test]
+    fn runs_stand_in_order_within_each_half_and_where_they_meet() {
+        let (front, runs) = encoded(&tables());
+        let middle = usize::try_from(RUNS / 2).unwrap();
+        for at in [1, middle - 1, middle, middle + 1, runs.len() - 1] {
+            let mut swapped = runs.clone();
+            swapped.swap(at - 1, at);
+            let rule = "runs stand in the order of their numbers";
+            assert_eq!(decoded(&front, &swapped), Err(DecodeError::Value { rule }), "at {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_first_half_is_said_first() {
+        let (front, mut runs) = encoded(&tables());
+        runs.pop();
+        assert_eq!(decoded(&front, &runs), Err(DecodeError::Ended { missing: 1 }));
+        runs[0][0] += 1;
+        runs[0].push(0);
+        assert_eq!(decoded(&front, &runs), Err(DecodeError::Trailing { left: 1 }));
     }
 }

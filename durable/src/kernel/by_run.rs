@@ -29,6 +29,12 @@ impl<V> Default for ByRun<V> {
 }
 
 impl<V> ByRun<V> {
+    /// An empty one with room for so many runs.
+    #[must_use]
+    pub fn with_capacity(room: usize) -> ByRun<V> {
+        ByRun { places: Vec::with_capacity(room), full: 0 }
+    }
+
     /// How many runs are in it.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -61,6 +67,11 @@ impl<V> ByRun<V> {
 
     /// Puts a run in; gives what there was of it. One whose number is not the highest takes time by the number of those above it.
     pub fn insert(&mut self, run: RunNo, value: V) -> Option<V> {
+        if self.places.last().is_none_or(|(last, _)| *last < run) {
+            self.places.push((run, Some(value)));
+            self.full += 1;
+            return None;
+        }
         let before = match self.find(run) {
             Ok(place) => self.places.get_mut(place).and_then(|(_, old)| old.replace(value)),
             Err(place) => {
@@ -178,7 +189,8 @@ impl<V> Extend<(RunNo, V)> for ByRun<V> {
 
 impl<V> FromIterator<(RunNo, V)> for ByRun<V> {
     fn from_iter<I: IntoIterator<Item = (RunNo, V)>>(runs: I) -> Self {
-        let mut map = ByRun::default();
+        let runs = runs.into_iter();
+        let mut map = ByRun::with_capacity(runs.size_hint().0);
         map.extend(runs);
         map
     }

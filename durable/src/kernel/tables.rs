@@ -77,6 +77,11 @@ impl<'a> FromIterator<(&'a Text, &'a Text, RunNo)> for Ids {
 }
 
 impl Ids {
+    /// Takes in the ids of other runs.
+    pub fn append(&mut self, mut others: Ids) {
+        self.0.append(&mut others.0);
+    }
+
     /// A run has this id.
     pub fn insert(&mut self, namespace: &Text, id: &Text, run: RunNo) {
         self.0.insert(hashed(Ids::hash(namespace, id), run));
@@ -304,20 +309,26 @@ impl Tables {
         Ok(())
     }
 
-    /// The same runs in several tables, each of them where `part` says; `parts` is above all that it says.
+    /// The same runs in several tables, each of them where `part` says; `parts` is above all that it says. Which ids there are each has to be
+    /// told by [`find_ids`](Self::find_ids).
     #[must_use]
     pub fn split(self, parts: usize, part: impl Fn(&RunEntry) -> usize) -> Vec<Tables> {
-        let empty = || Tables { next_run: self.next_run, ..Tables::default() };
+        let room = self.open.len() / parts.max(1);
+        // A little more, since they are not spread quite evenly.
+        let open = || ByRun::with_capacity(room + room / 16);
+        let empty = || Tables { next_run: self.next_run, open: open(), ..Tables::default() };
         let mut split: Vec<Tables> = (0..parts).map(|_| empty()).collect();
         for (run, entry) in self.open {
             if let Some(tables) = split.get_mut(part(&entry)) {
                 tables.open.insert(run, entry);
             }
         }
-        for tables in &mut split {
-            tables.ids = tables.open.iter().map(|(run, entry)| (&entry.kind.namespace, &entry.id, *run)).collect();
-        }
         split
+    }
+
+    /// Finds out which ids there are.
+    pub fn find_ids(&mut self) {
+        self.ids = self.open.iter().map(|(run, entry)| (&entry.kind.namespace, &entry.id, *run)).collect();
     }
 
     /// Takes in the next event of a run; gives the number that it has by that.

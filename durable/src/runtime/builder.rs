@@ -24,7 +24,7 @@ use super::{Inner, Runtime};
 use crate::activity::States;
 use crate::kernel::engine::{Config, Kernel, Now, Numbers, Residence, Role, Stop};
 use crate::kernel::event::Text;
-use crate::kernel::tables::Tables;
+use crate::kernel::tables::{Ids, Tables};
 use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
 use crate::seams::{Entropy, Seams, Task};
@@ -333,6 +333,33 @@ pub(super) fn assemble(opened: Opened, setting: Setting, seams: Seams, wires: Wi
     Runtime { inner: Arc::new(Inner { shared, definitions, spawn }) }
 }
 
+/// From so many runs on it is worth a thread to open one kernel beside another.
+const MANY: usize = 1 << 13;
+
+/// A kernel, and what it is opened with.
+struct Begin {
+    with: Option<(Config, Tables)>,
+    opened: Option<Kernel>,
+}
+
+impl Begin {
+    fn new(config: Config, tables: Tables) -> Begin {
+        Begin { with: Some((config, tables)), opened: None }
+    }
+
+    fn runs(&self) -> usize {
+        self.with.as_ref().map_or(0, |(_, tables)| tables.open.len())
+    }
+
+    fn open(&mut self, stop: Stop, now: Now) {
+        let Some((config, mut tables)) = self.with.take() else { return };
+        if tables.ids == Ids::default() {
+            tables.find_ids();
+        }
+        self.opened = Some(Kernel::open(config, tables, stop, now));
+    }
+}
+
 /// What all drivers of a store have in common.
 struct Crew {
     store: Arc<dyn Store>,
@@ -353,14 +380,13 @@ impl Crew {
             _ => tables.split(many, |entry| peers::home(&entry.kind.namespace, &entry.id, many)),
         };
         let slots = Arc::new(peers::Shared::new(self.setting.attempts));
-        let kernels: Vec<Kernel> = parts
-            .into_iter()
-            .zip(0..)
-            .map(|(tables, number)| self.kernel(number, slots.of_driver(number, many), tables))
-            .collect();
+        let begin = |(tables, number)| Begin::new(self.config(number, slots.of_driver(number, many)), tables);
+        let mut begins: Vec<Begin> = parts.into_iter().zip(0..).map(begin).collect();
+        self.open_all(&mut begins);
+        let kernels = begins.into_iter().filter_map(|begin| begin.opened);
         let first = self.wires.ways[0].clone();
         let reads = Reader::start(Arc::clone(&self.store), self.seams.spawn.as_ref(), first);
-        let all = kernels.into_iter().zip(ends).enumerate();
+        let all = kernels.zip(ends).enumerate();
         let mut drivers: Vec<Driver> = all
             .map(|(number, (kernel, receive))| {
                 let peers = Peers::new(number, Arc::clone(&self.wires.ways), Arc::clone(&slots));
@@ -374,11 +400,11 @@ impl Crew {
         drivers
     }
 
-    fn kernel(&self, number: usize, attempts: usize, tables: Tables) -> Kernel {
-        let Seams { clock, entropy, .. } = &self.seams;
+    fn config(&self, number: usize, attempts: usize) -> Config {
+        let entropy = &self.seams.entropy;
         let mut seed = [0; 8];
         entropy.fill(&mut seed);
-        let config = Config {
+        Config {
             build: self.setting.build.clone(),
             pid: entropy.pid(),
             host: entropy.host().into(),
@@ -387,9 +413,25 @@ impl Crew {
             role: if number == 0 { Role::First } else { Role::Other },
             residence: self.setting.residence,
             seed: u64::from_le_bytes(seed),
-        };
-        let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
-        Kernel::open(config, tables, self.stop, now)
+        }
+    }
+
+    /// Opens the kernels: where there are many runs, some beside the others.
+    fn open_all(&self, begins: &mut [Begin]) {
+        let Seams { clock, spawn, .. } = &self.seams;
+        let runs: usize = begins.iter().map(Begin::runs).sum();
+        match begins {
+            [first, rest @ ..] if rest.is_empty() || runs < MANY => {
+                let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
+                first.open(self.stop, now);
+                self.open_all(rest);
+            }
+            [] => {}
+            many => {
+                let (some, others) = many.split_at_mut(many.len() / 2);
+                spawn.both(&mut || self.open_all(some), &mut || self.open_all(others));
+            }
+        }
     }
 
     fn driver(

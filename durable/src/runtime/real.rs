@@ -198,6 +198,10 @@ impl Spawn for TokioSpawn {
         }
     }
 
+    fn both(&self, one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
+        threads::both(one, other);
+    }
+
     fn pool(&self, work: Work) {
         self.handle.spawn_blocking(work);
     }

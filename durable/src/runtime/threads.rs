@@ -336,6 +336,22 @@ pub(super) fn is_started(name: &str, handle: &Handle, work: impl FnOnce(&Handle)
     started.inspect_err(|error| tracing::error!(%error, name, "a thread could not be started [E0315]")).is_ok()
 }
 
+/// Does both at once, on this thread and on one of its own; on this one alone if no other can be started.
+pub(super) fn both(one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
+    let one = Mutex::new(Some(one));
+    let do_one = || {
+        let taken = one.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.into_iter().for_each(|one| one());
+    };
+    std::thread::scope(|scope| {
+        let started = Builder::new().name("durable-half".to_owned()).spawn_scoped(scope, do_one);
+        other();
+        if started.is_err() {
+            do_one();
+        }
+    });
+}
+
 impl Engine {
     fn new(writer: Task, drivers: Vec<Task>) -> Arc<Engine> {
         Arc::new(Engine { drivers: drivers.into_iter().map(Driver::new).collect(), writer: Seat::new(writer) })
@@ -638,6 +654,21 @@ mod tests {
 
     fn tokio() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap()
+    }
+
+    #[test]
+    fn both_are_done_at_once() {
+        let (meet, mut done) = (std::sync::Barrier::new(2), [0, 0]);
+        let [one, other] = &mut done;
+        let mut wait_and_note = [one, other].map(|done| {
+            || {
+                meet.wait();
+                *done += 1;
+            }
+        });
+        let [one, other] = &mut wait_and_note;
+        both(one, other);
+        assert_eq!(done, [1, 1]);
     }
 
     fn thread_name() -> String {

@@ -11,7 +11,8 @@ use super::closed::Closed;
 use super::runs::{self, IdHash, Run, Runs};
 use crate::codec::frame::{Place, SegmentNo, StoreId};
 use crate::codec::names::Names;
-use crate::codec::{DecodeError, leb, tables};
+use crate::codec::tables::{self, Both};
+use crate::codec::{DecodeError, leb};
 use crate::kernel::id::RunNo;
 use crate::kernel::tables::{AllTables, Tables};
 
@@ -19,6 +20,9 @@ use crate::kernel::tables::{AllTables, Tables};
 pub(super) const PART_BYTES_MAX: usize = 1 << 20;
 
 const VERSION: u8 = 2;
+
+/// No run takes fewer bytes, here and in the tables together.
+const RUN_BYTES_MIN: usize = 48;
 
 /// What a checkpoint holds.
 #[derive(Debug)]
@@ -46,19 +50,22 @@ pub(super) fn encode(tables: &AllTables<'_>, runs: &Runs, closed: &Closed) -> Ve
 }
 
 /// Reads the content.
-pub(super) fn decode(mut bytes: &[u8], store: StoreId) -> Result<Content, DecodeError> {
+pub(super) fn decode(mut bytes: &[u8], store: StoreId, both: Both<'_>) -> Result<Content, DecodeError> {
     let bytes = &mut bytes;
     match leb::take_u8(bytes)? {
         VERSION => {}
         found => return Err(DecodeError::Choice { of: "version of a checkpoint", found: found.into() }),
     }
     let closed = Closed::decode(bytes)?;
-    let mut runs = Runs::default();
-    for _ in 0..leb::take(bytes)? {
+    let count = leb::take(bytes)?;
+    // Never by the count alone, which may be wrong.
+    let most = bytes.len() / RUN_BYTES_MIN;
+    let mut runs = Runs::with_capacity(usize::try_from(count).map_or(most, |count| count.min(most)));
+    for _ in 0..count {
         let (no, run) = take_run(bytes)?;
         runs.insert(no, run);
     }
-    let tables = tables::decode(bytes)?;
+    let tables = tables::decode_by(bytes, both)?;
     if !runs.keys().eq(tables.open.keys()) {
         return Err(DecodeError::Value { rule: "the runs that have a place are those in the tables" });
     }

@@ -167,7 +167,9 @@ impl Opening {
             let runs = damage::runs_concerned(&self.folder, self.store, segments, &read.rot).await?;
             return Err(OpenError::Rot { findings: read.rot, runs });
         }
-        let folded = recover::fold(files, self.store, &read, Gaps::Refuse).await?;
+        let folded =
+            recover::fold(files, self.store, &read, Gaps::Refuse, &|one, other| self.seams.spawn.both(one, other))
+                .await?;
         Ok((folded, read))
     }
 

@@ -19,6 +19,7 @@ use super::listing::{ListedRun, Listing};
 use super::open::FRAME_CACHE_BYTES;
 use super::recover;
 use crate::codec::frame::{Place, SegmentNo, StoreId};
+use crate::codec::tables;
 use crate::kernel::event::Text;
 use crate::kernel::id::RunNo;
 use crate::kernel::tables::Tables;
@@ -81,7 +82,7 @@ async fn read(folder: &Folder, store: StoreId) -> Result<Seen, OpenError> {
     let segments = folder.segments().await?;
     let mut files = Segments::keeping(folder, FRAME_CACHE_BYTES);
     let read = recover::chain(&mut files, store, &segments).await?.finish_for_reader();
-    let folded = recover::fold(&mut files, store, &read, Gaps::PutAside).await?;
+    let folded = recover::fold(&mut files, store, &read, Gaps::PutAside, &tables::one_by_one).await?;
     Ok(Seen { fold: folded.fold, rot: read.rot, segments })
 }
 

@@ -10,6 +10,7 @@ use crate::codec::event;
 use crate::codec::frame::{Frame, Lsn, Place, SegmentNo, StoreId};
 use crate::codec::section::Head;
 use crate::codec::segment;
+use crate::codec::tables::Both;
 use crate::kernel::tables::Gap;
 
 /// Reads every segment.
@@ -37,18 +38,19 @@ pub(super) struct Folded {
 }
 
 /// Folds the frames that count, from the newest complete checkpoint on; if it cannot be read, from the begin of the log,
-/// which says the same.
+/// which says the same. The halves of a large checkpoint are read by `both`.
 pub(super) async fn fold(
     segments: &mut Segments<'_>,
     store: StoreId,
     read: &Read,
     gaps: Gaps,
+    both: Both<'_>,
 ) -> Result<Folded, OpenError> {
     let mut folding = Folding::new(store, gaps);
     folding.from = read.last.map_or(Lsn::FIRST, |last| last.base);
     if let Some(at) = read.checkpoint {
         let bytes = parts(segments, store, read, at).await?.unwrap_or_default();
-        if let Ok(content) = checkpoint::decode(&bytes, store) {
+        if let Ok(content) = checkpoint::decode(&bytes, store, both) {
             folding.begin_at(content, bytes.len() as u64, at.last);
         }
     }
