@@ -87,22 +87,24 @@ impl InFlight {
         InFlight { tasks: BTreeMap::new(), slow: BTreeMap::new(), clock, spawn, done }
     }
 
-    /// Begins an attempt; gives its report, and the time, if it ended in its first poll.
+    /// Begins an attempt; gives its report if it ended in its first poll. `now` is when it begins, and then the time behind that poll; for the
+    /// two clocks to be read for each attempt costs more than most of them take.
     pub(crate) fn begin(
         &mut self,
         begun: Begun,
         mut future: AttemptFuture,
         asked: Option<Asked>,
-    ) -> Option<(AttemptReport, Now)> {
+        now: &mut Now,
+    ) -> Option<AttemptReport> {
         if self.slow.get(&begun.activity).is_none_or(|slow| *slow < SLOW) {
             let _entered = begun.span.enter();
-            let begin = self.clock.monotonic();
             let polled = poll_once(&mut future);
             let monotonic = self.clock.monotonic();
-            self.judge(&begun.activity, monotonic.saturating_sub(begin));
+            let took = monotonic.saturating_sub(now.monotonic);
+            *now = Now { wall: now.wall.after(took), monotonic };
+            self.judge(&begun.activity, took);
             if let Poll::Ready(end) = polled {
-                let now = Now { wall: self.clock.wall(), monotonic };
-                return Some((report(end), now));
+                return Some(report(end));
             }
         }
         self.run(begun, future, asked);

@@ -109,8 +109,6 @@ pub(crate) struct Driver {
     failed: Option<Text>,
     peers: Peers,
     meeting: Meeting,
-    /// The monotonic clock, as it was behind the last first poll of an attempt.
-    seen: Duration,
     /// Attempts that are about to begin, and those that ended in their first poll: empty while anything else is done.
     orders: Vec<AttemptOrder>,
     ended: Vec<Ended>,
@@ -170,6 +168,11 @@ enum Flow {
     Killed,
 }
 
+/// Whether effects have taken a while together.
+fn takes_long(since: Now, now: Now) -> bool {
+    now.monotonic.saturating_sub(since.monotonic) > EFFECTS_FOR
+}
+
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Driver {
         let Parts { kernel, hot, log, definitions, states, codec, build, clock, spawn, entropy, send, receive, .. } =
@@ -199,7 +202,6 @@ impl Driver {
             failed: None,
             peers: parts.peers,
             meeting: Meeting::default(),
-            seen: Duration::ZERO,
             orders: Vec::new(),
             ended: Vec::new(),
             has_written: false,
@@ -277,8 +279,7 @@ impl Driver {
                 break;
             }
             carried_out += taken;
-            self.begin_all(now);
-            if self.takes_long(now) {
+            if takes_long(now, self.begin_all(now)) {
                 break;
             }
         }
@@ -303,30 +304,28 @@ impl Driver {
         ABREAST
     }
 
-    /// Begins the attempts that were ordered, and reports those that end in their first poll.
-    fn begin_all(&mut self, now: Now) {
-        let mut orders = std::mem::take(&mut self.orders);
-        // Someone else may have the store of a log that failed by now, and the call with it.
+    /// Begins the attempts that were ordered, and reports those that end in their first poll. Gives the time behind the last one; `since` is when
+    /// effects began to be carried out.
+    fn begin_all(&mut self, since: Now) -> Now {
+        if self.orders.is_empty() {
+            return since;
+        }
+        let (mut orders, mut now) = (std::mem::take(&mut self.orders), self.now());
         for order in orders.drain(..) {
-            if self.failed.is_none() {
-                self.begin(order);
-            }
-            if self.takes_long(now) {
+            self.begin(order, &mut now);
+            if takes_long(since, now) {
                 self.report_all();
                 self.feed_log();
+                now = self.now();
             }
         }
         self.orders = orders;
         self.report_all();
+        now
     }
 
     fn report_all(&mut self) {
         self.kernel.handle_attempts(self.ended.drain(..), &mut self.hot);
-    }
-
-    /// Whether the effects that were begun at `now` have taken a while.
-    fn takes_long(&self, now: Now) -> bool {
-        self.seen.saturating_sub(now.monotonic) > EFFECTS_FOR
     }
 
     /// Slots for attempts go to the driver that wants some. Whether this one got any.
@@ -783,7 +782,11 @@ impl Driver {
         }
     }
 
-    fn begin(&mut self, order: AttemptOrder) {
+    fn begin(&mut self, order: AttemptOrder, now: &mut Now) {
+        // Someone else may have the store of a log that has failed, and the call with it.
+        if self.failed.is_some() {
+            return;
+        }
         let begun = Begun::of(&order);
         let (run, seq, attempt) = (order.run, order.seq, order.attempt);
         let (input, info) = attempts::handed_over(order, self.codec);
@@ -800,9 +803,8 @@ impl Driver {
                 }
             },
         };
-        if let Some((report, now)) = self.attempts.begin(begun, future, asked) {
-            self.seen = now.monotonic;
-            self.ended.push(Ended { run, seq, attempt, report, now });
+        if let Some(report) = self.attempts.begin(begun, future, asked, now) {
+            self.ended.push(Ended { run, seq, attempt, report, now: *now });
         }
     }
 
