@@ -31,7 +31,7 @@ pub struct Names(Rare<Table>);
 struct Table {
     names: Short<Name>,
     /// The numbers, in the order of their names; none as long as there are few.
-    sorted: Vec<u16>,
+    sorted: Rare<Vec<u16>>,
 }
 
 /// How a name stands in a body.
@@ -51,7 +51,7 @@ impl Name {
 
 impl Empty for Table {
     fn empty() -> &'static Table {
-        static EMPTY: Table = Table { names: Short::NOTHING, sorted: Vec::new() };
+        static EMPTY: Table = Table { names: Short::NOTHING, sorted: Rare::NOTHING };
         &EMPTY
     }
 }
@@ -112,7 +112,9 @@ impl Names {
     pub(crate) fn truncate(&mut self, len: u32) {
         let Some(table) = self.0.written() else { return };
         table.names.truncate(len as usize);
-        table.sorted.retain(|number| table.names.len() > FEW && u32::from(*number) < len);
+        if let Some(sorted) = table.sorted.written() {
+            sorted.retain(|number| table.names.len() > FEW && u32::from(*number) < len);
+        }
     }
 
     /// The number of a name, or its place among the sorted ones.
