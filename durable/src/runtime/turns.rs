@@ -2,9 +2,10 @@
 //! and at replay, and decides nothing: what is granted and what fits is the machine's, what follows from it the kernel's.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Display;
 use std::future::Future;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,8 +37,8 @@ use crate::workflow::undo::undo;
 
 /// All runs in memory.
 pub(crate) struct Hot {
-    /// Each by itself: runs come in the order of their numbers, and that leaves a tree's nodes half empty.
-    runs: BTreeMap<RunNo, Box<HotRun>>,
+    /// Each by itself: its place in the map is small, and may be empty. Each turn looks for its run here, and nothing needs their order.
+    runs: HashMap<RunNo, Box<HotRun>, BuildHasherDefault<RunHasher>>,
     steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
     /// Room for turns: as many as were taken at once.
     rooms: Vec<Room>,
@@ -54,6 +55,25 @@ pub(crate) struct Hot {
 const STEPS_ROOM_MAX: usize = 64;
 
 type Branches = FuturesUnordered<BranchFuture>;
+
+/// Spreads the numbers of runs. They follow each other and nobody chooses them, so that no secret is needed.
+#[derive(Default)]
+struct RunHasher(u64);
+
+impl Hasher for RunHasher {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("because a run's number is one number")
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 struct HotRun {
     context: Arc<RunContext>,
@@ -169,7 +189,7 @@ impl Hot {
         let known = Arc::clone(&definitions);
         let around = Surroundings { check: Box::new(move |what| known.check(what)), codec };
         Hot {
-            runs: BTreeMap::new(),
+            runs: HashMap::default(),
             steps: BTreeMap::new(),
             rooms: Vec::new(),
             abreast: Vec::new(),
@@ -261,7 +281,8 @@ impl Hot {
 
     /// Takes every run out of memory.
     pub(crate) fn put_all_away(&mut self) {
-        let runs: Vec<RunNo> = self.runs.keys().copied().collect();
+        // In an order that is the same in every process.
+        let runs: BTreeSet<RunNo> = self.runs.keys().copied().collect();
         runs.into_iter().for_each(|run| self.put_away(run));
     }
 
