@@ -12,7 +12,7 @@ use durable::kernel::engine::{
 use durable::kernel::event::{Event, RunStarted, UndoBits};
 use durable::kernel::id::{Digest, EventNo, Position, RunNo, Timestamp};
 use durable::kernel::machine::Machine;
-use durable::kernel::retry::RetryPolicy;
+use durable::kernel::options::{ActivityOptions, CallOptions};
 use durable::kernel::scope::Within;
 use durable::kernel::tables::Tables;
 
@@ -161,17 +161,15 @@ impl Turns for Code {
     }
 }
 
+const OPTIONS: ActivityOptions = ActivityOptions::DEFAULT.start_to_close(Duration::from_secs(30));
+
 fn call() -> CallActivity {
     CallActivity {
         name: "echo".into(),
         input: Some(vec![b'x'; 100].into()),
         value: Digest(0x2827_2625_2423_2221),
         shape: Digest(0x3837_3635_3433_3231),
-        inputs: Inputs::Checked,
-        policy: RetryPolicy::DEFAULT,
-        start_to_close: Some(Duration::from_secs(30)),
-        schedule_to_close: None,
-        at_most_once: false,
+        options: CallOptions::Defined(&OPTIONS),
         undo: UndoBits::default(),
         undoes: None,
     }

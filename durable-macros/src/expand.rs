@@ -387,7 +387,7 @@ impl<'a> Expansion<'a> {
                 type Args = #args;
                 #[allow(clippy::unused_unit)]
                 fn args(__Input { #(#names,)* .. }: Self::Input) -> Self::Args { (#(#names,)*) }
-                fn options() -> #private::ActivityOptions { __OPTIONS }
+                fn options() -> &'static #private::ActivityOptions { &__OPTIONS }
                 fn needs() -> ::std::vec::Vec<#private::Need> { ::std::vec![#(#needs),*] }
                 fn attempt(job: #private::Job) -> #private::AttemptFuture {
                     job.#run::<Self, _, _>(|__Input { #(#names,)* .. }, #states| ::core::result::Result::Ok(#call))

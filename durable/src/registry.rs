@@ -205,7 +205,7 @@ impl ActivityEntry {
             name: D::name(),
             type_id: TypeId::of::<D>(),
             type_name: std::any::type_name::<D>(),
-            options: D::options(),
+            options: *D::options(),
             needs: D::needs(),
             attempts: Arc::new(D::attempt),
         }

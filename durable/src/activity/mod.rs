@@ -2,7 +2,6 @@
 
 mod ambient;
 mod attempt;
-mod options;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -11,5 +10,5 @@ pub(crate) use self::ambient::{Asked, KeyOf};
 pub use self::ambient::{AttemptInfo, cancelled, idempotency_key, info, is_cancelled, trace_context, try_info};
 pub use self::attempt::{AttemptEnd, AttemptFuture, Job};
 pub(crate) use self::attempt::{attempt, direct};
-pub use self::options::ActivityOptions;
 pub use self::state::{Missing, Need, State, States};
+pub use crate::kernel::options::ActivityOptions;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::event::{CallFailure, ClosePolicy, End, Payload, Text, UndoBits, Undone};
 use super::id::{Digest, Seq, Timestamp};
-use super::retry::RetryPolicy;
+use super::options::CallOptions;
 
 /// What workflow code asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,16 +39,8 @@ pub struct CallActivity {
     pub value: Digest,
     /// The digest of the arguments' shape.
     pub shape: Digest,
-    /// What a changed input means at replay.
-    pub inputs: Inputs,
-    /// When and how often to try again.
-    pub policy: RetryPolicy,
-    /// How long one attempt may run.
-    pub start_to_close: Option<Duration>,
-    /// How long the whole call may take.
-    pub schedule_to_close: Option<Duration>,
-    /// Never start an attempt again that may have begun.
-    pub at_most_once: bool,
+    /// What is said about it.
+    pub options: CallOptions,
     /// What is bound to it.
     pub undo: UndoBits,
     /// Which call it undoes.

@@ -844,7 +844,9 @@ impl Machine {
     /// The entry of a command that is asked for now.
     fn recall(&mut self, seq: Seq, command: &Command, place: Place) -> Option<Entry> {
         let (entry, inputs) = match command {
-            Command::CallActivity(call) => return self.recall_call(self.activity(seq, call), call.inputs, place),
+            Command::CallActivity(call) => {
+                return self.recall_call(self.activity(seq, call), call.options.inputs, place);
+            }
             Command::StartTimer { due } => (Entry::TimerStarted { seq, due: *due }, Inputs::Checked),
             Command::AwaitSignal { name } => (Entry::SignalAwaited { seq, name: name.clone() }, Inputs::Checked),
             Command::StartChild(child) => match self.child(seq, child) {
@@ -947,14 +949,14 @@ impl Machine {
             value: call.value,
             shape: call.shape,
             binding: Binding {
-                at_most_once: call.at_most_once,
+                at_most_once: call.options.at_most_once,
                 by_token: false,
                 queue: None,
-                deadline: call.schedule_to_close.map(|span| self.spans_from.after(span)),
+                deadline: call.options.schedule_to_close.map(|span| self.spans_from.after(span)),
             },
             undo: call.undo,
             undoes: call.undoes,
-            input: call.input.clone().filter(|_| call.at_most_once),
+            input: call.input.clone().filter(|_| call.options.at_most_once),
         }
     }
 

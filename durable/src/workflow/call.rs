@@ -139,25 +139,25 @@ impl<D: Activity> Call<D> {
     /// When and how often a failed attempt is tried again.
     #[track_caller]
     pub fn retry(self, policy: RetryPolicy) -> Self {
-        self.set(|options| options.call.policy = policy)
+        self.set(|options| options.call.options.set().retry = policy)
     }
 
     /// How long one attempt may run.
     #[track_caller]
     pub fn start_to_close(self, limit: Duration) -> Self {
-        self.set(|options| options.call.start_to_close = Some(limit))
+        self.set(|options| options.call.options.set().start_to_close = Some(limit))
     }
 
     /// How long the whole call may take, waits and retries included.
     #[track_caller]
     pub fn schedule_to_close(self, limit: Duration) -> Self {
-        self.set(|options| options.call.schedule_to_close = Some(limit))
+        self.set(|options| options.call.options.set().schedule_to_close = Some(limit))
     }
 
     /// An attempt that may have begun is never started again.
     #[track_caller]
     pub fn at_most_once(self) -> Self {
-        self.set(|options| options.call.at_most_once = true)
+        self.set(|options| options.call.options.set().at_most_once = true)
     }
 }
 

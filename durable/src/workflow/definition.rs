@@ -18,6 +18,7 @@ use crate::activity::{ActivityOptions, AttemptFuture, Job, Need};
 use crate::kernel::command::{CallActivity, Command, Inputs, StartChild};
 use crate::kernel::event::{Payload, Text, UndoBits};
 use crate::kernel::id::Digest;
+use crate::kernel::options::CallOptions;
 use crate::payload::{self, PayloadCodec};
 use crate::registry::Registry;
 
@@ -64,7 +65,7 @@ pub trait Activity: Definition<Kind = ActivityKind> {
     /// The arguments of an input, in their order.
     fn args(input: Self::Input) -> Self::Args;
     /// The attribute's options.
-    fn options() -> ActivityOptions;
+    fn options() -> &'static ActivityOptions;
     /// Which states it takes.
     fn needs() -> Vec<Need>;
     /// One attempt.
@@ -167,7 +168,7 @@ impl Kind for ActivityKind {
     type Options = Prepared;
 
     fn inputs(options: &mut Prepared) -> &mut Inputs {
-        &mut options.call.inputs
+        &mut options.call.options.set().inputs
     }
 
     fn command(_: &Text, call: Described, options: Prepared) -> Command {
@@ -185,18 +186,13 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(name: Text, options: ActivityOptions) -> Prepared {
-        let ActivityOptions { retry, start_to_close, schedule_to_close, at_most_once, inputs } = options;
+    pub(crate) fn new(name: Text, options: &'static ActivityOptions) -> Prepared {
         let call = CallActivity {
             name,
             input: None,
             value: Digest::default(),
             shape: Digest::default(),
-            inputs,
-            policy: retry,
-            start_to_close,
-            schedule_to_close,
-            at_most_once,
+            options: CallOptions::Defined(options),
             undo: UndoBits::default(),
             undoes: None,
         };
@@ -206,8 +202,7 @@ impl Prepared {
 
 impl Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CallActivity { inputs, policy, start_to_close, schedule_to_close, at_most_once, .. } = *self.call;
-        ActivityOptions { retry: policy, start_to_close, schedule_to_close, at_most_once, inputs }.fmt(f)
+        (*self.call.options).fmt(f)
     }
 }
 

@@ -54,7 +54,7 @@ where
         refused()
     }
 
-    fn options() -> ActivityOptions {
+    fn options() -> &'static ActivityOptions {
         refused()
     }
 

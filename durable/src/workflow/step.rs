@@ -21,7 +21,7 @@ use super::undo::Compensation;
 use super::undo::sealed::Undoes;
 use crate::activity::{ActivityOptions, AttemptEnd, AttemptFuture, AttemptInfo, attempt};
 use crate::error::{CallError, IntoFailure, Retryable};
-use crate::kernel::command::{CallActivity, Inputs, Outcome};
+use crate::kernel::command::{Inputs, Outcome};
 use crate::kernel::event::{Payload, Text};
 use crate::kernel::id::Seq;
 use crate::kernel::retry::RetryPolicy;
@@ -110,7 +110,7 @@ impl<T, E> Step<T, E> {
         F: Fn(I) -> Fut + Send + 'static,
         Fut: Future<Output: StepReturned<M, Output = T, Error = E>> + Send + 'static,
     {
-        let options = Prepared::new(name.clone(), ActivityOptions::DEFAULT);
+        let options = Prepared::new(name.clone(), &ActivityOptions::DEFAULT);
         let attempts = Some(attempts::<I, F, Fut, M>(attempt));
         let pending = Pending::build(What::Step { name, attempts });
         Step {
@@ -125,16 +125,17 @@ impl<T, E> Step<T, E> {
     }
 
     #[track_caller]
-    fn set(mut self, set: impl FnOnce(&mut CallActivity)) -> Self {
+    fn set(mut self, set: impl FnOnce(&mut ActivityOptions)) -> Self {
         assert_unissued(&self.inner.pending);
-        set(&mut self.inner.options.as_mut().expect("because the options are there until the first poll").call);
+        let prepared = self.inner.options.as_mut().expect("because the options are there until the first poll");
+        set(prepared.call.options.set());
         self
     }
 
     /// When and how often a failed attempt is tried again.
     #[track_caller]
     pub fn retry(self, policy: RetryPolicy) -> Self {
-        self.set(|options| options.policy = policy)
+        self.set(|options| options.retry = policy)
     }
 
     /// How long one attempt may run.

@@ -798,7 +798,7 @@ impl Call {
             input: activity.input.clone()?,
             recorded_value,
             ordinal,
-            start_to_close: activity.start_to_close,
+            start_to_close: activity.options.start_to_close,
             scheduled: self.scheduled,
             may_be_asked: activity.undo.owes(),
             trace: AttemptTrace { of_run: entry.rare.trace, run: entry.run, seq, attempt },
@@ -821,7 +821,7 @@ impl Call {
         let elapsed = now.wall.since(self.scheduled);
         // Without its input (the run is put away) the policy is not known either; the run is loaded for both.
         let by_policy = match self.activity() {
-            Some(activity) => activity.policy.delay(failed, elapsed, draw)?,
+            Some(activity) => activity.options.retry.delay(failed, elapsed, draw)?,
             None => Duration::ZERO,
         };
         match retry {
@@ -836,7 +836,7 @@ impl Issued {
     /// Whether it is a call of which no attempt may begin twice.
     #[must_use]
     pub fn is_at_most_once(&self) -> bool {
-        matches!(&self.command, crate::kernel::command::Command::CallActivity(call) if call.at_most_once)
+        matches!(&self.command, crate::kernel::command::Command::CallActivity(call) if call.options.at_most_once)
     }
 }
 

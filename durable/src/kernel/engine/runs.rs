@@ -808,7 +808,7 @@ impl TurnDone {
     fn bytes(&self) -> usize {
         let inputs = self.asked.iter().map(|issued| match &issued.command {
             Command::StartChild(child) => child.input.len() + 256,
-            Command::CallActivity(call) if call.at_most_once => call.input.as_ref().map_or(0, Payload::len),
+            Command::CallActivity(call) if call.options.at_most_once => call.input.as_ref().map_or(0, Payload::len),
             Command::CallActivity(_) | Command::StartTimer { .. } | Command::AwaitSignal { .. } => 0,
         });
         inputs.sum::<usize>() + self.entries.len() * 64

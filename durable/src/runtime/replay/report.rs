@@ -108,7 +108,7 @@ impl ReplayedCall {
             key: hash::idempotency_key(run, call.name.as_str(), issued.recorded_value, issued.ordinal),
             asked_at: of.0,
             input: call.input.clone().unwrap_or_default(),
-            at_most_once: call.at_most_once,
+            at_most_once: call.options.at_most_once,
             undoes: call.undoes.map(|seq| seq.0),
             attempts: 0,
             state: CallState::Open,

@@ -1,9 +1,10 @@
-//! What may be said about an activity: by its attribute, and on a call of it.
+//! What may be said about an activity: by its attribute, and on a call of it. Nothing here says what follows from it.
 
+use std::ops::Deref;
 use std::time::Duration;
 
-use crate::kernel::command::Inputs;
-use crate::kernel::retry::RetryPolicy;
+use super::command::Inputs;
+use super::retry::RetryPolicy;
 
 /// What an activity's attribute, or a call of it, says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,5 +66,44 @@ impl ActivityOptions {
 impl Default for ActivityOptions {
     fn default() -> Self {
         ActivityOptions::DEFAULT
+    }
+}
+
+/// The options of one call. Those of its definition stand once; there may be as many calls in flight as there are runs.
+#[derive(Debug, Clone)]
+pub enum CallOptions {
+    /// Those of its definition.
+    Defined(&'static ActivityOptions),
+    /// Others, that were set on the call.
+    Set(Box<ActivityOptions>),
+}
+
+impl CallOptions {
+    /// The options, to be changed for this call.
+    pub fn set(&mut self) -> &mut ActivityOptions {
+        if let CallOptions::Defined(defined) = *self {
+            *self = CallOptions::Set(Box::new(*defined));
+        }
+        match self {
+            CallOptions::Set(set) => set,
+            CallOptions::Defined(_) => unreachable!("because they were set before"),
+        }
+    }
+}
+
+impl Deref for CallOptions {
+    type Target = ActivityOptions;
+
+    fn deref(&self) -> &ActivityOptions {
+        match self {
+            CallOptions::Defined(defined) => defined,
+            CallOptions::Set(set) => set,
+        }
+    }
+}
+
+impl PartialEq for CallOptions {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
     }
 }
