@@ -304,21 +304,22 @@ impl Driver {
         ABREAST
     }
 
-    /// Begins the attempts that were ordered, and reports those that end in their first poll. Gives the time behind the last one; `since` is when
+    /// Begins the attempts that were ordered, as many as is fair, and reports those that end in their first poll. Gives the time behind the last one; `since` is when
     /// effects began to be carried out.
     fn begin_all(&mut self, since: Now) -> Now {
         if self.orders.is_empty() {
             return since;
         }
         let (mut orders, mut now) = (std::mem::take(&mut self.orders), self.now());
-        for order in orders.drain(..) {
+        let mut all = orders.drain(..);
+        for order in &mut all {
             self.begin(order, &mut now);
             if takes_long(since, now) {
-                self.report_all();
-                self.feed_log();
-                now = self.now();
+                break;
             }
         }
+        // What the first ones report may be that the others are not wanted any more.
+        all.rev().for_each(|order| self.kernel.put_back(&order));
         self.orders = orders;
         self.report_all();
         now

@@ -2,7 +2,7 @@
 
 use super::flows::GO;
 use super::world::{Build, Reads, World};
-use crate::kernel::engine::Residence;
+use crate::kernel::engine::{AttemptReport, Residence};
 use crate::kernel::event::Sender;
 use crate::payload::PayloadCodec;
 use crate::prelude::*;
@@ -105,4 +105,45 @@ fn the_turns_that_a_load_makes_up_for_are_not_one_group() {
         "at-most-once calls are interrupted, and the run ends: {}",
         world.told.len()
     );
+}
+
+/// As large as a result may be, or nearly.
+const HUGE: usize = (4 << 20) - 64;
+
+#[activity]
+async fn fetch() -> Result<String, String> {
+    Ok(String::new())
+}
+
+/// Its result, its end, its parent's event and what it leaves behind are all large.
+#[workflow]
+async fn heavy() -> Result<String, String> {
+    let text = fetch().await.map_err(|e| e.to_string())?;
+    let mut first = Box::pin(leaf("x".repeat(LARGE)).close(crate::ClosePolicy::Abandon));
+    let mut second = Box::pin(leaf("y".repeat(19 << 16)).close(crate::ClosePolicy::Abandon));
+    std::future::poll_fn(|cx| {
+        let polled = [first.as_mut().poll(cx), second.as_mut().poll(cx)];
+        assert!(polled.iter().all(std::task::Poll::is_pending), "a child takes its time");
+        std::task::Poll::Ready(())
+    })
+    .await;
+    Ok(text)
+}
+
+#[workflow]
+async fn holder() -> Result<usize, String> {
+    Ok(heavy().await.map_err(|e| e.to_string())?.len())
+}
+
+#[test]
+fn a_large_result_and_all_that_follows_from_it_are_not_one_group() {
+    let mut world = World::new();
+    let registry = Registry::of((fetch, heavy, holder, leaf));
+    world.open(&Build::new("b1", registry).start("holder", || holder().into_start()));
+    world.start("holder", "h");
+    let (holder, order) = (world.run("h"), world.running("fetch"));
+    let text = crate::payload::encode(PayloadCodec::Json, &"z".repeat(HUGE)).unwrap();
+    world.report_all(vec![(order, AttemptReport::Completed(text))]);
+    assert_sizes(&world);
+    assert_eq!(world.ends[&holder].0, crate::kernel::event::End::Completed);
 }

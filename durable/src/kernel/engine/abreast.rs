@@ -2,12 +2,12 @@
 //! next step is taken for any. What one step of all runs together costs is its code, which stays in the processor's cache from one run to the
 //! next; taken run by run the steps push each other out of it, and a processor waits longer for its code than it works.
 //!
-//! What is recorded is the same: each run's event and turn in a group of their own. Where a turn does concern another run after all, the events
+//! What is recorded is the same: each run's event and turn in a group of their own; slots are passed on in one behind them. Where a turn does concern another run after all, the events
 //! of those that follow are written alone first, as of runs that are not in memory, and their turns behind them.
 
 use super::attempts::{AttemptReport, Call};
 use super::here::Memory;
-use super::{Kernel, Now, TurnEnd, Turns, keep};
+use super::{Kernel, Now, TURNS_UP_TO_BYTES, TurnEnd, Turns, keep};
 use crate::kernel::event::{Event, Group};
 use crate::kernel::id::{Attempt, EventNo, RunNo, Seq, Timestamp};
 
@@ -55,7 +55,8 @@ impl Kernel {
         let mut abreast = std::mem::take(&mut self.abreast);
         for Ended { run, seq, attempt, report, now } in ended {
             match (report, self.began(run, seq, attempt)) {
-                (AttemptReport::Completed(result), Some(began)) => {
+                // With more, what the turn asks for and what the end says beside it, a group could be larger than the log takes.
+                (AttemptReport::Completed(result), Some(began)) if result.len() <= TURNS_UP_TO_BYTES => {
                     let event = Event::ActivityCompleted { seq, attempt, began, result };
                     abreast.push(self.complete(run, seq, event, now));
                 }
@@ -105,7 +106,7 @@ impl Kernel {
 
     fn record_one(&mut self, one: &mut Abreast, behind: &mut [Abreast], turns: &mut dyn Turns) {
         let (run, now) = (one.run, one.now);
-        let Some(end) = one.end.take() else { return };
+        let Some(end) = one.end.take() else { return self.write_alone(std::slice::from_mut(one)) };
         match one.group.take() {
             Some((group, bytes)) => {
                 let empty = std::mem::replace(&mut self.group, group);

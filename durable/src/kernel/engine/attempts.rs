@@ -479,6 +479,21 @@ impl Kernel {
         Some(order)
     }
 
+    /// An attempt that was ordered and is not begun: its order leaves again, before all others, if it is wanted then. It keeps its slot.
+    pub fn put_back(&mut self, order: &AttemptOrder) {
+        let AttemptOrder { run, seq, attempt, .. } = *order;
+        let Some(call) = self.here.call_mut(run, seq) else { return };
+        let Phase::Running(running) = call.phase else { return };
+        if running.attempt != attempt {
+            return;
+        }
+        call.phase = Phase::Ordered(attempt);
+        self.calls.in_flight -= 1;
+        self.calls.promised.insert((run, seq));
+        self.disarm_attempt(run, seq, running);
+        self.held.put_back(Owed::Attempt { run, seq, attempt });
+    }
+
     pub(super) fn retry_due(&mut self, run: RunNo, seq: Seq) {
         let withheld = self.withholds(run);
         let Some(call) = self.here.call_mut(run, seq) else { return };

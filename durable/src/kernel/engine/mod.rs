@@ -1,8 +1,8 @@
 //! Many runs on one log: the kernel proper.
 //!
 //! Facts go in by `handle_*` (a start, a signal, an attempt's end, a loaded journal, a tick of the clock, how far the log is
-//! durable); groups, effects and loads come out by `poll_*`. One fact is worked off to its end before the next: its events,
-//! the turns that they cause and everything those ask for make one group. An effect leaves only when the group that justifies
+//! durable); groups, effects and loads come out by `poll_*`. One fact is worked off to its end before the next, but for results that come together
+//! (`abreast`): its events, the turns that they cause and everything those ask for make one group. An effect leaves only when the group that justifies
 //! it is durable: that is the ordering contract, and `Held` is the only way out. Workflow code is reached through `Turns`
 //! alone; the kernel never polls, never reads a clock and never touches a file.
 
@@ -703,6 +703,11 @@ impl Held {
     fn seal(&mut self) {
         let fresh = std::mem::take(&mut self.fresh);
         self.waiting.iter_mut().rev().take(fresh).for_each(|(position, _)| *position = self.sealed);
+    }
+
+    /// What was released is released next.
+    fn put_back(&mut self, owed: Owed) {
+        self.waiting.push_front((self.durable, owed));
     }
 
     fn release(&mut self) -> Option<Owed> {

@@ -122,6 +122,11 @@ impl Bench {
         Bench { driver, store, send, clock }
     }
 
+    /// Shows its clock and its store to `ponders`.
+    fn show(&self) {
+        WORLD.with(|world| world.set((Arc::clone(&self.clock), Arc::clone(&self.store)))).unwrap();
+    }
+
     fn start(&mut self, call: StartCall) {
         self.handle(start_of(call));
     }
@@ -197,13 +202,15 @@ fn attempts_that_end_in_their_first_poll_need_one_slot() {
     assert!(matches!(journal.last(), Some((_, _, Event::RunEnded(_)))), "{journal:?}");
 }
 
-/// What the attempts of `ponders` look at.
-static WORLD: std::sync::OnceLock<(Arc<Hand>, Arc<PlainStore>)> = std::sync::OnceLock::new();
+thread_local! {
+    /// What the attempts of `ponders` look at: each test has a thread of its own.
+    static WORLD: std::cell::OnceCell<(Arc<Hand>, Arc<PlainStore>)> = const { std::cell::OnceCell::new() };
+}
 
 /// Computes for longer than effects may take together; gives how many runs have a result by then.
 #[activity]
 async fn ponders() -> Result<usize, String> {
-    let (clock, store) = WORLD.get().unwrap();
+    let (clock, store) = WORLD.with(|world| world.get().unwrap().clone());
     *clock.0.lock().unwrap() += 2 * EFFECTS_FOR;
     let journals = (1..=3).filter_map(|run| store.journal(RunNo(run)));
     let has_result = |(_, _, event): &_| matches!(event, Event::ActivityCompleted { .. });
@@ -218,7 +225,7 @@ async fn calls_ponders() -> durable::Result<usize> {
 #[test]
 fn an_attempt_that_takes_long_is_written_before_the_next_one_begins() {
     let mut bench = Bench::new(Registry::of((ponders, calls_ponders)));
-    WORLD.set((Arc::clone(&bench.clock), Arc::clone(&bench.store))).unwrap();
+    bench.show();
     for id in ["x", "y", "z"] {
         bench.driver.handle(start_as(id, calls_ponders().into_start()));
     }
@@ -228,6 +235,39 @@ fn an_attempt_that_takes_long_is_written_before_the_next_one_begins() {
         let Some((_, _, Event::RunEnded(ended))) = journal.last() else { panic!("{journal:?}") };
         assert_eq!(crate::payload::decode::<u64>(&ended.result), Ok(run - 1), "those before it");
     }
+}
+
+thread_local! {
+    /// How many attempts of `unwanted` have begun.
+    static UNWANTED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+#[activity]
+async fn unwanted() -> Result<usize, String> {
+    UNWANTED.set(UNWANTED.get() + 1);
+    Ok(0)
+}
+
+#[workflow]
+async fn races_ponders() -> durable::Result<usize> {
+    Ok(select! {
+        x = ponders() => x?,
+        x = unwanted() => x?,
+    })
+}
+
+/// The first one takes so long that it is reported by itself, and its result ends the run.
+#[test]
+fn an_attempt_that_was_ordered_and_is_not_wanted_any_more_does_not_begin() {
+    let mut bench = Bench::new(Registry::of((ponders, unwanted, races_ponders)));
+    bench.show();
+    bench.start(races_ponders().into_start());
+    while bench.driver.pump() == Pumped::Some {}
+    let journal = bench.store.journal(RunNo(1)).unwrap();
+    assert!(matches!(journal.last(), Some((_, _, Event::RunEnded(_)))), "{journal:?}");
+    assert_eq!(UNWANTED.get(), 0, "it began when the run had ended");
+    assert_eq!(bench.driver.kernel.attempts_in_flight(), 0);
+    assert_eq!(bench.driver.kernel.slots_held(), 10);
 }
 
 /// It never waits for anything but what is there at once.
