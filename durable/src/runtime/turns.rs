@@ -30,7 +30,7 @@ use crate::kernel::scope::BODY;
 use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::log::{JournalEvent, RawJournal};
-use crate::store::{Held, Recorded};
+use crate::store::{Held, Journal, Recorded};
 use crate::workflow::context::{BranchFuture, Granted, Room, RunContext, StepFn, Surroundings, Taken, TurnLeft};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
@@ -233,13 +233,36 @@ impl Hot {
         recorded: Recorded,
         wanted: Option<Vec<Seq>>,
     ) -> Result<Replayed, LoadFailure> {
-        let journal = match recorded.0 {
-            Held::Decoded(journal) => journal,
-            Held::Raw(journal) => match self.replay_raw(run, &journal, wanted.clone()) {
-                Some(replayed) => return Ok(replayed),
-                None => journal.decode().map_err(unread)?,
-            },
+        let raw = match recorded.0 {
+            Held::Decoded(journal) => return self.replay_decoded(run, journal, wanted),
+            Held::Raw(raw) => raw,
         };
+        let refused = match self.replay_raw(run, &raw, wanted.clone()) {
+            Ok(replayed) => return Ok(replayed),
+            Err(refused) => refused,
+        };
+        let journal = raw.decode().map_err(unread)?;
+        let by_this_build = journal.iter().all(|(_, _, event)| match event {
+            Event::RunStarted(started) => started.build == self.build,
+            event => !matches!(event, Event::BuildChanged { .. }),
+        });
+        match self.replay_decoded(run, journal, wanted) {
+            // This was for the words alone: code that does something else each time it is replayed has no second try.
+            Ok(_) if by_this_build => {
+                self.ended(run);
+                Err(refused)
+            }
+            again => again,
+        }
+    }
+
+    /// Replays a journal of which all is at hand, as a mismatch and a change of builds want it.
+    fn replay_decoded(
+        &mut self,
+        run: RunNo,
+        journal: Journal,
+        wanted: Option<Vec<Seq>>,
+    ) -> Result<Replayed, LoadFailure> {
         let span = match journal.first() {
             Some((_, _, Event::RunStarted(started))) => run_span(started),
             _ => Span::none(),
@@ -251,17 +274,23 @@ impl Hot {
     }
 
     /// Replays a journal event by event, as long as nothing is wrong: of a mismatch, and where builds differ, all of it is to be known.
-    fn replay_raw(&mut self, run: RunNo, journal: &RawJournal, wanted: Option<Vec<Seq>>) -> Option<Replayed> {
-        let (_, _, Event::RunStarted(started)) = journal.events().next()?.ok()? else { return None };
+    fn replay_raw(
+        &mut self,
+        run: RunNo,
+        journal: &RawJournal,
+        wanted: Option<Vec<Seq>>,
+    ) -> Result<Replayed, LoadFailure> {
+        let whole = || LoadFailure::Outside("it is to be replayed with all of its journal at hand".into());
+        let first = journal.events().next().ok_or_else(whole)?.map_err(unread)?;
+        let (_, _, Event::RunStarted(started)) = first else { return Err(whole()) };
         if started.build != self.build {
-            return None;
+            return Err(whole());
         }
         let events = journal.events().map(|event| event.map_err(unread));
-        let replayed = self.replay_as(run, run_span(&started), |hot| {
+        self.replay_as(run, run_span(&started), |hot| {
             hot.make(run, &started)?;
             hot.retrace_all(run, wanted, events, |event| !matches!(event, Event::BuildChanged { .. }))
-        });
-        replayed.ok()
+        })
     }
 
     /// Replays a run, silently. The turns that follow are not silent: `span`, which was made where it is heard, is theirs.
@@ -274,7 +303,8 @@ impl Hot {
         let replayed = silently(|| replay(self));
         match (&replayed, self.runs.get_mut(&run)) {
             (Ok(_), Some(hot)) => hot.span = span,
-            _ => self.put_away(run),
+            // With the closures that it made: they are of calls that it was refused, or that the next replay makes anew.
+            _ => self.ended(run),
         }
         replayed
     }
@@ -444,7 +474,13 @@ impl Hot {
         let Some(hot) = self.runs.get_mut(&run) else { return not_in_memory() };
         let (mut room, end) = hot.end_turn(driven);
         if !room.steps.is_empty() {
-            self.steps.entry(run).or_default().extend(room.steps.drain(..));
+            match end {
+                TurnEnd::Quiet(_) | TurnEnd::Ended(..) => {
+                    self.steps.entry(run).or_default().extend(room.steps.drain(..));
+                }
+                // Some of them are of calls that the run was refused.
+                TurnEnd::Blocked(_) | TurnEnd::Stuck(_) => room.steps.drain(..).for_each(drop_caught),
+            }
             room.steps.shrink_to(STEPS_ROOM_MAX);
         }
         self.rooms.push(room);

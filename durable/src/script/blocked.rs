@@ -2,9 +2,12 @@
 
 use expect_test::expect;
 
-use super::world::Build;
+use self::broken::fickle;
+use super::flows::a;
+use super::world::{Build, World};
 use super::{check, check_in_memory, tell};
 use crate::kernel::engine::Residence;
+use crate::kernel::id::Seq;
 use crate::registry::Registry;
 
 mod broken {
@@ -30,6 +33,21 @@ mod broken {
         );
         let never: u32 = x;
         Ok(never + y.map_err(|e| e.to_string())?)
+    }
+
+    thread_local! {
+        /// How often `fickle` was begun.
+        static BEGUN: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    }
+
+    /// Asks for something else every other time.
+    #[workflow]
+    pub(super) async fn fickle() -> Result<u32, String> {
+        BEGUN.set(BEGUN.get() + 1);
+        match BEGUN.get() % 2 {
+            1 => a(1).await.map_err(|e| e.to_string()),
+            _ => crate::step("other", || async { Ok::<u32, String>(7) }).await.map_err(|e| e.to_string()),
+        }
     }
 
     #[workflow]
@@ -602,4 +620,20 @@ fn ten_thousand_outcomes_in_one_turn_are_no_livelock() {
     let told = tell(&builds(), &script, Residence::Stay);
     let (_, end) = told.rsplit_once("hoards.").unwrap();
     assert_eq!(end.trim_end(), "20004 RunEnded: Completed 10007");
+}
+
+/// A journal is decoded as it is replayed, and anew when that went wrong: the second time counts for what is said of it alone. Nor may the closure of a
+/// step that the journal does not know take the place of the call that it knows.
+#[test]
+fn code_that_fits_every_other_time_is_found() {
+    let build = Build::new("b1", Registry::of((a, fickle))).start("fickle", || fickle().into_start());
+    let mut world = World::new();
+    world.open(&build);
+    world.start("fickle", "f");
+    let run = world.run("f");
+    let same = world.kill();
+    world.open(&same);
+    assert!(world.kernel().is_blocked(run), "{}", world.told);
+    assert!(world.told.contains("E0201"), "{}", world.told);
+    assert!(!world.has_step(run, Seq(1)), "a closure of what was refused is left");
 }

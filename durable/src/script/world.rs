@@ -23,6 +23,7 @@ use crate::registry::Registry;
 use crate::runtime::definitions::Definitions;
 use crate::runtime::turns::Hot;
 use crate::store::Journal;
+use crate::store::log::RawJournal;
 use crate::workflow::call::StartCall;
 
 /// When every script begins: 2026-01-01T00:00:00Z.
@@ -355,6 +356,11 @@ impl World {
         f(kernel, hot, self.now);
     }
 
+    /// Whether there is a closure for a call of a run.
+    pub(super) fn has_step(&self, run: RunNo, seq: Seq) -> bool {
+        self.process.as_ref().unwrap().hot.step(run, seq).is_some()
+    }
+
     /// Carries groups to the log and effects to the world until both have everything.
     pub(super) fn pump(&mut self) {
         loop {
@@ -421,7 +427,8 @@ impl World {
         self.say(&format!("  {id} is loaded"));
         let journal = self.log.journal(run);
         self.with(|kernel, hot, now| {
-            let loaded = hot.replay(run, journal.into(), Some(kernel.awaited(run)));
+            let raw = RawJournal::of(run, &journal);
+            let loaded = hot.replay(run, raw.into(), Some(kernel.awaited(run)));
             kernel.handle_loaded(run, loaded, now, hot);
         });
     }

@@ -292,6 +292,23 @@ impl RawJournal {
     }
 }
 
+#[cfg(test)]
+impl RawJournal {
+    /// As a log would give it that has a section for each event.
+    pub(crate) fn of(run: RunNo, journal: &[JournalEvent]) -> RawJournal {
+        let (mut raw, mut names) = (RawJournal { run, pieces: Vec::new(), bytes: Vec::new() }, Names::new());
+        for (no, at, event) in journal {
+            let from = raw.bytes.len();
+            event::encode(event, *at, &mut names, &mut raw.bytes);
+            let head = Head { run, first: *no, prev: None, at: *at, count: 1 };
+            let place = Place { segment: SegmentNo(1), offset: 0 };
+            raw.pieces.push(Piece { place, head, events: from..raw.bytes.len() });
+        }
+        raw.pieces.reverse();
+        raw
+    }
+}
+
 /// The events of a journal, each decoded when it is taken.
 pub(crate) struct Events<'a> {
     journal: &'a RawJournal,
