@@ -304,8 +304,8 @@ impl Driver {
         ABREAST
     }
 
-    /// Begins the attempts that were ordered, as many as is fair, and reports those that end in their first poll. Gives the time behind the last one; `since` is when
-    /// effects began to be carried out.
+    /// Begins the attempts that were ordered, as many as is fair, and reports those that end in their first poll. Gives the time behind the last
+    /// one; `since` is when effects began to be carried out.
     fn begin_all(&mut self, since: Now) -> Now {
         if self.orders.is_empty() {
             return since;

@@ -2,8 +2,9 @@
 //! next step is taken for any. What one step of all runs together costs is its code, which stays in the processor's cache from one run to the
 //! next; taken run by run the steps push each other out of it, and a processor waits longer for its code than it works.
 //!
-//! What is recorded is the same: each run's event and turn in a group of their own; slots are passed on in one behind them. Where a turn does concern another run after all, the events
-//! of those that follow are written alone first, as of runs that are not in memory, and their turns behind them.
+//! What is recorded is the same: each run's event and turn in a group of their own; slots are passed on in one behind them. Where a turn may concern
+//! another run after all, the events of those that follow are written alone first, as of runs that are not in memory, and their turns behind
+//! them. No event of a run is written before one that it got earlier, and no run is polled twice for one.
 
 use super::attempts::{AttemptReport, Call};
 use super::here::Memory;
