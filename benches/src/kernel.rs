@@ -11,7 +11,7 @@ use durable::kernel::engine::{
 };
 use durable::kernel::event::{Event, RunStarted, UndoBits};
 use durable::kernel::id::{Digest, EventNo, Position, RunNo, Timestamp};
-use durable::kernel::machine::Machine;
+use durable::kernel::machine::{Machine, TurnDone};
 use durable::kernel::options::{ActivityOptions, CallOptions};
 use durable::kernel::scope::Within;
 use durable::kernel::tables::Tables;
@@ -117,11 +117,12 @@ impl Alone {
 struct Code {
     asks: Asks,
     machines: BTreeMap<RunNo, Machine>,
+    rooms: Vec<TurnDone>,
 }
 
 impl Code {
     fn new(asks: Asks) -> Code {
-        Code { asks, machines: BTreeMap::new() }
+        Code { asks, machines: BTreeMap::new(), rooms: Vec::new() }
     }
 
     fn command(&self, run: RunNo, event: &Event, at: Timestamp) -> Command {
@@ -142,7 +143,7 @@ impl Turns for Code {
             self.machines.insert(run, Machine::new(started, "b".into()));
         }
         let machine = self.machines.get_mut(&run).expect("because a run is started before anything else");
-        machine.deliver(no, at, event, None);
+        machine.deliver(no, at, event, None, self.rooms.pop().unwrap_or_default());
         if let Some(granted) = machine.grant() {
             machine.observe(granted).expect("because it was granted");
             machine.settle_grant();
@@ -150,6 +151,11 @@ impl Turns for Code {
         let seq = machine.take_seq();
         machine.issue(seq, next, Within::default(), Place(Location::caller()));
         TurnEnd::Quiet(machine.end_turn().expect("because nothing is replayed"))
+    }
+
+    fn take_room(&mut self, mut room: TurnDone) {
+        room.clear();
+        self.rooms.push(room);
     }
 
     fn put_away(&mut self, run: RunNo) {

@@ -46,7 +46,7 @@ pub struct Machine {
     scopes: Rare<Scopes>,
     undo: Rare<Undo>,
     recorded: Recorded,
-    /// Nothing between two turns, if its room was lent.
+    /// Nothing between two turns.
     turn: Rare<Turn>,
     granted: Option<Seq>,
     now: Timestamp,
@@ -199,22 +199,28 @@ struct Expected {
     end: Option<(End, Payload)>,
 }
 
-/// The turn at hand.
+/// What a turn leaves.
 #[derive(Debug, Default)]
-struct Turn {
-    of: EventNo,
-    entries: Short<Entry>,
-    asked: Short<Issued>,
-    end: Option<Box<(End, Payload)>>,
-    /// How many entries it had when the body ended.
-    before_end: u32,
+pub struct Turn {
+    /// The delivered event that caused it.
+    pub of: EventNo,
+    /// What its polls asked for.
+    pub entries: Short<Entry>,
+    /// The commands behind those entries, with what only the process needs.
+    pub asked: Short<Issued>,
+    /// How the body ended in it, if there is something to undo before the run ends.
+    pub end: Option<Box<(End, Payload)>>,
+    /// How many of the entries stand before that end: what is dropped behind them was left behind by the body, and not dropped by it.
+    pub before_end: u32,
+    /// What an operator should know: a changed input that was let stand.
+    pub warnings: Rare<Vec<Text>>,
     /// How many random numbers were drawn in it.
     draws: u32,
 }
 
-/// Room for a turn. A run that waits needs none, so that one goes from run to run.
-#[derive(Debug, Default)]
-pub struct TurnRoom(Rare<Turn>);
+/// A turn that has ended, in the room that it took. A run that waits needs none, so that one goes from run to run: whoever has taken out what
+/// he wants gives it back.
+pub type TurnDone = Rare<Turn>;
 
 /// A turn as the journal holds it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -236,23 +242,6 @@ pub struct Issued {
     pub ordinal: u32,
     /// The value digest as recorded, of which the idempotency key is made.
     pub recorded_value: Digest,
-}
-
-/// What a turn left.
-#[derive(Debug, Default)]
-pub struct TurnDone {
-    /// The delivered event that caused it.
-    pub of: EventNo,
-    /// What its polls asked for.
-    pub entries: Short<Entry>,
-    /// The commands behind those entries, with what only the process needs.
-    pub asked: Short<Issued>,
-    /// How the body ended in it, if there is something to undo before the run ends.
-    pub end: Option<Box<(End, Payload)>>,
-    /// How many of the entries stand before that end: what is dropped behind them was left behind by the body, and not dropped by it.
-    pub before_end: u32,
-    /// What an operator should know: a changed input that was let stand.
-    pub warnings: Rare<Vec<Text>>,
 }
 
 impl Machine {
@@ -327,20 +316,17 @@ impl Machine {
         self.recorded.other_build = other_than(build, &self.head.polled.build);
     }
 
-    /// Lends room for the turn that begins next. Without it the machine takes its own.
-    pub fn lend(&mut self, room: TurnRoom) {
-        self.turn = room.0;
-    }
-
-    /// Gives the room of the turn that has ended back.
-    #[must_use]
-    pub fn give_back(&mut self) -> TurnRoom {
-        TurnRoom(std::mem::take(&mut self.turn))
-    }
-
-    /// Begins a turn with a delivered event; `expected` is the recorded turn, at replay.
-    pub fn deliver(&mut self, no: EventNo, at: Timestamp, event: &Event, expected: Option<RecordedTurn>) {
-        *self.turn = Turn { of: no, ..Turn::default() };
+    /// Begins a turn with a delivered event, in room that a turn before it has taken, or in its own; `expected` is the recorded turn, at replay.
+    pub fn deliver(
+        &mut self,
+        no: EventNo,
+        at: Timestamp,
+        event: &Event,
+        expected: Option<RecordedTurn>,
+        room: TurnDone,
+    ) {
+        self.turn = room;
+        self.turn.begin(no);
         if expected.is_some() || !self.recorded.journal.is_nothing() {
             self.recorded.journal.expected = expected.map(Expected::from);
         }
@@ -415,32 +401,32 @@ impl Machine {
     ///
     /// # Errors
     /// The fault that was met in it; a recorded turn that holds more than was asked for is one.
-    pub fn end_turn(&mut self) -> Result<TurnDone, Fault> {
+    pub fn end_turn(&mut self) -> Result<TurnDone, Box<Fault>> {
+        // What was asked for in a turn that failed goes with the run.
+        let mut done = std::mem::take(&mut self.turn);
         if let Some(fault) = self.fault.take() {
-            // What it asked for goes with the run, and not with the room.
-            self.turn = Rare::NOTHING;
-            return Err(*fault);
+            return Err(fault);
         }
-        let Turn { of, entries, asked, end, before_end, .. } = std::mem::take(&mut *self.turn);
-        let mut warnings = Rare::NOTHING;
         if let Some(journal) = self.recorded.journal.written() {
-            warnings = std::mem::take(&mut journal.warnings);
+            if !journal.warnings.is_nothing() {
+                done.warnings = std::mem::take(&mut journal.warnings);
+            }
             if let Some(expected) = journal.expected.take() {
-                self.compare_end(of, expected, end.as_deref())?;
+                self.compare_end(done.of, expected, done.end.as_deref())?;
             }
         }
-        Ok(TurnDone { of, entries, asked, end, before_end, warnings })
+        Ok(done)
     }
 
     /// Compares how a turn ended with what is left of the recorded one.
-    fn compare_end(&self, of: EventNo, mut expected: Expected, end: Option<&(End, Payload)>) -> Result<(), Fault> {
+    fn compare_end(&self, of: EventNo, mut expected: Expected, end: Option<&(End, Payload)>) -> Result<(), Box<Fault>> {
         if let Some(missing) = expected.entries.next() {
-            return Err(Fault::Mismatch(Box::new(self.mismatch(Some(&missing), None))));
+            return Err(Box::new(Fault::Mismatch(Box::new(self.mismatch(Some(&missing), None)))));
         }
         match (expected.end.is_some(), end) {
             (false, None) | (true, Some(_)) => Ok(()),
-            (true, None) => Err(Fault::EndsLate { after: self.polled }),
-            (false, Some((how, _))) => Err(self.ends_early(of, *how)),
+            (true, None) => Err(Box::new(Fault::EndsLate { after: self.polled })),
+            (false, Some((how, _))) => Err(Box::new(self.ends_early(of, *how))),
         }
     }
 
@@ -1001,10 +987,35 @@ impl Slot {
     }
 }
 
+impl Turn {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.asked.is_empty() && self.end.is_none() && self.warnings.is_nothing()
+    }
+
+    /// Takes out what nobody wanted, and what held it.
+    pub fn clear(&mut self) {
+        if !self.is_empty() {
+            *self = Turn::default();
+        }
+    }
+
+    fn begin(&mut self, of: EventNo) {
+        debug_assert!(self.is_empty(), "because room that was used is cleared");
+        (self.of, self.before_end, self.draws) = (of, 0, 0);
+    }
+}
+
 impl Empty for Turn {
     fn empty() -> &'static Turn {
-        static EMPTY: Turn =
-            Turn { of: EventNo(0), entries: Short::NOTHING, asked: Short::NOTHING, end: None, before_end: 0, draws: 0 };
+        static EMPTY: Turn = Turn {
+            of: EventNo(0),
+            entries: Short::NOTHING,
+            asked: Short::NOTHING,
+            end: None,
+            before_end: 0,
+            warnings: Rare::NOTHING,
+            draws: 0,
+        };
         &EMPTY
     }
 }

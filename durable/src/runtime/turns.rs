@@ -25,13 +25,14 @@ use crate::kernel::event::{End, Entry, Event, Payload, RunStarted, Text};
 use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{EventNo, RunNo, Seq, Timestamp};
-use crate::kernel::machine::{MAX_POLLS, Machine, Polled, RecordedTurn, Stands, TurnDone};
+use crate::kernel::machine::{Issued, MAX_POLLS, Machine, Polled, RecordedTurn, Stands, TurnDone};
 use crate::kernel::scope::BODY;
+use crate::kernel::short::Short;
 use crate::kernel::trace::TraceContext;
 use crate::payload::PayloadCodec;
 use crate::store::log::{JournalEvent, RawJournal};
 use crate::store::{Held, Journal, Recorded};
-use crate::workflow::context::{BranchFuture, Granted, Room, RunContext, StepFn, Surroundings, Taken, TurnLeft};
+use crate::workflow::context::{BranchFuture, Granted, RunContext, StepFn, Steps, Surroundings, Taken, TurnLeft};
 use crate::workflow::definition::{BodyEnd, BodyFuture};
 use crate::workflow::undo::undo;
 
@@ -39,9 +40,7 @@ use crate::workflow::undo::undo;
 pub(crate) struct Hot {
     /// Each by itself: its place in the map is small, and may be empty. Each turn looks for its run here, and nothing needs their order.
     runs: HashMap<RunNo, Box<HotRun>, BuildHasherDefault<RunHasher>>,
-    steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
-    /// Room for turns: as many as were taken at once.
-    rooms: Vec<Room>,
+    turning: Turning,
     /// Runs that are polled together.
     abreast: Vec<Half>,
     definitions: Arc<Definitions>,
@@ -51,8 +50,35 @@ pub(crate) struct Hot {
     polled: Alike<Polled>,
 }
 
+/// A replay, as far as it has come.
+#[derive(Default)]
+struct Retracing {
+    /// Events that were decoded and not taken in yet.
+    ahead: VecDeque<JournalEvent>,
+    waiting: Unturned,
+    asked: Few<Seq, Issued>,
+    replayed: Replayed,
+}
+
+/// What turns take and leave beside their runs.
+#[derive(Default)]
+struct Turning {
+    /// The closures of steps.
+    steps: BTreeMap<RunNo, BTreeMap<Seq, StepFn>>,
+    /// Room for turns: as many as were taken at once.
+    rooms: Vec<TurnDone>,
+    /// Room for the closures of their new steps, likewise.
+    step_rooms: Vec<Steps>,
+}
+
 /// Room for so many new steps of a turn is kept.
 const STEPS_ROOM_MAX: usize = 64;
+
+/// So many events of a journal are decoded before they are replayed, so that the code of either part stays in the processor's cache.
+const DECODED_AT_ONCE: usize = 32;
+
+/// What follows an event has to be known when it is taken in: its turn, and how the body ended in that.
+const BEHIND: usize = 2;
 
 type Branches = FuturesUnordered<BranchFuture>;
 
@@ -141,8 +167,11 @@ impl Turns for Hot {
         {
             return failure.into();
         }
-        self.forget_answered(run, event);
-        self.deliver(run, no, at, event, None)
+        self.turning.forget_answered(run, event);
+        let Some(hot) = self.runs.get_mut(&run) else { return not_in_memory() };
+        let cause = self.turning.begin_turn(hot, (no, at, event), None);
+        let driven = hot.drive(cause);
+        self.turning.end_turn(run, hot, driven)
     }
 
     /// Step by step for all of them, so that the code of a step stays in the processor's cache.
@@ -150,12 +179,13 @@ impl Turns for Hot {
         let mut halves = std::mem::take(&mut self.abreast);
         halves.extend(abreast.iter().map(|one| {
             let Some(event) = one.event() else { return Half::Gone };
-            self.forget_answered(one.run, event);
-            self.begin_turn(one.run, one.no, one.now.wall, event, None).map_or(Half::Gone, Half::Begun)
+            self.turning.forget_answered(one.run, event);
+            let Some(hot) = self.runs.get(&one.run) else { return Half::Gone };
+            Half::Begun(self.turning.begin_turn(hot, (one.no, one.now.wall, event), None))
         }));
         for (one, half) in abreast.iter().zip(&mut halves) {
             if let Half::Begun(cause) = *half {
-                *half = match self.drive(one.run, cause) {
+                *half = match self.runs.get_mut(&one.run).map(|hot| hot.drive(cause)) {
                     Some(Ok(Driven::Quiet)) => Half::Quiet,
                     Some(driven) => Half::Driven(Box::new(driven)),
                     None => Half::Gone,
@@ -163,13 +193,21 @@ impl Turns for Hot {
             }
         }
         for (one, half) in abreast.iter_mut().zip(halves.drain(..)) {
-            one.end = Some(match half {
-                Half::Gone | Half::Begun(_) => not_in_memory(),
-                Half::Quiet => self.end_turn(one.run, Ok(Driven::Quiet)),
-                Half::Driven(driven) => self.end_turn(one.run, *driven),
+            let driven = match half {
+                Half::Gone | Half::Begun(_) => None,
+                Half::Quiet => Some(Ok(Driven::Quiet)),
+                Half::Driven(driven) => Some(*driven),
+            };
+            one.end = Some(match (driven, self.runs.get_mut(&one.run)) {
+                (Some(driven), Some(hot)) => self.turning.end_turn(one.run, hot, driven),
+                (_, _) => not_in_memory(),
             });
         }
         self.abreast = halves;
+    }
+
+    fn take_room(&mut self, room: TurnDone) {
+        self.turning.take_room(room);
     }
 
     fn put_away(&mut self, run: RunNo) {
@@ -180,7 +218,7 @@ impl Turns for Hot {
 
     fn ended(&mut self, run: RunNo) {
         self.put_away(run);
-        self.steps.remove(&run).into_iter().flatten().for_each(drop_caught);
+        self.turning.steps.remove(&run).into_iter().flatten().for_each(drop_caught);
     }
 }
 
@@ -190,8 +228,7 @@ impl Hot {
         let around = Surroundings { check: Box::new(move |what| known.check(what)), codec };
         Hot {
             runs: HashMap::default(),
-            steps: BTreeMap::new(),
-            rooms: Vec::new(),
+            turning: Turning::default(),
             abreast: Vec::new(),
             definitions,
             around: Arc::new(around),
@@ -202,27 +239,7 @@ impl Hot {
 
     /// The closure of a step that has an attempt to make.
     pub(crate) fn step(&self, run: RunNo, seq: Seq) -> Option<StepFn> {
-        self.steps.get(&run)?.get(&seq).cloned()
-    }
-
-    /// A step that the journal has answered, or that the code has dropped, begins no attempt any more: its closure is not needed. A
-    /// report alone says nothing: it may come from an attempt that was given up, and the next one needs the closure.
-    fn forget_step(&mut self, run: RunNo, seq: Seq) {
-        if let Some(step) = self.steps.get_mut(&run).and_then(|steps| steps.remove(&seq)) {
-            drop_caught(step);
-        }
-    }
-
-    fn forget_answered(&mut self, run: RunNo, event: &Event) {
-        event.answers().into_iter().for_each(|seq| self.forget_step(run, seq));
-    }
-
-    fn forget_dropped(&mut self, run: RunNo, done: &TurnDone) {
-        for entry in &done.entries {
-            if let Entry::CommandDropped { seq } = entry {
-                self.forget_step(run, *seq);
-            }
-        }
+        self.turning.steps.get(&run)?.get(&seq).cloned()
     }
 
     /// Replays a journal: every recorded turn is polled again and has to ask for what it asked for then. `wanted` are the commands whose inputs
@@ -280,11 +297,10 @@ impl Hot {
         journal: &RawJournal,
         wanted: Option<Vec<Seq>>,
     ) -> Result<Replayed, LoadFailure> {
-        let whole = || LoadFailure::Outside("it is to be replayed with all of its journal at hand".into());
-        let first = journal.events().next().ok_or_else(whole)?.map_err(unread)?;
-        let (_, _, Event::RunStarted(started)) = first else { return Err(whole()) };
+        let first = journal.events().next().ok_or_else(at_hand)?.map_err(unread)?;
+        let (_, _, Event::RunStarted(started)) = first else { return Err(at_hand()) };
         if started.build != self.build {
-            return Err(whole());
+            return Err(at_hand());
         }
         let events = journal.events().map(|event| event.map_err(unread));
         self.replay_as(run, run_span(&started), |hot| {
@@ -324,30 +340,24 @@ impl Hot {
         mut journal: impl Iterator<Item = Result<JournalEvent, LoadFailure>>,
         takes: impl Fn(&Event) -> bool,
     ) -> Result<Replayed, LoadFailure> {
-        self.machine(run, |machine| machine.want_inputs(wanted));
-        let mut next = EventNo::default();
-        let mut waiting = Unturned::new();
-        let mut asked = Few::default();
-        let mut warnings = Vec::new();
-        let mut event = journal.next().transpose()?;
-        while let Some(now) = event {
-            if !takes(&now.2) {
-                return Err(LoadFailure::Outside("it is to be replayed with all of its journal at hand".into()));
-            }
-            event = journal.next().transpose()?;
-            next = now.0.next();
-            match self.retrace(run, now, event.as_ref().map(|(_, _, next)| next), &mut waiting)? {
-                Retraced::Turn(done, None) => {
-                    done.asked.into_iter().for_each(|issued| drop(asked.insert(issued.seq, issued)));
-                    warnings.extend(done.warnings);
+        let Hot { runs, turning, .. } = self;
+        let Some(hot) = runs.get_mut(&run) else { return Err(LoadFailure::Outside(NOT_IN_MEMORY.into())) };
+        hot.context.machine(|machine| machine.want_inputs(wanted));
+        let mut retracing = Retracing::default();
+        loop {
+            for event in journal.by_ref().take(DECODED_AT_ONCE) {
+                let event = event?;
+                if !takes(&event.2) {
+                    return Err(at_hand());
                 }
-                Retraced::Turn(done, Some((how, _))) => return Err(self.ends_early(run, done.of, how)),
-                Retraced::Delivered(Some(seq)) => drop(asked.remove(seq)),
-                Retraced::Delivered(None) | Retraced::Other => {}
+                retracing.ahead.push_back(event);
             }
+            if retracing.ahead.len() <= BEHIND {
+                break;
+            }
+            retracing.go_on(turning, run, hot, BEHIND)?;
         }
-        self.machine(run, Machine::forget);
-        Ok(Replayed { asked: asked.into_values(), next, unturned: waiting.into(), warnings })
+        retracing.finish(turning, run, hot)
     }
 
     /// Makes the run that a journal is of, and tells it what the journal holds.
@@ -365,42 +375,18 @@ impl Hot {
     pub(super) fn retrace(
         &mut self,
         run: RunNo,
-        (no, at, event): JournalEvent,
+        event: JournalEvent,
         next: Option<&Event>,
         waiting: &mut Unturned,
     ) -> Result<Retraced, LoadFailure> {
-        match event {
-            Event::BuildChanged { build } => self.machine(run, |machine| machine.built_by(&build)),
-            Event::Turn { of, entries } => {
-                let place = waiting.binary_search_by_key(&of, |(no, _, _)| *no);
-                let Some((_, at, event)) = place.ok().and_then(|place| waiting.remove(place)) else {
-                    return Err(LoadFailure::Outside(
-                        format!("its turn of event {of} has no such event; report this [E0209]").into(),
-                    ));
-                };
-                let recorded = RecordedTurn { entries, end: next.and_then(body_end) };
-                return match self.deliver(run, of, at, &event, Some(recorded)) {
-                    TurnEnd::Quiet(done) => Ok(Retraced::Turn(done, None)),
-                    TurnEnd::Ended(done, how, result) => Ok(Retraced::Turn(done, Some((how, result)))),
-                    TurnEnd::Blocked(reason) => Err(LoadFailure::Fault(reason)),
-                    TurnEnd::Stuck(reason) => Err(LoadFailure::Outside(reason)),
-                };
-            }
-            event if event.is_delivered() => {
-                let seq = event.answers();
-                self.forget_answered(run, &event);
-                waiting.push_back((no, at, event));
-                return Ok(Retraced::Delivered(seq));
-            }
-            _ => {}
-        }
-        Ok(Retraced::Other)
+        let Hot { runs, turning, .. } = self;
+        let Some(hot) = runs.get_mut(&run) else { return Err(LoadFailure::Outside(NOT_IN_MEMORY.into())) };
+        turning.retrace(run, hot, event, next, waiting)
     }
 
     /// The code ended the run in a turn behind which the journal goes on.
     pub(super) fn ends_early(&self, run: RunNo, of: EventNo, how: End) -> LoadFailure {
-        let fault = self.runs.get(&run).map(|hot| hot.context.machine(|machine| machine.ends_early(of, how)));
-        LoadFailure::Fault(fault.map(|fault| fault.to_string()).unwrap_or_default().into())
+        self.runs.get(&run).map_or(LoadFailure::Outside(NOT_IN_MEMORY.into()), |hot| hot.ends_early(of, how))
     }
 
     /// Where the durable call of a run was built that was polled last.
@@ -433,66 +419,184 @@ impl Hot {
         self.runs.insert(run, Box::new(hot));
         Ok(())
     }
+}
 
-    fn deliver(
-        &mut self,
-        run: RunNo,
-        no: EventNo,
-        at: Timestamp,
-        event: &Event,
-        expected: Option<RecordedTurn>,
-    ) -> TurnEnd {
-        let cause = self.begin_turn(run, no, at, event, expected);
-        let driven = cause.and_then(|cause| self.drive(run, cause));
-        driven.map_or_else(not_in_memory, |driven| self.end_turn(run, driven))
+impl Retracing {
+    /// Takes events in until so few are ahead.
+    fn go_on(&mut self, turning: &mut Turning, run: RunNo, hot: &mut HotRun, keeps: usize) -> Result<(), LoadFailure> {
+        while self.ahead.len() > keeps
+            && let Some((no, at, event)) = self.ahead.pop_front()
+        {
+            self.replayed.next = no.next();
+            // As a rule an event's turn comes next.
+            let turn = if event.is_delivered() { self.turn_of(no) } else { None };
+            let next = self.ahead.front().map(|(_, _, next)| next);
+            let retraced = match turn {
+                Some((turn_no, entries)) => {
+                    self.replayed.next = turn_no.next();
+                    event.answers().into_iter().for_each(|seq| drop(self.asked.remove(seq)));
+                    turning.forget_answered(run, &event);
+                    let recorded = RecordedTurn { entries, end: next.and_then(body_end) };
+                    turning.retrace_turn(run, hot, (no, at, &event), recorded)?
+                }
+                None => turning.retrace(run, hot, (no, at, event), next, &mut self.waiting)?,
+            };
+            match retraced {
+                Retraced::Turn(mut done, None) => {
+                    for issued in std::mem::take(&mut done.asked) {
+                        self.asked.insert(issued.seq, issued);
+                    }
+                    self.replayed.warnings.extend(std::mem::take(&mut done.warnings));
+                    turning.take_room(done);
+                }
+                Retraced::Turn(done, Some((how, _))) => return Err(hot.ends_early(done.of, how)),
+                Retraced::Delivered(Some(seq)) => drop(self.asked.remove(seq)),
+                Retraced::Delivered(None) | Retraced::Other => {}
+            }
+        }
+        Ok(())
     }
 
-    /// Tells a run of an event; none if it is not in memory.
+    /// Takes the event that comes next, if it is the turn of this one: its number, and what was asked for in it.
+    fn turn_of(&mut self, no: EventNo) -> Option<(EventNo, Short<Entry>)> {
+        match self.ahead.front_mut() {
+            Some((turn_no, _, Event::Turn { of, entries })) if *of == no => {
+                let turn = (*turn_no, std::mem::take(entries));
+                self.ahead.pop_front();
+                Some(turn)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes in what is left: there are no more events.
+    fn finish(mut self, turning: &mut Turning, run: RunNo, hot: &mut HotRun) -> Result<Replayed, LoadFailure> {
+        self.go_on(turning, run, hot, 0)?;
+        hot.context.machine(Machine::forget);
+        Ok(Replayed { asked: self.asked.into_values(), unturned: self.waiting.into(), ..self.replayed })
+    }
+}
+
+impl Turning {
+    fn retrace(
+        &mut self,
+        run: RunNo,
+        hot: &mut HotRun,
+        (no, at, event): JournalEvent,
+        next: Option<&Event>,
+        waiting: &mut Unturned,
+    ) -> Result<Retraced, LoadFailure> {
+        match event {
+            Event::BuildChanged { build } => hot.context.machine(|machine| machine.built_by(&build)),
+            Event::Turn { of, entries } => {
+                let place = waiting.binary_search_by_key(&of, |(no, _, _)| *no);
+                let Some((_, at, event)) = place.ok().and_then(|place| waiting.remove(place)) else {
+                    return Err(LoadFailure::Outside(
+                        format!("its turn of event {of} has no such event; report this [E0209]").into(),
+                    ));
+                };
+                let recorded = RecordedTurn { entries, end: next.and_then(body_end) };
+                return self.retrace_turn(run, hot, (of, at, &event), recorded);
+            }
+            event if event.is_delivered() => {
+                let seq = event.answers();
+                self.forget_answered(run, &event);
+                waiting.push_back((no, at, event));
+                return Ok(Retraced::Delivered(seq));
+            }
+            _ => {}
+        }
+        Ok(Retraced::Other)
+    }
+
+    fn retrace_turn(
+        &mut self,
+        run: RunNo,
+        hot: &mut HotRun,
+        (no, at, event): (EventNo, Timestamp, &Event),
+        recorded: RecordedTurn,
+    ) -> Result<Retraced, LoadFailure> {
+        let cause = self.begin_turn(hot, (no, at, event), Some(recorded));
+        let driven = hot.drive(cause);
+        match self.end_turn(run, hot, driven) {
+            TurnEnd::Quiet(done) => Ok(Retraced::Turn(done, None)),
+            TurnEnd::Ended(done, how, result) => Ok(Retraced::Turn(done, Some((how, result)))),
+            TurnEnd::Blocked(reason) => Err(LoadFailure::Fault(reason)),
+            TurnEnd::Stuck(reason) => Err(LoadFailure::Outside(reason)),
+        }
+    }
+
+    /// Tells a run of an event.
     fn begin_turn(
         &mut self,
-        run: RunNo,
-        no: EventNo,
-        at: Timestamp,
-        event: &Event,
+        hot: &HotRun,
+        (no, at, event): (EventNo, Timestamp, &Event),
         expected: Option<RecordedTurn>,
-    ) -> Option<Cause> {
-        let hot = self.runs.get(&run)?;
-        let room = self.rooms.pop().unwrap_or_default();
-        Some(hot.context.begin_turn(room, |machine| {
-            machine.deliver(no, at, event, expected);
+    ) -> Cause {
+        let (room, steps) = (self.rooms.pop().unwrap_or_default(), self.step_rooms.pop().unwrap_or_default());
+        hot.context.begin_turn(steps, |machine| {
+            machine.deliver(no, at, event, expected, room);
             cause(event, machine)
-        }))
-    }
-
-    /// Polls it.
-    fn drive(&mut self, run: RunNo, cause: Cause) -> Option<Result<Driven, Fault>> {
-        Some(self.runs.get_mut(&run)?.drive(cause))
+        })
     }
 
     /// Takes what came of it.
-    fn end_turn(&mut self, run: RunNo, driven: Result<Driven, Fault>) -> TurnEnd {
-        let Some(hot) = self.runs.get_mut(&run) else { return not_in_memory() };
-        let (mut room, end) = hot.end_turn(driven);
-        if !room.steps.is_empty() {
+    fn end_turn(&mut self, run: RunNo, hot: &mut HotRun, driven: Result<Driven, Fault>) -> TurnEnd {
+        let (mut steps, end) = hot.end_turn(driven);
+        if !steps.is_empty() {
             match end {
                 TurnEnd::Quiet(_) | TurnEnd::Ended(..) => {
-                    self.steps.entry(run).or_default().extend(room.steps.drain(..));
+                    self.steps.entry(run).or_default().extend(steps.drain(..));
                 }
                 // Some of them are of calls that the run was refused.
-                TurnEnd::Blocked(_) | TurnEnd::Stuck(_) => room.steps.drain(..).for_each(drop_caught),
+                TurnEnd::Blocked(_) | TurnEnd::Stuck(_) => steps.drain(..).for_each(drop_caught),
             }
-            room.steps.shrink_to(STEPS_ROOM_MAX);
+            steps.shrink_to(STEPS_ROOM_MAX);
         }
-        self.rooms.push(room);
+        self.step_rooms.push(steps);
         if let TurnEnd::Quiet(done) = &end {
             self.forget_dropped(run, done);
         }
         end
     }
+
+    fn take_room(&mut self, mut room: TurnDone) {
+        // What never took any has none to give.
+        if let Some(turn) = room.written() {
+            turn.clear();
+            self.rooms.push(room);
+        }
+    }
+
+    /// A step that the journal has answered, or that the code has dropped, begins no attempt any more: its closure is not needed. A
+    /// report alone says nothing: it may come from an attempt that was given up, and the next one needs the closure.
+    fn forget_step(&mut self, run: RunNo, seq: Seq) {
+        if let Some(step) = self.steps.get_mut(&run).and_then(|steps| steps.remove(&seq)) {
+            drop_caught(step);
+        }
+    }
+
+    fn forget_answered(&mut self, run: RunNo, event: &Event) {
+        event.answers().into_iter().for_each(|seq| self.forget_step(run, seq));
+    }
+
+    fn forget_dropped(&mut self, run: RunNo, done: &TurnDone) {
+        for entry in &done.entries {
+            if let Entry::CommandDropped { seq } = entry {
+                self.forget_step(run, *seq);
+            }
+        }
+    }
 }
 
+const NOT_IN_MEMORY: &str = "it is to be polled and not in memory; report this [E0209]";
+
 fn not_in_memory() -> TurnEnd {
-    TurnEnd::Stuck("it is to be polled and not in memory; report this [E0209]".into())
+    TurnEnd::Stuck(NOT_IN_MEMORY.into())
+}
+
+fn at_hand() -> LoadFailure {
+    LoadFailure::Outside("it is to be replayed with all of its journal at hand".into())
 }
 
 fn unread(error: impl Display) -> LoadFailure {
@@ -694,19 +798,24 @@ impl HotRun {
         }
     }
 
-    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> (Room, TurnEnd) {
+    /// The code ended the run in a turn behind which the journal goes on.
+    fn ends_early(&self, of: EventNo, how: End) -> LoadFailure {
+        LoadFailure::Fault(self.context.machine(|machine| machine.ends_early(of, how)).to_string().into())
+    }
+
+    fn end_turn(&mut self, driven: Result<Driven, Fault>) -> (Steps, TurnEnd) {
         let (driven, fault) = match driven {
             Ok(driven) => (driven, None),
             Err(fault) => (Driven::Quiet, Some(fault)),
         };
-        let TurnLeft { room, done } = self.context.end_turn(fault);
+        let TurnLeft { steps, done } = self.context.end_turn(fault);
         let end = match (done, driven) {
             (Err(missing), _) => TurnEnd::Stuck(missing),
             (Ok(Err(fault)), _) => TurnEnd::Blocked(fault.to_string().into()),
             (Ok(Ok(done)), Driven::Quiet) => TurnEnd::Quiet(done),
             (Ok(Ok(done)), Driven::Ended(how, result)) => TurnEnd::Ended(done, how, result),
         };
-        (room, end)
+        (steps, end)
     }
 
     /// Drops the futures so that nothing they do counts.

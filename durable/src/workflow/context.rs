@@ -23,7 +23,7 @@ use crate::kernel::event::{Payload, Text, UndoBits};
 use crate::kernel::fault::Fault;
 use crate::kernel::few::Few;
 use crate::kernel::id::{ScopeNo, Seq, Timestamp};
-use crate::kernel::machine::{Machine, TurnDone, TurnRoom};
+use crate::kernel::machine::{Machine, TurnDone};
 use crate::kernel::rare::Rare;
 use crate::kernel::scope::{Catches, ShieldNo, Within};
 use crate::payload::PayloadCodec;
@@ -190,19 +190,10 @@ pub(crate) enum Granted {
 
 /// What a turn left.
 pub(crate) struct TurnLeft {
-    /// The room that it took, and the closures of new steps in it.
-    pub(crate) room: Room,
-    /// The machine's answer; else what this binary lacks for the run to go on.
-    pub(crate) done: Result<Result<TurnDone, Fault>, Text>,
-}
-
-/// Room for a turn, lent for it.
-#[derive(Default)]
-pub(crate) struct Room {
-    /// For the closures of new steps.
+    /// The closures of new steps.
     pub(crate) steps: Steps,
-    /// The machine's.
-    pub(crate) turn: TurnRoom,
+    /// The machine's answer; else what this binary lacks for the run to go on.
+    pub(crate) done: Result<Result<TurnDone, Box<Fault>>, Text>,
 }
 
 /// What became of a grant.
@@ -359,11 +350,10 @@ impl RunContext {
         f(&mut self.lock().machine)
     }
 
-    /// Lends room for a turn, which `f` begins.
-    pub(crate) fn begin_turn<T>(&self, room: Room, f: impl FnOnce(&mut Machine) -> T) -> T {
+    /// Begins a turn, in which there is room for the closures of new steps.
+    pub(crate) fn begin_turn<T>(&self, steps: Steps, f: impl FnOnce(&mut Machine) -> T) -> T {
         let mut inner = self.lock();
-        inner.steps = room.steps;
-        inner.machine.lend(room.turn);
+        inner.steps = steps;
         f(&mut inner.machine)
     }
 
@@ -508,13 +498,12 @@ impl RunContext {
         let mut inner = self.lock();
         let steps = std::mem::take(&mut inner.steps);
         if let Some(missing) = inner.seldom.as_mut().and_then(|seldom| seldom.missing.take()) {
-            return TurnLeft { room: Room { steps, ..Room::default() }, done: Err(missing) };
+            return TurnLeft { steps, done: Err(missing) };
         }
         if let Some(fault) = fault {
             inner.machine.fail(fault);
         }
-        let done = Ok(inner.machine.end_turn());
-        TurnLeft { room: Room { steps, turn: inner.machine.give_back() }, done }
+        TurnLeft { steps, done: Ok(inner.machine.end_turn()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -168,7 +168,7 @@ fn step_attempts<T, E>(build: impl FnOnce() -> Step<T, E>) -> StepFn {
     let run = run();
     let mut step = run.enter(build);
     issue(&run, &mut step);
-    let (_, attempts) = run.end_turn(None).room.steps.into_iter().last().unwrap();
+    let (_, attempts) = run.end_turn(None).steps.into_iter().last().unwrap();
     attempts
 }
 

@@ -120,6 +120,8 @@ pub trait Turns {
             one.end = one.event().map(|event| self.turn(one.run, one.no, one.now.wall, event));
         }
     }
+    /// Takes the room of a turn back whose end was told: the next one may have it.
+    fn take_room(&mut self, _room: TurnDone) {}
     /// Takes a run out of memory: its futures are dropped and leave no trace.
     fn put_away(&mut self, run: RunNo);
     /// The same, and the run has ended: nothing of it will be asked for again.

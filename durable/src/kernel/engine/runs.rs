@@ -10,9 +10,8 @@ use super::{
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
 use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall};
-use crate::kernel::id::{Attempt, EventNo, RunId, RunNo, ScopeNo, Seq, Timestamp};
-use crate::kernel::machine::{Issued, TurnDone};
-use crate::kernel::short::Short;
+use crate::kernel::id::{Attempt, RunId, RunNo, ScopeNo, Seq, Timestamp};
+use crate::kernel::machine::{Issued, Turn};
 use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
 
 impl Kernel {
@@ -286,13 +285,15 @@ impl Kernel {
     /// A turn ended.
     pub(super) fn turned(&mut self, run: RunNo, end: TurnEnd, now: Now, turns: &mut dyn Turns) {
         match end {
-            TurnEnd::Quiet(done) => {
-                if self.record(run, done, now, turns) {
+            TurnEnd::Quiet(mut done) => {
+                let is_recorded = self.record(run, &mut done, now, turns);
+                turns.take_room(done);
+                if is_recorded {
                     self.rest(run, turns);
                 }
             }
-            TurnEnd::Ended(done, how, result) => {
-                if self.record(run, done, now, turns) {
+            TurnEnd::Ended(mut done, how, result) => {
+                if self.record(run, &mut done, now, turns) {
                     self.end(run, how, result, (Text::default(), Text::default()), now, turns);
                 }
             }
@@ -321,7 +322,7 @@ impl Kernel {
     }
 
     /// Appends a turn and sets in motion what it asked for; false if the run was blocked instead.
-    fn record(&mut self, run: RunNo, done: TurnDone, now: Now, turns: &mut dyn Turns) -> bool {
+    fn record(&mut self, run: RunNo, done: &mut Turn, now: Now, turns: &mut dyn Turns) -> bool {
         let bytes = done.bytes();
         if bytes > MAX_TURN_BYTES {
             let reason = format!(
@@ -331,26 +332,29 @@ impl Kernel {
             self.block(run, reason.into(), now, turns);
             return false;
         }
-        let TurnDone { of, mut entries, asked, end, before_end, warnings } = done;
-        if !warnings.is_nothing() {
+        if !done.warnings.is_nothing() {
+            let warnings = std::mem::take(&mut done.warnings);
             self.warnings.extend(warnings.into_iter().map(|warning| (run, warning)));
         }
         self.note_build(run, now);
-        for entry in &mut entries {
+        for entry in &mut done.entries {
             if let Entry::ChildScheduled(child) = entry {
                 child.child = self.next_run();
             }
         }
-        if end.is_none() && !entries.iter().any(Entry::stirs) {
-            self.append_turn(run, of, entries, now);
-            self.take_all_on(run, asked, &Children::default(), now);
+        if done.end.is_none() && !done.entries.iter().any(Entry::stirs) {
+            self.append_turn(run, done, now);
+            self.take_all_on(run, done, &Children::default(), now);
             return true;
         }
-        let dropped: Vec<Waiting> = self.about_to_drop(run, &entries);
-        let left = if end.is_some() { dropped_in(&entries[before_end as usize..]).collect() } else { Vec::new() };
-        let children = Children::new(entries.iter().filter_map(child_of).collect(), left);
-        self.append_turn(run, of, entries, now);
-        if let Some(end) = end {
+        let dropped: Vec<Waiting> = self.about_to_drop(run, &done.entries);
+        let left = match done.end {
+            Some(_) => dropped_in(&done.entries[done.before_end as usize..]).collect(),
+            None => Vec::new(),
+        };
+        let children = Children::new(done.entries.iter().filter_map(child_of).collect(), left);
+        self.append_turn(run, done, now);
+        if let Some(end) = done.end.take() {
             self.begin_undoing(run, *end, now);
         }
         for waiting in dropped {
@@ -361,14 +365,15 @@ impl Kernel {
                 _ => self.dropped(run, waiting, now),
             }
         }
-        self.take_all_on(run, asked, &children, now);
+        self.take_all_on(run, done, &children, now);
         true
     }
 
-    fn append_turn(&mut self, run: RunNo, of: EventNo, mut entries: Short<Entry>, now: Now) {
+    fn append_turn(&mut self, run: RunNo, done: &mut Turn, now: Now) {
         if planted!(59) {
-            entries.sort_by_key(|entry| entry.seq().map(|seq| seq.0.reverse_bits()));
+            done.entries.sort_by_key(|entry| entry.seq().map(|seq| seq.0.reverse_bits()));
         }
+        let (of, entries) = (done.of, std::mem::take(&mut done.entries));
         self.append(run, Event::Turn { of, entries }, now);
     }
 
@@ -380,8 +385,8 @@ impl Kernel {
         self.timers.disarm(run, Due::Run);
     }
 
-    fn take_all_on(&mut self, run: RunNo, asked: Short<Issued>, children: &Children, now: Now) {
-        for issued in asked {
+    fn take_all_on(&mut self, run: RunNo, done: &mut Turn, children: &Children, now: Now) {
+        for issued in std::mem::take(&mut done.asked) {
             self.take_on(run, issued, children, now);
         }
     }
@@ -803,7 +808,7 @@ impl RunEntry {
     }
 }
 
-impl TurnDone {
+impl Turn {
     /// About how many bytes it takes in the log, its children's inputs included.
     fn bytes(&self) -> usize {
         let inputs = self.asked.iter().map(|issued| match &issued.command {

@@ -137,8 +137,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn take_calls(&mut self, done: TurnDone) {
-        for issued in done.asked {
+    fn take_calls(&mut self, mut done: TurnDone) {
+        for issued in std::mem::take(&mut done.asked) {
             if let Command::CallActivity(call) = &issued.command {
                 let call = ReplayedCall::new(self.started.run, done.of, call, &issued);
                 self.calls.insert(issued.seq, call);
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
                 call.dropped();
             }
         }
-        self.warnings.extend(done.warnings);
+        self.warnings.extend(std::mem::take(&mut done.warnings));
     }
 
     /// What an event of the journal says of a call.
