@@ -383,7 +383,7 @@ impl Crew {
         let begin = |(tables, number)| Begin::new(self.config(number, slots.of_driver(number, many)), tables);
         let mut begins: Vec<Begin> = parts.into_iter().zip(0..).map(begin).collect();
         self.open_all(&mut begins);
-        let kernels = begins.into_iter().filter_map(|begin| begin.opened);
+        let kernels = begins.into_iter().map(|begin| begin.opened.expect("because all of them were opened"));
         let first = self.wires.ways[0].clone();
         let reads = Reader::start(Arc::clone(&self.store), self.seams.spawn.as_ref(), first);
         let all = kernels.zip(ends).enumerate();

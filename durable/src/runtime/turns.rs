@@ -222,6 +222,13 @@ impl Turns for Hot {
     }
 }
 
+/// Also where it is given up in the middle of something: what a run waits with may hold the run.
+impl Drop for Hot {
+    fn drop(&mut self) {
+        self.put_all_away();
+    }
+}
+
 impl Hot {
     pub(crate) fn new(definitions: Arc<Definitions>, codec: PayloadCodec, build: Text) -> Hot {
         let known = Arc::clone(&definitions);
@@ -909,6 +916,14 @@ impl From<LoadFailure> for TurnEnd {
             LoadFailure::Fault(reason) => TurnEnd::Blocked(reason),
             LoadFailure::Outside(reason) => TurnEnd::Stuck(reason),
         }
+    }
+}
+
+#[cfg(test)]
+impl Hot {
+    /// The runs in memory.
+    pub(crate) fn contexts(&self) -> Vec<std::sync::Weak<RunContext>> {
+        self.runs.values().map(|run| Arc::downgrade(&run.context)).collect()
     }
 }
 

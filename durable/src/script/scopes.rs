@@ -2,8 +2,8 @@
 
 use expect_test::expect;
 
-use super::check;
-use super::world::Build;
+use super::world::{Build, World};
+use super::{check, play};
 use crate::prelude::*;
 use crate::registry::Registry;
 use crate::{Cancelled, Signal};
@@ -284,6 +284,16 @@ fn app() -> Build {
         .start("guarding", || guarding().into_start())
         .start("shrugging", || shrugging().into_start())
         .start("crowd", || crowd().into_start())
+}
+
+#[test]
+fn a_process_that_is_given_up_leaves_no_run_in_memory() {
+    let mut world = World::new();
+    world.open(&app());
+    for step in ["start catching", "ok make 1", "ok make 2", "cancel catching"] {
+        play(&mut world, &[app()], &step.split(' ').collect::<Vec<_>>());
+    }
+    assert_eq!(world.drop_process(), (1, 0), "though what undoes waits with a waker that holds it");
 }
 
 #[test]

@@ -158,6 +158,14 @@ impl World {
         process.build
     }
 
+    /// All that a process has in memory goes as it stands. Gives how many runs that were, and how many are left.
+    pub(super) fn drop_process(&mut self) -> (usize, usize) {
+        let contexts = self.process.as_ref().unwrap().hot.contexts();
+        self.process = None;
+        let left = contexts.iter().filter(|context| context.strong_count() > 0);
+        (contexts.len(), left.count())
+    }
+
     /// The process shuts down gracefully.
     pub(super) fn close(&mut self) {
         self.with(|kernel, hot, now| kernel.handle_drain(now, hot));
