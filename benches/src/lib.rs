@@ -15,6 +15,7 @@ pub mod part;
 pub mod pieces;
 pub mod quiet;
 pub mod report;
+pub mod slowed;
 pub mod still;
 pub mod stretch;
 pub mod usage;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bare::{self, Bare, Mark};
 use crate::report::Row;
+use crate::slowed::Watch;
 use crate::usage::{self, Machine};
 
 /// What stands in each row under `durability`: every effect waits for the sync of what justifies it, the library's only setting.
@@ -17,6 +18,7 @@ pub const DURABILITY: &str = "fdatasync";
 pub struct Stretch {
     before: Mark,
     machine: Machine,
+    watch: Watch,
     cpu: Duration,
     begin: Instant,
 }
@@ -36,6 +38,8 @@ pub struct Measured {
     pub bare: Bare,
     /// How much of the processors others took meanwhile.
     pub others_percent: f64,
+    /// How slow the processors were in the stretch, without the bare log's part; see [`slowed`](crate::slowed).
+    pub slowed: f64,
 }
 
 /// When a stretch ended.
@@ -44,6 +48,7 @@ pub struct Ended {
     machine: Machine,
     elapsed: Duration,
     cpu: Duration,
+    slowed: f64,
     frames: Vec<usize>,
 }
 
@@ -51,10 +56,11 @@ impl Stretch {
     /// Begins now, on a store that is there or not.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read, or the thread that watches the processors cannot be started.
     pub fn begin(store: &Path) -> io::Result<Stretch> {
         let before = bare::frames(store, &Mark::default())?.last;
-        Ok(Stretch { before, machine: Machine::now(), cpu: usage::cpu(), begin: Instant::now() })
+        let watch = Watch::begin()?;
+        Ok(Stretch { before, machine: Machine::now(), watch, cpu: usage::cpu(), begin: Instant::now() })
     }
 
     /// Ends now.
@@ -63,7 +69,8 @@ impl Stretch {
     /// When the store cannot be read.
     pub fn end(self, store: &Path) -> io::Result<Ended> {
         let (elapsed, cpu) = (self.begin.elapsed(), usage::cpu().saturating_sub(self.cpu));
-        Ok(Ended { machine: self.machine, elapsed, cpu, frames: bare::frames(store, &self.before)?.lengths })
+        let slowed = self.watch.end();
+        Ok(Ended { machine: self.machine, elapsed, cpu, slowed, frames: bare::frames(store, &self.before)?.lengths })
     }
 }
 
@@ -73,10 +80,10 @@ impl Ended {
     /// # Errors
     /// When the bare log cannot be written.
     pub fn beside_bare_log(self, dir: &Path) -> io::Result<Measured> {
-        let Ended { machine, elapsed, cpu, frames } = self;
+        let Ended { machine, elapsed, cpu, slowed, frames } = self;
         let bare = bare::write(dir, &frames)?;
         let others_percent = Machine::now().others_percent(&machine);
-        Ok(Measured { elapsed, cpu, frames: frames.len(), bytes: frames.iter().sum(), bare, others_percent })
+        Ok(Measured { elapsed, cpu, frames: frames.len(), bytes: frames.iter().sum(), bare, others_percent, slowed })
     }
 }
 
@@ -115,10 +122,7 @@ impl Measured {
     #[must_use]
     pub fn add_to(&self, row: Row) -> Row {
         let row = row.real("ratio_to_bare_log", self.ratio(), 3).count("frames", self.frames as u64);
-        row.real("fdatasync_us", self.sync_us(), 0).word("durability", DURABILITY).real(
-            "others_cpu_percent",
-            self.others_percent,
-            0,
-        )
+        let row = row.real("fdatasync_us", self.sync_us(), 0).word("durability", DURABILITY);
+        row.real("others_cpu_percent", self.others_percent, 0).real("processor_slowed", self.slowed, 2)
     }
 }

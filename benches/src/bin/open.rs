@@ -13,6 +13,7 @@ use durable::prelude::{activity, workflow};
 use durable_benches::args::{self, Error, Flags, Known, Parser};
 use durable_benches::part::{self, Part};
 use durable_benches::report::{Report, Row};
+use durable_benches::slowed::Watch;
 use durable_benches::stretch::{DURABILITY, Stretch};
 use durable_benches::workplace::Workplace;
 use durable_benches::{Outcome, bare, quiet, usage};
@@ -81,27 +82,31 @@ async fn main() -> Outcome<()> {
     let args = [store.clone().into_os_string(), options.runs.to_string().into()];
 
     let mut filling = Part::begin("fill", args.clone())?;
-    let [per_second, ratio] = filling.numbers()?;
+    let [per_second, ratio, slowed] = filling.numbers()?;
     let row = Row::of("open").word("what", "filled").count("runs", options.runs);
-    report.print(&disk(row.real("per_second", per_second, 0).real("ratio_to_bare_log", ratio, 3), workplace.dir())?);
+    let row = row.real("per_second", per_second, 0).real("ratio_to_bare_log", ratio, 3);
+    report.print(&besides(row, slowed, workplace.dir())?);
     filling.kill()?;
     std::fs::remove_dir_all(store.join("index"))?;
     for how in ["killed, index deleted", "closed"] {
         let bytes: u64 = bare::frames(&store, &bare::Mark::default())?.lengths.iter().map(|len| *len as u64).sum();
         let mut opening = Part::begin("open", args.clone())?;
-        let [opened, first_step, resident] = opening.numbers()?;
+        let [opened, first_step, resident, slowed] = opening.numbers()?;
         let row =
             Row::of("open").word("what", how).count("runs", options.runs).real("log_mib", bytes as f64 / 1048576.0, 1);
         let row = row.real("open_s", opened, 3).real("first_step_s", first_step, 3);
-        report.print(&disk(row.real("bytes_per_run", resident / options.runs as f64, 0), workplace.dir())?);
+        let row = row.real("bytes_per_run", resident / options.runs as f64, 0);
+        report.print(&besides(row, slowed, workplace.dir())?);
         opening.finish()?;
     }
     Ok(())
 }
 
-fn disk(row: Row, dir: &Path) -> Outcome<Row> {
+/// Adds what a row says of the disk and of the processors.
+fn besides(row: Row, slowed: f64, dir: &Path) -> Outcome<Row> {
     let sync = bare::write(dir, &[4096; 200])?.sync;
-    Ok(row.real("fdatasync_us", sync.as_secs_f64() * 1e6, 0).word("durability", DURABILITY))
+    let row = row.real("fdatasync_us", sync.as_secs_f64() * 1e6, 0).word("durability", DURABILITY);
+    Ok(row.real("processor_slowed", slowed, 2))
 }
 
 async fn runtime(store: &Path) -> Outcome<Runtime> {
@@ -117,22 +122,24 @@ async fn fill(store: &Path, runs: u64) -> Outcome<()> {
     let ended = stretch.end(store)?;
     let dir = store.parent().ok_or("a store lies in a directory")?;
     let measured = ended.beside_bare_log(dir)?;
-    part::tell_and_wait(&[measured.per_second(runs), measured.ratio()])
+    part::tell_and_wait(&[measured.per_second(runs), measured.ratio(), measured.slowed])
 }
 
 /// Part: opens the store and does a step; closes it when told to.
 async fn open(store: &Path, runs: u64) -> Outcome<()> {
+    let watch = Watch::begin()?;
     let begin = Instant::now();
     let rt = runtime(store).await?;
     let opened = begin.elapsed();
     let run = rt.start(one_step(runs)).await?;
     run.result().await.map_err(|error| error.to_string())?;
     let first_step = begin.elapsed();
+    let slowed = watch.end();
     let resident = usage::resident();
     let open = rt.runs().await?.len() as u64;
     if open != runs {
         return Err(format!("{open} runs are open, and not {runs}").into());
     }
-    part::tell_and_wait(&[opened.as_secs_f64(), first_step.as_secs_f64(), resident as f64])?;
+    part::tell_and_wait(&[opened.as_secs_f64(), first_step.as_secs_f64(), resident as f64, slowed])?;
     Ok(rt.shutdown().await?)
 }

@@ -14,6 +14,7 @@ use durable_benches::args::{self, Error, Flags, Known, Parser};
 use durable_benches::histogram::Histogram;
 use durable_benches::long::{self, long};
 use durable_benches::report::{Report, Row};
+use durable_benches::slowed::Watch;
 use durable_benches::stretch::DURABILITY;
 use durable_benches::workplace::Workplace;
 use durable_benches::{Outcome, bare, quiet};
@@ -83,19 +84,23 @@ async fn record(store: &Path, options: &Options, payload: usize) -> Outcome<()> 
 async fn reload(store: &Path, options: &Options, payload: usize, dir: &Path) -> Outcome<Row> {
     let rt = open(store).await?;
     let (reloaded, in_memory) = (Histogram::new(), Histogram::new());
+    let watch = Watch::begin()?;
     for number in 0..options.runs {
         let run = rt.run(long, &format!("long-{number}")).await?;
         answer(&run, number, &reloaded).await?;
         let run = rt.start(long(0, String::new())).id(format!("short-{number}")).await?;
         answer(&run, number, &in_memory).await?;
     }
+    let slowed = watch.end();
     rt.shutdown().await?;
     let sync = bare::write(dir, &[512; 200])?.sync;
     let row = Row::of("replay").word("what", "from the disk").count("payload", payload as u64);
     let row = row.count("events", options.events).count("runs", options.runs);
     let row = row.real("reloaded_p50_us", reloaded.us(0.5), 0).real("in_memory_p50_us", in_memory.us(0.5), 0);
-    let row = row.real("reload_us", reloaded.us(0.5) - in_memory.us(0.5), 0);
-    Ok(row.real("fdatasync_us", sync.as_secs_f64() * 1e6, 0).word("durability", DURABILITY))
+    let above = |part| reloaded.us(part) - in_memory.us(0.5);
+    let row = row.real("reload_us", above(0.5), 0).real("reload_p25_us", above(0.25), 0);
+    let row = row.real("fdatasync_us", sync.as_secs_f64() * 1e6, 0).word("durability", DURABILITY);
+    Ok(row.real("processor_slowed", slowed, 2))
 }
 
 async fn answer(run: &Run<u64, Failure>, number: u64, times: &Histogram) -> Outcome<()> {
@@ -108,13 +113,15 @@ async fn answer(run: &Run<u64, Failure>, number: u64, times: &Histogram) -> Outc
 async fn replay(store: &Path, payload: usize) -> Outcome<Row> {
     let journal = Runtime::open_read_only(store).await?.journal("", "long-0").await?;
     let replay = Replay::of((long,));
+    let watch = Watch::begin()?;
     let (begin, mut times) = (Instant::now(), 0);
     while begin.elapsed() < Duration::from_secs(1) {
         replay.journal(&journal)?;
         times += 1;
     }
     let per_event = begin.elapsed().as_secs_f64() / f64::from(times) / journal.len() as f64;
+    let slowed = watch.end();
     let row = Row::of("replay").word("what", "from memory").count("payload", payload as u64);
     let row = row.count("events", journal.len() as u64).real("events_per_second", 1.0 / per_event, 0);
-    Ok(row.real("us_per_1000_events", per_event * 1e9, 0))
+    Ok(row.real("us_per_1000_events", per_event * 1e9, 0).real("processor_slowed", slowed, 2))
 }
