@@ -293,7 +293,9 @@ impl Kernel {
                 }
             }
             TurnEnd::Ended(mut done, how, result) => {
-                if self.record(run, &mut done, now, turns) {
+                let is_recorded = self.record(run, &mut done, now, turns);
+                turns.take_room(done);
+                if is_recorded {
                     self.end(run, how, result, (Text::default(), Text::default()), now, turns);
                 }
             }
