@@ -80,6 +80,7 @@ pub(crate) const ONE_SEGMENT: Sizes = Sizes {
     reserve_bytes: 4096,
     checkpoint_bytes_min: 64 << 10,
     frame_cache_bytes: 64 << 10,
+    stretch_bytes: 1 << 20,
 };
 
 /// Sizes under which segments roll and checkpoints are written all the time.
@@ -88,6 +89,7 @@ pub const SMALL: Sizes = Sizes {
     reserve_bytes: 4096,
     checkpoint_bytes_min: 8192,
     frame_cache_bytes: 16384,
+    stretch_bytes: 6144,
 };
 
 impl Default for Setting {

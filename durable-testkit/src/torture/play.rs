@@ -116,6 +116,7 @@ const LARGE: log::Sizes = log::Sizes {
     reserve_bytes: 16_384,
     checkpoint_bytes_min: 65_536,
     frame_cache_bytes: 65_536,
+    stretch_bytes: 65_536,
 };
 
 /// Sizes with which every few frames are a segment, and most plays have no checkpoint.
@@ -124,6 +125,7 @@ const TIGHT: log::Sizes = log::Sizes {
     reserve_bytes: 4096,
     checkpoint_bytes_min: 65_536,
     frame_cache_bytes: 4096,
+    stretch_bytes: 4096,
 };
 
 fn setting(case: &Case, words: Words) -> Setting {

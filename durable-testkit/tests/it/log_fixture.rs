@@ -151,6 +151,15 @@ impl Process {
         self.try_open().expect("it lives").expect("it opens")
     }
 
+    /// Opens the log, in segments that hold many frames and are gone over in stretches of so many bytes.
+    pub(crate) fn open_in_stretches_of(self, bytes: usize) -> Result<Node, OpenError> {
+        let reports = Arc::default();
+        let mut options = options(&reports);
+        options.sizes.segments = SegmentSizes { bytes_min: 65_536, bytes_max: 65_536 };
+        options.sizes.stretch_bytes = bytes;
+        self.open_with(options, reports).expect("it lives")
+    }
+
     pub(crate) fn open_error(self) -> OpenError {
         match self.try_open().expect("it lives") {
             Ok(_) => panic!("it must not open"),
@@ -219,6 +228,11 @@ impl Node {
     pub(crate) fn numbers(&self, run: u64) -> Vec<u64> {
         let journal = self.process.run(self.log.load(RunNo(run))).expect("it lives").expect("it loads");
         journal.iter().filter_map(|(_, _, event)| number_in(event)).collect()
+    }
+
+    /// What is said when a run's journal is loaded.
+    pub(crate) fn loads(&self, run: u64) -> String {
+        format!("{:?}", self.process.run(self.log.load(RunNo(run))).expect("it lives"))
     }
 
     /// The numbers in the journals of all open runs, and of the closed ones of `closed`, sorted.

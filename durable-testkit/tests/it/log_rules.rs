@@ -10,7 +10,7 @@ use durable::kernel::event::Event;
 use durable::kernel::id::{Position, RunNo};
 use durable::seams::Entropy;
 use durable::store::log::{AppendError, LoadError, OpenError, Report, Rot, RotKind, StoreError};
-use durable_testkit::{AfterFailedSync, Fault, Keep, Op, OpKind, SimDisk, TraceLine, Unfinished, When, errno};
+use durable_testkit::{AfterFailedSync, Fault, Keep, Op, OpKind, Rng, SimDisk, TraceLine, Unfinished, When, errno};
 use futures::FutureExt;
 
 use crate::log_fixture::*;
@@ -984,6 +984,90 @@ fn a_segment_that_is_kept_is_read_from_the_disk_once() {
     assert_eq!(times(0), 4);
     // The open before this one has begun a segment with that copy, and this one folds the first anew.
     assert_eq!(times(1 << 20), 1);
+}
+
+/// Longer frames than a stretch, ends of processes, checkpoints, and damage of any kind: what is found does not depend on how a segment is read.
+#[test]
+fn a_segment_says_the_same_in_stretches_of_any_size() {
+    let mut refused = 0;
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let disk = large_segments(&mut rng);
+        for _ in 0..rng.below(3) {
+            damage(&disk, &mut rng);
+        }
+        let found: Vec<_> = [1 << 20, 4096, 4104, 6144, 20_000].map(|bytes| found_in_stretches(&disk, bytes)).into();
+        assert!(found.iter().all(|other| *other == found[0]), "seed {seed}: {found:#?}");
+        refused += u32::from(found[0].starts_with("Err"));
+    }
+    assert!((10..50).contains(&refused), "of 60 damaged and sound stores, {refused} were refused");
+}
+
+/// What an open finds that looks at so many bytes at once.
+fn found_in_stretches(disk: &SimDisk, bytes: usize) -> String {
+    let disk = SimDisk::from_snapshot(&disk.snapshot());
+    let opened = Process::new(&disk).open_in_stretches_of(bytes);
+    format!("{:?}", opened.map(|node| (node.recovered.clone(), (1..=3).map(|run| node.loads(run)).collect::<Vec<_>>())))
+}
+
+/// A log of segments that hold many frames, written by three processes that died.
+fn large_segments(rng: &mut Rng) -> SimDisk {
+    let (disk, mut events) = (SimDisk::new(), [0; 3]);
+    for _ in 0..3 {
+        let node = Process::new(&disk).open_in_stretches_of(1 << 20).unwrap();
+        for _ in 0..rng.below(25) {
+            let run = rng.index(3);
+            let (no, bytes) = (events[run], if rng.percent(25) { rng.index(9_000) } else { rng.index(400) });
+            events[run] += 1;
+            let number = run as u64 + 1;
+            let section = if no == 0 { start(number) } else { signal(number, no, no, bytes) };
+            node.write([group([section])]);
+            if rng.percent(8) {
+                node.log.checkpoint(&fold_of(&disk)).unwrap();
+                node.run_until_idle();
+            }
+        }
+        node.die();
+    }
+    disk
+}
+
+/// Some bytes of a segment are otherwise, or missing.
+fn damage(disk: &SimDisk, rng: &mut Rng) {
+    let numbers = segments(disk);
+    let of = segment_path(numbers[rng.index(numbers.len())]);
+    let mut bytes = disk.read_file(&of).unwrap();
+    let from = rng.index(bytes.len());
+    let to = (from + rng.index(9_000)).min(bytes.len());
+    match rng.below(5) {
+        0 => bytes[from] ^= 1 << rng.below(8),
+        1 => bytes[from..to].fill(0),
+        2 => bytes[from..to].fill(0x5a),
+        3 => bytes.truncate(from),
+        _ => bytes = disk.read_file(segment_path(numbers[0])).unwrap(),
+    }
+    disk.write_file(&of, &bytes).unwrap();
+}
+
+#[test]
+fn a_large_segment_is_read_in_stretches_and_its_end_once() {
+    let disk = SimDisk::new();
+    let node = Process::new(&disk).open_in_stretches_of(1 << 20).unwrap();
+    node.write([group([start(1)])]);
+    node.write((1..70).map(|no| group([signal(1, no, no, 500)])));
+    node.die();
+    let node = Process::new(&disk).open_in_stretches_of(8192).unwrap();
+    let (large, small): (Vec<_>, Vec<_>) = read_lens(&node).into_iter().partition(|len| *len > 8192);
+    let stretches = small.iter().filter(|len| **len == 8192).count();
+    assert!(stretches > 2 * 35_000 / 8192, "once for the chain and once for the fold: {small:?}");
+    assert!(matches!(large[..], [end] if end < 65_536 - 35_000), "what stands behind the last frame: {large:?}");
+}
+
+/// How much a node asked for in each of its reads.
+fn read_lens(node: &Node) -> Vec<usize> {
+    let (trace, id) = (node.process.sim.disk().trace(), node.process.sim.id());
+    let asked = |line: &TraceLine| if let Op::Read { len, .. } = line.op { Some(len) } else { None };
+    trace.iter().filter(|line| line.process == id).filter_map(|line| asked(line)).collect()
 }
 
 /// How often a node has opened a segment's file.

@@ -43,7 +43,7 @@ pub trait Disk: Send + Sync + Debug + 'static {
     fn create(&self, dir: Dir, name: &str) -> Submitted<File>;
     /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
     fn read(&self, file: File, offset: u64, len: usize) -> Submitted<Vec<u8>>;
-    /// As [`Disk::read`], into the memory of `room` if that is enough.
+    /// As [`Disk::read`], into the memory of `room` if that is enough; what there is more of it is given back to the system.
     fn read_to(&self, file: File, offset: u64, len: usize, room: Vec<u8>) -> Submitted<Vec<u8>> {
         drop(room);
         self.read(file, offset, len)

@@ -114,6 +114,8 @@ impl RealDisk {
         let fd = self.fd(file.0)?;
         let mut bytes = room;
         bytes.clear();
+        // All the room that there is will be read into, and is kept for as long as what was read.
+        bytes.shrink_to(len);
         bytes.reserve_exact(len);
         while bytes.len() < len {
             let at = offset + bytes.len() as u64;
@@ -308,6 +310,17 @@ mod tests {
         now(disk.close(file));
         let again = now(disk.open_or_create(folder, "LOCK"));
         now(disk.try_lock(again))
+    }
+
+    #[test]
+    fn no_more_is_read_than_was_asked_for_and_no_more_room_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new();
+        let folder = now(disk.open_dir(dir.path().to_owned(), false));
+        let file = now(disk.create(folder, "file"));
+        now(disk.write(file, 0, (0..200).collect()));
+        let read = now(disk.read_to(file, 100, 10, Vec::with_capacity(150)));
+        assert_eq!((&read[..], read.capacity()), (&[100, 101, 102, 103, 104, 105, 106, 107, 108, 109][..], 10));
     }
 
     #[test]

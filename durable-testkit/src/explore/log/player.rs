@@ -29,8 +29,13 @@ pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
 /// How the log is opened.
 pub(super) fn options(sizes: SegmentSizes, listener: durable::store::log::Listener) -> Options {
-    let sizes =
-        Sizes { segments: sizes, reserve_bytes: 4096, checkpoint_bytes_min: 64 << 20, frame_cache_bytes: 1 << 20 };
+    let sizes = Sizes {
+        segments: sizes,
+        reserve_bytes: 4096,
+        checkpoint_bytes_min: 64 << 20,
+        frame_cache_bytes: 1 << 20,
+        stretch_bytes: 6144,
+    };
     Options { dir: PathBuf::from(DIR), listener, sizes, index: IndexAt::Memory }
 }
 

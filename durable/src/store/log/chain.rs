@@ -2,6 +2,7 @@
 //! number, what was found comes out. It reports damage and goes on; what to do about damage is decided by the caller.
 
 use super::error::{Rot, RotKind};
+use super::files::Stretch;
 use crate::codec::event;
 use crate::codec::frame::{self, ALIGN, Frame, Lsn, Place, SegmentNo, StoreId};
 use crate::codec::section::Head;
@@ -27,10 +28,14 @@ pub(super) enum Found<'a> {
     },
 }
 
-/// Goes through the frames of one segment. An unreadable end with nothing readable behind it ends it silently (rule 3).
+/// Goes through the frames of one segment, or of a stretch of it. An unreadable end with nothing readable behind it ends it silently
+/// (rule 3); what cannot be read ends a stretch as well, since its end may stand in the next one.
 #[derive(Debug)]
 pub(super) struct Frames<'a> {
     bytes: &'a [u8],
+    /// Where the bytes stand in the segment.
+    begin: u64,
+    reaches_end: bool,
     store: StoreId,
     next: Place,
 }
@@ -38,10 +43,21 @@ pub(super) struct Frames<'a> {
 impl<'a> Frames<'a> {
     /// The frames of a segment, which is given whole.
     pub(super) fn of(bytes: &'a [u8], store: StoreId, segment: SegmentNo) -> Frames<'a> {
-        Frames { bytes, store, next: Place { segment, offset: FIRST_FRAME } }
+        Frames { bytes, begin: 0, reaches_end: true, store, next: Place { segment, offset: FIRST_FRAME } }
     }
 
-    /// What shows that the whole segment was written to stand elsewhere.
+    /// The frames of a stretch, from the one at `from` on.
+    pub(super) fn within(stretch: &'a Stretch, store: StoreId, from: u64) -> Frames<'a> {
+        let Stretch { ref bytes, segment, begin, reaches_end } = *stretch;
+        Frames { bytes, begin, reaches_end, store, next: Place { segment, offset: from.max(FIRST_FRAME) } }
+    }
+
+    /// Where the frame stands that comes next.
+    pub(super) fn next_offset(&self) -> u64 {
+        self.next.offset
+    }
+
+    /// What shows that the whole segment was written to stand elsewhere; these bytes are its begin.
     fn stranger(&self) -> Option<Rot> {
         let (store, segment) = segment::belongs_elsewhere(self.bytes, self.store, self.next.segment)?;
         let what = RotKind::Elsewhere { store, segment, here: self.store };
@@ -49,13 +65,13 @@ impl<'a> Frames<'a> {
     }
 
     fn at(&self, place: Place) -> Option<Frame<'a>> {
-        let rest = usize::try_from(place.offset).ok().and_then(|offset| self.bytes.get(offset..))?;
-        frame::decode(rest, self.store, place).ok()
+        let offset = usize::try_from(place.offset.checked_sub(self.begin)?).ok()?;
+        frame::decode(self.bytes.get(offset..)?, self.store, place).ok()
     }
 
     fn readable_behind(&self, place: Place) -> Option<u64> {
         // None begins among the zeros that a segment ends with, which are most of it.
-        let end = without_zeros(without_zeros(self.bytes, ZEROS.len()), FEW_ZEROS).len() as u64;
+        let end = self.begin + without_zeros(without_zeros(self.bytes, ZEROS.len()), FEW_ZEROS).len() as u64;
         let mut offsets = (place.offset..end).step_by(ALIGN as usize).skip(1);
         let found = offsets.find(|offset| self.at(Place { offset: *offset, ..place }).is_some());
         found.or_else(|| (planted!(10) && end > place.offset).then_some(end))
@@ -77,6 +93,9 @@ impl<'a> Iterator for Frames<'a> {
             self.next.offset += frame.stride();
             return Some(Found::Frame(at, frame));
         }
+        if !self.reaches_end {
+            return None;
+        }
         let readable_at = self.readable_behind(at)?;
         if planted!(11) {
             return None;
@@ -97,22 +116,43 @@ pub(super) struct Extent {
     pub(super) last: Lsn,
 }
 
+impl Extent {
+    /// The same without what stands before a frame, if that is one of its own.
+    pub(super) fn beginning_at(self, frame: FrameAt) -> Extent {
+        let is_own = self.place.segment == frame.place.segment && (self.first..=self.last).contains(&frame.lsn);
+        if is_own { Extent { place: frame.place, first: frame.lsn, ..self } } else { self }
+    }
+
+    /// The same without what stands behind a frame.
+    pub(super) fn ending_at(self, last: Lsn) -> Extent {
+        Extent { last: self.last.min(last), ..self }
+    }
+}
+
 /// A frame that holds a part of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PartAt {
     lsn: Lsn,
+    place: Place,
     part: u64,
     of: u64,
     bytes: usize,
+}
+
+/// A frame, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameAt {
+    pub(super) lsn: Lsn,
+    pub(super) place: Place,
 }
 
 /// A checkpoint whose parts are all there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CheckpointAt {
     /// The frame of its first part.
-    pub(super) first: Lsn,
+    pub(super) first: FrameAt,
     /// That of its last one.
-    pub(super) last: Lsn,
+    pub(super) last: FrameAt,
     /// How many bytes the parts have together.
     pub(super) bytes: usize,
 }
@@ -145,6 +185,10 @@ pub(super) struct Chain {
     anew: Vec<Anew>,
     rot: Vec<Rot>,
     last: Option<LastFrame>,
+    /// The segment that comes in.
+    segment: Option<SegmentNo>,
+    /// Whether a frame of it was seen.
+    is_entered: bool,
 }
 
 /// What the segments hold.
@@ -161,14 +205,16 @@ pub(super) struct Read {
 }
 
 impl Chain {
-    /// Takes in a segment; they come in the order of their numbers (rule 1).
-    pub(super) fn segment(&mut self, frames: Frames<'_>) {
-        let mut is_first = true;
-        self.rot.extend(frames.stranger());
+    /// Takes in the frames of a segment, or of the next stretch of it; segments come in the order of their numbers (rule 1).
+    pub(super) fn take_in(&mut self, frames: &mut Frames<'_>) {
+        if self.segment.replace(frames.next.segment) != Some(frames.next.segment) {
+            self.is_entered = false;
+            self.rot.extend(frames.stranger());
+        }
         for found in frames {
             match found {
-                Found::Frame(place, frame) if is_first => {
-                    is_first = false;
+                Found::Frame(place, frame) if !self.is_entered => {
+                    self.is_entered = true;
                     self.enter(place, &frame);
                 }
                 Found::Frame(place, frame) => self.follow(place, &frame),
@@ -266,7 +312,7 @@ impl Chain {
         let lsn = frame.header.lsn;
         self.crcs.push(frame.crc);
         if let Some((part, of, bytes)) = checkpoint_part(frame) {
-            self.parts.push(PartAt { lsn, part, of, bytes });
+            self.parts.push(PartAt { lsn, place, part, of, bytes });
         }
         self.last = Some(LastFrame { lsn, base: frame.header.base, crc: frame.crc, place, len: frame.len() });
     }
@@ -317,7 +363,8 @@ fn newest_complete(parts: &[PartAt]) -> Option<CheckpointAt> {
         let is_whole =
             numbered.all(|(part, number)| (part.part, part.of, part.lsn.0) == (number, end.of, begin + number));
         let bytes = all.iter().map(|part| part.bytes).sum();
-        is_whole.then_some(CheckpointAt { first: Lsn(begin), last: end.lsn, bytes })
+        let at = |part: &PartAt| FrameAt { lsn: part.lsn, place: part.place };
+        is_whole.then_some(CheckpointAt { first: at(all.first()?), last: at(end), bytes })
     })
     .next()
 }

@@ -14,6 +14,9 @@ use crate::store::disk::{Dir, Disk, File, Identity};
 /// How much is zeroed at once, at most.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// How much of a segment is looked at in one go: what fits a processor's cache, and is much more than a frame takes.
+pub(super) const STRETCH_BYTES: usize = 4 << 20;
+
 /// An open file.
 #[derive(Debug)]
 pub(super) struct Handle {
@@ -33,13 +36,18 @@ impl Handle {
     }
 
     pub(super) async fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, DiskFault> {
-        self.disk.read(self.file, offset, len).await.map_err(|error| self.fault("reading", error))
+        self.read_to(offset, len, Vec::new()).await
     }
 
-    /// The whole file, as long as it is now, into the memory of `room` if that is enough.
-    pub(super) async fn read_all(&self, room: Vec<u8>) -> Result<Vec<u8>, DiskFault> {
-        let len = usize::try_from(self.len().await?).unwrap_or(usize::MAX);
-        self.disk.read_to(self.file, 0, len, room).await.map_err(|error| self.fault("reading", error))
+    /// The same, into the memory of `room` if that is enough.
+    async fn read_to(&self, offset: u64, len: usize, room: Vec<u8>) -> Result<Vec<u8>, DiskFault> {
+        self.disk.read_to(self.file, offset, len, room).await.map_err(|error| self.fault("reading", error))
+    }
+
+    /// The whole file, as long as it is now.
+    pub(super) async fn read_all(&self) -> Result<Vec<u8>, DiskFault> {
+        let len = self.len().await?;
+        self.read(0, usize::try_from(len).unwrap_or(usize::MAX)).await
     }
 
     /// Writes all of `bytes`; a short write is continued.
@@ -112,6 +120,7 @@ pub(super) struct Folder {
     disk: Arc<dyn Disk>,
     dir: Dir,
     path: PathBuf,
+    stretch_bytes: usize,
 }
 
 impl Folder {
@@ -143,7 +152,13 @@ impl Folder {
     async fn open_as(disk: &Arc<dyn Disk>, path: PathBuf, make: bool) -> Result<Folder, DiskFault> {
         let opened = disk.open_dir(path.clone(), make).await;
         let dir = opened.map_err(|error| DiskFault::new("opening", path.display().to_string(), error))?;
-        Ok(Folder { disk: Arc::clone(disk), dir, path })
+        Ok(Folder { disk: Arc::clone(disk), dir, path, stretch_bytes: STRETCH_BYTES })
+    }
+
+    /// The same folder, whose segments are gone over in stretches of so many bytes, of a segment's header at least.
+    pub(super) fn in_stretches_of(mut self, bytes: usize) -> Folder {
+        self.stretch_bytes = bytes.max(segment::HEADER_BYTES);
+        self
     }
 
     /// Makes the directory's own entry durable, and those of all directories on the way to it: someone else may have made any of them a
@@ -233,13 +248,8 @@ impl Folder {
     }
 
     pub(super) async fn read_segment(&self, segment: SegmentNo) -> Result<Vec<u8>, DiskFault> {
-        self.read_segment_to(segment, Vec::new()).await
-    }
-
-    /// The same, into the memory of `room` if that is enough.
-    async fn read_segment_to(&self, segment: SegmentNo, room: Vec<u8>) -> Result<Vec<u8>, DiskFault> {
         let handle = self.open_file(&segment::name(segment)).await?;
-        let bytes = handle.read_all(room).await;
+        let bytes = handle.read_all().await;
         handle.close().await;
         bytes
     }
@@ -254,39 +264,94 @@ impl Folder {
     }
 }
 
-/// The segments of a folder for who goes over them more than once: the newest of those that were read are kept, as far as there is room,
-/// so that most are read from the disk once.
+/// Bytes of a segment that stand beside each other: all of it, or so much as is looked at in one go.
+#[derive(Debug, Clone)]
+pub(super) struct Stretch {
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) segment: SegmentNo,
+    /// Where in the segment they begin.
+    pub(super) begin: u64,
+    /// Whether they reach to its end.
+    pub(super) reaches_end: bool,
+}
+
+/// How far a stretch goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// As far as most do.
+    Usual,
+    /// To the end of the segment.
+    End,
+}
+
+impl Stretch {
+    fn is_whole(&self) -> bool {
+        self.begin == 0 && self.reaches_end
+    }
+}
+
+/// The segments of a folder for who goes over them. A small one is read whole, and the newest of those are kept, as far as there is room: who
+/// goes over them again finds them in memory. A larger one is read stretch by stretch into the same memory, each time that somebody goes
+/// over it. To keep it would cost more: memory that is new has to be found and zeroed, and what is checked later is in no cache any more.
 #[derive(Debug)]
 pub(super) struct Segments<'f> {
     folder: &'f Folder,
     bytes_max: usize,
     kept: BTreeMap<SegmentNo, Arc<Vec<u8>>>,
     bytes: usize,
-    /// What is not kept any more, as room for what is read next: memory that is new costs more than what is read into it.
-    room: Vec<u8>,
+    /// Memory for what is read next. Whoever was given the bytes in it has dropped them by then, or it is not used again.
+    room: Arc<Vec<u8>>,
 }
 
 impl<'f> Segments<'f> {
-    /// Of these so many bytes are kept at most.
+    /// Of the small ones so many bytes are kept at most.
     pub(super) fn keeping(folder: &'f Folder, bytes_max: usize) -> Segments<'f> {
-        Segments { folder, bytes_max, kept: BTreeMap::new(), bytes: 0, room: Vec::new() }
+        Segments { folder, bytes_max, kept: BTreeMap::new(), bytes: 0, room: Arc::default() }
     }
 
-    /// The whole segment, as it is or was when it was read first.
-    pub(super) async fn read(&mut self, segment: SegmentNo) -> Result<Arc<Vec<u8>>, DiskFault> {
+    /// The bytes of a segment from `begin` on; if it is small all that it has, as it is or was when it was read first.
+    pub(super) async fn stretch(&mut self, segment: SegmentNo, begin: u64, reach: Reach) -> Result<Stretch, DiskFault> {
         if let Some(bytes) = self.kept.get(&segment) {
-            return Ok(Arc::clone(bytes));
+            return Ok(Stretch { bytes: Arc::clone(bytes), segment, begin: 0, reaches_end: true });
         }
-        let room = std::mem::take(&mut self.room);
-        let bytes = Arc::new(self.folder.read_segment_to(segment, room).await?);
-        self.bytes += bytes.len();
-        self.kept.insert(segment, Arc::clone(&bytes));
+        let handle = self.folder.open_file(&segment::name(segment)).await?;
+        let stretch = self.read(&handle, segment, begin, reach).await;
+        handle.close().await;
+        let stretch = stretch?;
+        if stretch.is_whole() {
+            self.keep(&stretch);
+        } else {
+            self.room = Arc::clone(&stretch.bytes);
+        }
+        Ok(stretch)
+    }
+
+    async fn read(
+        &mut self,
+        handle: &Handle,
+        segment: SegmentNo,
+        begin: u64,
+        reach: Reach,
+    ) -> Result<Stretch, DiskFault> {
+        let (len, usual) = (handle.len().await?, self.folder.stretch_bytes as u64);
+        let is_small = len <= usual;
+        let begin = if is_small { 0 } else { begin.min(len) };
+        let rest = len - begin;
+        let reaches_end = reach == Reach::End || rest <= usual;
+        let wanted = if reaches_end { rest } else { usual };
+        let room = Arc::into_inner(std::mem::take(&mut self.room)).unwrap_or_default();
+        let bytes = handle.read_to(begin, usize::try_from(wanted).unwrap_or(usize::MAX), room).await?;
+        Ok(Stretch { bytes: Arc::new(bytes), segment, begin, reaches_end })
+    }
+
+    fn keep(&mut self, whole: &Stretch) {
+        self.bytes += whole.bytes.len();
+        self.kept.insert(whole.segment, Arc::clone(&whole.bytes));
         while self.bytes > self.bytes_max {
             let Some((_, oldest)) = self.kept.pop_first() else { break };
             self.bytes -= oldest.len();
-            self.room = Arc::into_inner(oldest).unwrap_or_default();
+            self.room = oldest;
         }
-        Ok(bytes)
     }
 }
 

@@ -5,7 +5,7 @@ use super::cache::FrameCache;
 use super::closed::{ClosedPlace, Newest};
 use super::ends::{self, Ends, Who};
 use super::error::LoadError;
-use super::files::Folder;
+use super::files::{Folder, Segments};
 use super::journal::{JournalEvent, Reader};
 use super::recover;
 use super::runs::IdHash;
@@ -89,13 +89,14 @@ impl Search<'_> {
         }
         let mut ends = Ends::new(self.store);
         let mut rows = Vec::new();
+        let mut segments = Segments::keeping(self.folder, 0);
         for extent in &read.extents {
-            let bytes = self.folder.read_segment(extent.place.segment).await?;
-            for found in recover::frames(&bytes, self.store, *extent) {
-                let (place, frame) = found?;
-                let ended = ends.of(place, &frame);
+            recover::each(&mut segments, self.store, *extent, |place, frame| {
+                let ended = ends.of(place, frame);
                 rows.append(&mut ended.map_err(|error| LoadError::undecodable(RunNo(0), place, error))?);
-            }
+                Ok::<_, LoadError>(())
+            })
+            .await?;
         }
         Ok(rows)
     }

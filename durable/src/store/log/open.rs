@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cache::FrameCache;
-use super::chain::{LastFrame, Read};
+use super::chain::{Extent, LastFrame, Read};
 use super::damage;
 use super::error::{DiskFault, OpenError, StoreError};
-use super::files::{Folder, Segments};
+use super::files::{Folder, STRETCH_BYTES, Segments};
 use super::fold::Gaps;
 use super::identity;
 use super::lock::{self, Lock, Newest};
@@ -50,18 +50,22 @@ pub struct Sizes {
     pub reserve_bytes: u64,
     /// How much log there is at least between two checkpoints.
     pub checkpoint_bytes_min: u64,
-    /// How many bytes of frames that were read are kept for the next journal; and of whole segments, while the store is opened.
+    /// How many bytes of frames that were read are kept for the next journal; and of small segments, while the store is opened.
     pub frame_cache_bytes: usize,
+    /// How much of a segment is looked at in one go while the store is opened; a smaller segment is read whole. What is less than a
+    /// segment's header counts as that.
+    pub stretch_bytes: usize,
 }
 
 impl Default for Sizes {
-    /// Segments of 256 KiB to 64 MiB, 1 MiB in reserve, 64 MiB between checkpoints, 64 MiB of frames kept.
+    /// Segments of 256 KiB to 64 MiB, 1 MiB in reserve, 64 MiB between checkpoints, 64 MiB of frames kept, stretches of 4 MiB.
     fn default() -> Sizes {
         Sizes {
             segments: SegmentSizes::default(),
             reserve_bytes: 1 << 20,
             checkpoint_bytes_min: 64 << 20,
             frame_cache_bytes: FRAME_CACHE_BYTES,
+            stretch_bytes: STRETCH_BYTES,
         }
     }
 }
@@ -100,7 +104,8 @@ const NAMINGS: u32 = 3;
 /// # Errors
 /// [`OpenError`], each variant with its code. Nothing is changed but for an empty segment, at most.
 pub async fn open(disk: Arc<dyn Disk>, seams: Seams, options: Options) -> Result<(Log, Writer, Recovered), OpenError> {
-    let folder = Arc::new(Folder::open_or_make(&disk, options.dir.clone()).await?);
+    let folder = Folder::open_or_make(&disk, options.dir.clone()).await?;
+    let folder = Arc::new(folder.in_stretches_of(options.sizes.stretch_bytes));
     let store = identity::find_or_make(&folder, &seams).await?;
     let Some(lock) = Lock::take(&folder, &seams.entropy).await? else { return Err(lock::already_open(&folder).await) };
     let opening = Opening { folder, store, author: Author::new(store, &seams), seams, options };
@@ -218,12 +223,15 @@ impl Opening {
             let (bytes, empty) = self.empty_frame(next, place);
             return Ok((bytes, LastFrame { place: last.place, ..empty }));
         }
-        let file = segment::name(last.place.segment);
-        let bytes = files.read(last.place.segment).await?;
-        let offset = usize::try_from(last.place.offset).unwrap_or(usize::MAX);
-        let original = bytes.get(offset..).and_then(|rest| frame::decode(rest, self.store, last.place).ok());
-        let copy = original.and_then(|frame| frame::copy_to(&frame, self.store, place));
-        let copy = copy.ok_or_else(|| recover::gone(file))?;
+        let original = Extent { place: last.place, first: last.lsn, last: last.lsn };
+        let mut copy = None;
+        recover::each(files, self.store, original, |_, frame| {
+            copy = frame::copy_to(frame, self.store, place);
+            Ok::<_, DiskFault>(())
+        })
+        .await?;
+        let copy = copy
+            .expect("because this one frame was handed out, and a frame that was read is never too long to be written");
         Ok((copy, LastFrame { place, ..last }))
     }
 

@@ -166,12 +166,11 @@ impl ReadOnly {
         let read = recover::chain(&mut files, self.store, &segments).await?.finish_for_reader();
         let mut listing = Listing::default();
         for extent in &read.extents {
-            let bytes = files.read(extent.place.segment).await?;
-            for found in recover::frames(&bytes, self.store, *extent) {
-                let (place, frame) = found?;
-                let taken = listing.frame(place, &frame);
-                taken.map_err(|error| LoadError::undecodable(RunNo(0), place, error))?;
-            }
+            recover::each(&mut files, self.store, *extent, |place, frame| {
+                let taken = listing.frame(place, frame);
+                taken.map_err(|error| LoadError::undecodable(RunNo(0), place, error))
+            })
+            .await?;
         }
         Ok(listing.ended())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ends::{self, Ends, Who};
 use super::error::DiskFault;
-use super::files::Folder;
+use super::files::{Folder, Segments};
 use super::queue::Phase;
 use super::recover;
 use super::shared::Shared;
@@ -39,17 +39,18 @@ impl Rebuild {
     async fn fill(&self) -> Result<(), DiskFault> {
         let read = ends::read_log(&self.folder, self.store, Who::Owner).await?;
         let mut ends = Ends::new(self.store);
+        let mut segments = Segments::keeping(&self.folder, 0);
         for extent in read.extents {
             if self.is_over() {
                 return Ok(());
             }
-            let bytes = self.folder.read_segment(extent.place.segment).await?;
-            for found in recover::frames(&bytes, self.store, extent) {
-                let (place, frame) = found?;
+            recover::each(&mut segments, self.store, extent, |place, frame| {
                 // A frame that this build cannot read: those who look for a run in it will say so.
-                let ended = ends.of(place, &frame).unwrap_or_default();
+                let ended = ends.of(place, frame).unwrap_or_default();
                 self.index.put(ended.iter().map(|(id, closed)| (*id, closed.row())));
-            }
+                Ok::<_, DiskFault>(())
+            })
+            .await?;
             self.index.settle();
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! What a store's files say: the whole chain is checked, events are read from the newest complete checkpoint on. It only
 //! reads, and finds the same whenever it reads the same.
 
-use super::chain::{Chain, CheckpointAt, Extent, Found, Frames, Read};
+use std::ops::ControlFlow;
+
+use super::chain::{Chain, CheckpointAt, Extent, Found, FrameAt, Frames, Read};
 use super::checkpoint::{self, Content};
 use super::error::{DiskFault, OpenError};
-use super::files::Segments;
+use super::files::{Reach, Segments};
 use super::fold::{Fold, Gaps, Refused};
 use crate::codec::event;
 use crate::codec::frame::{Frame, Lsn, Place, SegmentNo, StoreId};
@@ -21,10 +23,34 @@ pub(super) async fn chain(
 ) -> Result<Chain, DiskFault> {
     let mut chain = Chain::default();
     for number in numbers {
-        let bytes = segments.read(*number).await?;
-        chain.segment(Frames::of(&bytes, store, *number));
+        go_over(segments, store, *number, 0, |frames| {
+            chain.take_in(frames);
+            Ok::<_, DiskFault>(ControlFlow::Continue(()))
+        })
+        .await?;
     }
     Ok(chain)
+}
+
+/// Goes over a segment from the byte `from` on, stretch by stretch, for as long as `take` wants. What cannot be read at the begin of a
+/// stretch is longer than that, or damaged, or the end of what was written: a stretch up to the segment's end tells which.
+async fn go_over<E: From<DiskFault>>(
+    segments: &mut Segments<'_>,
+    store: StoreId,
+    number: SegmentNo,
+    mut from: u64,
+    mut take: impl FnMut(&mut Frames<'_>) -> Result<ControlFlow<()>, E>,
+) -> Result<(), E> {
+    let mut reach = Reach::Usual;
+    loop {
+        let stretch = segments.stretch(number, from, reach).await?;
+        let mut frames = Frames::within(&stretch, store, from);
+        if take(&mut frames)?.is_break() || stretch.reaches_end {
+            return Ok(());
+        }
+        from = frames.next_offset();
+        reach = if from == stretch.begin { Reach::End } else { Reach::Usual };
+    }
 }
 
 /// What the frames that count amount to.
@@ -54,41 +80,47 @@ pub(super) async fn fold(
             folding.begin_at(content, bytes.len() as u64, at.last);
         }
     }
-    let from = folding.from;
+    let (from, part) = (folding.from, folding.part);
     for extent in read.extents.iter().filter(|extent| extent.last >= from) {
-        let bytes = segments.read(extent.place.segment).await?;
-        for found in frames(&bytes, store, *extent) {
-            let (place, frame) = found?;
-            folding.frame(place, &frame).map_err(|refused| refusal(place, refused))?;
-        }
+        let extent = part.map_or(*extent, |part| extent.beginning_at(part));
+        each(segments, store, extent, |place, frame| {
+            folding.frame(place, frame).map_err(|refused| refusal(place, refused))
+        })
+        .await?;
     }
     Ok(folding.folded)
 }
 
-/// The frames of an extent, of whose segment `bytes` is the whole. Each was readable when the chain was read: one that is not there at
-/// another reading was not lost by a crash, and ends the extent with a fault.
-pub(super) fn frames(
-    bytes: &[u8],
+/// Hands out the frames of an extent. Each was readable when the chain was read: one that is not there at another reading was not lost by a
+/// crash, and ends the extent with a fault.
+pub(super) async fn each<E: From<DiskFault>>(
+    segments: &mut Segments<'_>,
     store: StoreId,
     extent: Extent,
-) -> impl Iterator<Item = Result<(Place, Frame<'_>), DiskFault>> {
-    let all = Frames::of(bytes, store, extent.place.segment).filter_map(|found| match found {
-        Found::Frame(place, frame) => Some((place, frame)),
-        Found::Hole { .. } => None,
-    });
-    let mut all = all.skip_while(move |(place, _)| place.offset < extent.place.offset);
-    let mut due = Some(extent.first);
-    std::iter::from_fn(move || {
-        let lsn = due?;
-        let found = all.next().filter(|(_, frame)| frame.header.lsn == lsn);
-        due = (found.is_some() && lsn < extent.last).then(|| lsn.next());
-        Some(found.ok_or_else(|| gone(segment::name(extent.place.segment))))
+    mut take: impl FnMut(Place, &Frame<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let Extent { place: Place { segment, offset }, first, last } = extent;
+    let mut due = Some(first);
+    go_over(segments, store, segment, offset, |frames| -> Result<_, E> {
+        for found in frames {
+            let Found::Frame(place, frame) = found else { continue };
+            let Some(lsn) = due.filter(|lsn| frame.header.lsn == *lsn) else { return Err(gone(segment).into()) };
+            take(place, &frame)?;
+            due = (lsn < last).then(|| lsn.next());
+            if due.is_none() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     })
+    .await?;
+    if due.is_some() { Err(gone(segment).into()) } else { Ok(()) }
 }
 
 /// The fault of a frame that could be read a moment ago.
-pub(super) fn gone(file: String) -> DiskFault {
-    DiskFault::new("reading", file, std::io::Error::other("a frame was readable a moment ago and is not any more"))
+fn gone(segment: SegmentNo) -> DiskFault {
+    let error = std::io::Error::other("a frame was readable a moment ago and is not any more");
+    DiskFault::new("reading", segment::name(segment), error)
 }
 
 struct Folding {
@@ -96,7 +128,7 @@ struct Folding {
     /// The first frame that is taken in.
     from: Lsn,
     /// The frame whose first section, the last part of a checkpoint, is taken in already.
-    part: Option<Lsn>,
+    part: Option<FrameAt>,
 }
 
 impl Folding {
@@ -105,19 +137,20 @@ impl Folding {
         Folding { folded, from: Lsn::FIRST, part: None }
     }
 
-    fn begin_at(&mut self, content: Content, bytes: u64, last_part: Lsn) {
+    fn begin_at(&mut self, content: Content, bytes: u64, last_part: FrameAt) {
         self.folded.fold.begin_at(content);
         self.folded.checkpoint_bytes = bytes;
-        self.from = last_part;
+        self.from = last_part.lsn;
         self.part = Some(last_part);
     }
 
     fn frame(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Refused> {
         let lsn = frame.header.lsn;
-        if lsn < self.from || (planted!(25) && self.part == Some(lsn)) {
+        let is_part = self.part.is_some_and(|part| part.lsn == lsn);
+        if lsn < self.from || (planted!(25) && is_part) {
             return Ok(());
         }
-        let skip = usize::from(self.part == Some(lsn));
+        let skip = usize::from(is_part);
         if skip == 0 {
             self.folded.bytes_since_checkpoint += frame.stride();
         }
@@ -141,21 +174,17 @@ async fn parts(
     CheckpointAt { first, last, bytes }: CheckpointAt,
 ) -> Result<Option<Vec<u8>>, DiskFault> {
     let mut content = Some(Vec::with_capacity(bytes));
-    let touches = |extent: &&Extent| extent.last >= first && extent.first <= last;
+    let touches = |extent: &&Extent| extent.last >= first.lsn && extent.first <= last.lsn;
     for extent in read.extents.iter().filter(touches) {
-        let bytes = segments.read(extent.place.segment).await?;
-        let in_range = |frame: &Frame<'_>| (first..=last).contains(&frame.header.lsn);
-        for found in frames(&bytes, store, *extent) {
-            let (_, frame) = found?;
-            if !in_range(&frame) {
-                continue;
-            }
-            let part = part_of(&frame, frame.header.lsn == last);
-            match (&mut content, part) {
+        // Nothing else is handed out: the extents that count have no number twice.
+        each(segments, store, extent.beginning_at(first).ending_at(last.lsn), |_, frame| {
+            match (&mut content, part_of(frame, frame.header.lsn == last.lsn)) {
                 (Some(content), Some(part)) => content.extend_from_slice(part),
                 _ => content = None,
             }
-        }
+            Ok::<_, DiskFault>(())
+        })
+        .await?;
     }
     Ok(content)
 }
