@@ -7,9 +7,13 @@ use std::time::Instant;
 use durable::prelude::*;
 use durable::{Builder, Runtime};
 use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::Outcome;
 use crate::histogram::{Histogram, timed};
+
+/// How many starts of runs that sleep are under way at once.
+const STARTS_AT_ONCE: usize = 1_000;
 
 /// How long each step took, from when the code asked for it until it had the result.
 pub static STEPS: Histogram = Histogram::new();
@@ -51,6 +55,23 @@ async fn closures(steps: u32, payload: String) -> durable::Result<u32> {
         timed(step.retry(durable::retry::exponential("100ms", 2.0).maximum_attempts(5)), &STEPS).await?;
     }
     Ok(steps)
+}
+
+/// Does nothing but wait, longer than any measurement.
+#[workflow]
+async fn asleep() -> durable::Result<()> {
+    durable::sleep(Duration::from_secs(30 * 86_400)).await;
+    Ok(())
+}
+
+/// Starts so many runs that wait for a timer.
+///
+/// # Errors
+/// When one cannot be started.
+pub async fn start_asleep(rt: &Runtime, runs: u64) -> Outcome<()> {
+    let starts = (0..runs).map(|run| rt.start(asleep()).id(format!("asleep-{run}")).into_future());
+    stream::iter(starts).buffer_unordered(STARTS_AT_ONCE).try_for_each(async |_| Ok(())).await?;
+    Ok(())
 }
 
 /// What a step is.
@@ -134,7 +155,7 @@ pub async fn open(store: &Path) -> Outcome<Runtime> {
 
 /// Registers what this load runs.
 pub fn register(builder: Builder) -> Builder {
-    builder.register((activities, blocking_activities, closures, echo, echo_blocking))
+    builder.register((activities, blocking_activities, closures, asleep, echo, echo_blocking))
 }
 
 /// Forgets the times that were counted.
