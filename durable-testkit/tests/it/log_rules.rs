@@ -1050,17 +1050,17 @@ fn damage(disk: &SimDisk, rng: &mut Rng) {
 }
 
 #[test]
-fn a_large_segment_is_read_in_stretches_and_its_end_once() {
+fn a_large_segment_is_never_read_whole() {
     let disk = SimDisk::new();
     let node = Process::new(&disk).open_in_stretches_of(1 << 20).unwrap();
     node.write([group([start(1)])]);
     node.write((1..70).map(|no| group([signal(1, no, no, 500)])));
     node.die();
     let node = Process::new(&disk).open_in_stretches_of(8192).unwrap();
-    let (large, small): (Vec<_>, Vec<_>) = read_lens(&node).into_iter().partition(|len| *len > 8192);
-    let stretches = small.iter().filter(|len| **len == 8192).count();
-    assert!(stretches > 2 * 35_000 / 8192, "once for the chain and once for the fold: {small:?}");
-    assert!(matches!(large[..], [end] if end < 65_536 - 35_000), "what stands behind the last frame: {large:?}");
+    let lens = read_lens(&node);
+    let stretches = lens.iter().filter(|len| **len == 8192).count();
+    assert!(stretches > 2 * 35_000 / 8192, "once for the chain and once for the fold: {lens:?}");
+    assert!(lens.iter().all(|len| *len <= 8192), "nor is the end, where nothing was written: {lens:?}");
 }
 
 /// How much a node asked for in each of its reads.

@@ -2,16 +2,14 @@
 //! number, what was found comes out. It reports damage and goes on; what to do about damage is decided by the caller.
 
 use super::error::{Rot, RotKind};
-use super::files::Stretch;
+use super::files::{Stretch, ZEROS};
 use crate::codec::event;
 use crate::codec::frame::{self, ALIGN, Frame, Lsn, Place, SegmentNo, StoreId};
 use crate::codec::section::Head;
 use crate::codec::segment::{self, FIRST_FRAME};
 use crate::kernel::id::RunNo;
 
-/// What a segment holds where nothing was written, so much of it as is looked at in one go.
-const ZEROS: [u8; 4096] = [0; 4096];
-/// The same where there are few.
+/// So many zeros are compared where there are few.
 const FEW_ZEROS: usize = 64;
 
 /// One thing found in a segment.

@@ -14,6 +14,9 @@ use crate::store::disk::{Dir, Disk, File, Identity};
 /// How much is zeroed at once, at most.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// What stands where nothing was written, so much of it as is compared in one go.
+pub(super) const ZEROS: [u8; 4096] = [0; 4096];
+
 /// How much of a segment is looked at in one go: what fits a processor's cache, and is much more than a frame takes.
 pub(super) const STRETCH_BYTES: usize = 4 << 20;
 
@@ -287,6 +290,11 @@ pub(super) enum Reach {
 impl Stretch {
     fn is_whole(&self) -> bool {
         self.begin == 0 && self.reaches_end
+    }
+
+    /// Whether nothing was ever written here.
+    pub(super) fn is_zeros(&self) -> bool {
+        self.bytes.chunks(ZEROS.len()).all(|chunk| *chunk == ZEROS[..chunk.len()])
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::chain::{Chain, CheckpointAt, Extent, Found, FrameAt, Frames, Read};
 use super::checkpoint::{self, Content};
 use super::error::{DiskFault, OpenError};
-use super::files::{Reach, Segments};
+use super::files::{Reach, Segments, Stretch};
 use super::fold::{Fold, Gaps, Refused};
 use crate::codec::event;
 use crate::codec::frame::{Frame, Lsn, Place, SegmentNo, StoreId};
@@ -33,7 +33,8 @@ pub(super) async fn chain(
 }
 
 /// Goes over a segment from the byte `from` on, stretch by stretch, for as long as `take` wants. What cannot be read at the begin of a
-/// stretch is longer than that, or damaged, or the end of what was written: a stretch up to the segment's end tells which.
+/// stretch is longer than that, or damaged, or the end of what was written: behind that there are zeros, and else a stretch up to the
+/// segment's end tells which.
 async fn go_over<E: From<DiskFault>>(
     segments: &mut Segments<'_>,
     store: StoreId,
@@ -49,8 +50,29 @@ async fn go_over<E: From<DiskFault>>(
             return Ok(());
         }
         from = frames.next_offset();
-        reach = if from == stretch.begin { Reach::End } else { Reach::Usual };
+        if from == stretch.begin {
+            if ends_in_zeros(segments, stretch).await? {
+                return Ok(());
+            }
+            reach = Reach::End;
+        } else {
+            reach = Reach::Usual;
+        }
     }
+}
+
+/// Whether a stretch and all that stands behind it in its segment are zeros.
+async fn ends_in_zeros(segments: &mut Segments<'_>, mut stretch: Stretch) -> Result<bool, DiskFault> {
+    while stretch.is_zeros() {
+        if stretch.reaches_end {
+            return Ok(true);
+        }
+        let Stretch { segment, begin, ref bytes, .. } = stretch;
+        let behind = begin + bytes.len() as u64;
+        drop(stretch);
+        stretch = segments.stretch(segment, behind, Reach::Usual).await?;
+    }
+    Ok(false)
 }
 
 /// What the frames that count amount to.
