@@ -1050,7 +1050,29 @@ fn damage(disk: &SimDisk, rng: &mut Rng) {
 }
 
 #[test]
-fn a_large_segment_is_never_read_whole() {
+fn zeros_over_several_stretches_with_frames_behind_them_are_rot() {
+    let mut image = Image::new();
+    let mut last = image.segment(1).frame(1, 1, 0, &[(start(1), None)]);
+    let mut puts = Vec::new();
+    for no in 1..40 {
+        last = image.frame(no + 1, 1, last.crc, &[(signal(1, no, no, 1_000), Some(last.place))]);
+        puts.push(last.clone());
+    }
+    let (from, to) = (puts[10].place.offset, puts[35].place.offset);
+    let disk = image.disk();
+    let mut bytes = disk.read_file(segment_path(1)).unwrap();
+    bytes[from as usize..to as usize].fill(0);
+    disk.write_file(segment_path(1), &bytes).unwrap();
+    for stretch in [4096, 6144, 1 << 20] {
+        let copy = SimDisk::from_snapshot(&disk.snapshot());
+        let opened = Process::new(&copy).open_in_stretches_of(stretch);
+        let Err(error) = opened else { panic!("it opens in stretches of {stretch}") };
+        assert_eq!(rot_of(&error).0, [rot(1, from, RotKind::Unreadable { readable_at: to })], "{stretch}");
+    }
+}
+
+#[test]
+fn what_was_never_written_is_read_in_stretches_too() {
     let disk = SimDisk::new();
     let node = Process::new(&disk).open_in_stretches_of(1 << 20).unwrap();
     node.write([group([start(1)])]);

@@ -9,7 +9,7 @@ use crate::codec::section::Head;
 use crate::codec::segment::{self, FIRST_FRAME};
 use crate::kernel::id::RunNo;
 
-/// So many zeros are compared where there are few.
+/// So many zeros are compared in one go behind those.
 const FEW_ZEROS: usize = 64;
 
 /// One thing found in a segment.

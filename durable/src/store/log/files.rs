@@ -292,7 +292,7 @@ impl Stretch {
         self.begin == 0 && self.reaches_end
     }
 
-    /// Whether nothing was ever written here.
+    /// Whether it holds nothing but zeros.
     pub(super) fn is_zeros(&self) -> bool {
         self.bytes.chunks(ZEROS.len()).all(|chunk| *chunk == ZEROS[..chunk.len()])
     }

@@ -33,7 +33,7 @@ pub(super) async fn chain(
 }
 
 /// Goes over a segment from the byte `from` on, stretch by stretch, for as long as `take` wants. What cannot be read at the begin of a
-/// stretch is longer than that, or damaged, or the end of what was written: behind that there are zeros, and else a stretch up to the
+/// stretch is longer than that, or damaged, or the end of what was written. If only zeros follow it is the end; if not, a stretch up to the
 /// segment's end tells which.
 async fn go_over<E: From<DiskFault>>(
     segments: &mut Segments<'_>,
@@ -61,9 +61,11 @@ async fn go_over<E: From<DiskFault>>(
     }
 }
 
-/// Whether a stretch and all that stands behind it in its segment are zeros.
+/// Whether a stretch and all that stands behind it in its segment are zeros. They were that all at once, also if somebody writes meanwhile: a
+/// segment that has its name only ever goes from zeros to something.
 async fn ends_in_zeros(segments: &mut Segments<'_>, mut stretch: Stretch) -> Result<bool, DiskFault> {
-    while stretch.is_zeros() {
+    // A file that is shorter than it says gives nothing.
+    while !stretch.bytes.is_empty() && stretch.is_zeros() {
         if stretch.reaches_end {
             return Ok(true);
         }
