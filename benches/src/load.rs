@@ -57,19 +57,19 @@ async fn closures(steps: u32, payload: String) -> durable::Result<u32> {
     Ok(steps)
 }
 
-/// Does nothing but wait, longer than any measurement.
+/// Sleeps, and gives back for how long.
 #[workflow]
-async fn asleep() -> durable::Result<()> {
-    durable::sleep(Duration::from_secs(30 * 86_400)).await;
-    Ok(())
+pub async fn nap(seconds: u64) -> durable::Result<u64> {
+    durable::sleep(Duration::from_secs(seconds)).await;
+    Ok(seconds)
 }
 
-/// Starts so many runs that wait for a timer.
+/// Starts so many runs that sleep longer than any measurement takes.
 ///
 /// # Errors
 /// When one cannot be started.
-pub async fn start_asleep(rt: &Runtime, runs: u64) -> Outcome<()> {
-    let starts = (0..runs).map(|run| rt.start(asleep()).id(format!("asleep-{run}")).into_future());
+pub async fn start_sleepers(rt: &Runtime, runs: u64) -> Outcome<()> {
+    let starts = (0..runs).map(|run| rt.start(nap(30 * 86_400)).id(format!("sleeper-{run}")).into_future());
     stream::iter(starts).buffer_unordered(STARTS_AT_ONCE).try_for_each(async |_| Ok(())).await?;
     Ok(())
 }
@@ -155,7 +155,7 @@ pub async fn open(store: &Path) -> Outcome<Runtime> {
 
 /// Registers what this load runs.
 pub fn register(builder: Builder) -> Builder {
-    builder.register((activities, blocking_activities, closures, asleep, echo, echo_blocking))
+    builder.register((activities, blocking_activities, closures, nap, echo, echo_blocking))
 }
 
 /// Forgets the times that were counted.

@@ -7,11 +7,12 @@
 
 use std::future::pending;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use durable::Runtime;
 use durable::prelude::{activity, workflow};
 use durable_benches::args::{self, Error, Flags, Known, Parser};
+use durable_benches::load::nap;
 use durable_benches::part::{self, Part};
 use durable_benches::report::{Report, Row};
 use durable_benches::workplace::Workplace;
@@ -30,12 +31,6 @@ async fn never(number: u64) -> Result<u64, String> {
 #[workflow]
 async fn attempt(number: u64) -> durable::Result<u64> {
     Ok(never(number).await?)
-}
-
-#[workflow]
-async fn nap(seconds: u64) -> durable::Result<u64> {
-    durable::sleep(Duration::from_secs(seconds)).await;
-    Ok(seconds)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,21 +6,18 @@
 //! ```
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use durable::Runtime;
 use durable::prelude::{activity, workflow};
 use durable_benches::args::{self, Error, Flags, Known, Parser};
+use durable_benches::load::{self, nap};
 use durable_benches::part::{self, Part};
 use durable_benches::report::{Report, Row};
 use durable_benches::slowed::Watch;
 use durable_benches::stretch::{DURABILITY, Stretch};
 use durable_benches::workplace::Workplace;
 use durable_benches::{Outcome, bare, quiet, usage};
-use futures::{StreamExt, TryStreamExt, stream};
-
-/// How many starts are under way at once.
-const AT_ONCE: usize = 1_000;
 
 #[activity]
 async fn echo(number: u64) -> Result<u64, String> {
@@ -30,12 +27,6 @@ async fn echo(number: u64) -> Result<u64, String> {
 #[workflow]
 async fn one_step(number: u64) -> durable::Result<u64> {
     Ok(echo(number).await?)
-}
-
-#[workflow]
-async fn nap(seconds: u64) -> durable::Result<u64> {
-    durable::sleep(Duration::from_secs(seconds)).await;
-    Ok(seconds)
 }
 
 struct Options {
@@ -117,8 +108,7 @@ async fn runtime(store: &Path) -> Outcome<Runtime> {
 async fn fill(store: &Path, runs: u64) -> Outcome<()> {
     let rt = runtime(store).await?;
     let stretch = Stretch::begin(store)?;
-    let starts = (0..runs).map(|run| rt.start(nap(30 * 86_400)).id(format!("sleeper-{run}")).into_future());
-    stream::iter(starts).buffer_unordered(AT_ONCE).try_for_each(async |_| Ok(())).await?;
+    load::start_sleepers(&rt, runs).await?;
     let ended = stretch.end(store)?;
     let dir = store.parent().ok_or("a store lies in a directory")?;
     let measured = ended.beside_bare_log(dir)?;

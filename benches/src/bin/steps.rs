@@ -87,7 +87,7 @@ async fn measure(runs: u32, load: &Load, options: &Options, workplace: &mut Work
     let store = workplace.fresh_store()?;
     let builder = load::register(Runtime::builder(&store));
     let rt = options.drivers.into_iter().fold(builder, Builder::drivers).open().await?;
-    load::start_asleep(&rt, options.asleep).await?;
+    load::start_sleepers(&rt, options.asleep).await?;
     load::clear();
     let stretch = Stretch::begin(&store)?;
     load.run_many(&rt, "run", runs as usize).await?;
