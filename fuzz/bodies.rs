@@ -146,7 +146,7 @@ fn open(disk: &SimDisk) -> Result<Tables, OpenError> {
     let opened = spawn.run(log::open(Arc::new(process.clone()), seams, options), || false).expect("it ends");
     let found = opened.map(|(log, _writer, recovered)| {
         for run in recovered.tables.open.keys() {
-            let _either_way = spawn.run(log.load(*run), || false).expect("it ends");
+            let _either_way = spawn.run(log.load(run), || false).expect("it ends");
         }
         let _either_way = spawn.run(log.find_closed(&"".into(), &"id".into()), || false).expect("it ends");
         recovered.tables
@@ -163,7 +163,7 @@ fn read_only(disk: &SimDisk) {
         return;
     };
     for run in log.tables().open.keys() {
-        let _either_way = spawn.run(log.load(*run), || false).expect("it ends");
+        let _either_way = spawn.run(log.load(run), || false).expect("it ends");
     }
     let _either_way = spawn.run(log.find_closed(&"".into(), &"id".into()), || false).expect("it ends");
 }
@@ -258,7 +258,7 @@ impl Directory {
                 Event::SignalReceived { name: "n".into(), payload: content.to_vec().into(), sender: Sender::Anonymous }
             }
         };
-        let section = Section { run: RunNo(1), first: EventNo(next), at: AT, events: vec![event] };
+        let section = Section::of(RunNo(1), EventNo(next), AT, vec![event]);
         let mut body = Vec::new();
         section::encode(&section, prev, AT, &mut Names::new(), &mut body);
         let place = self.frame(body);

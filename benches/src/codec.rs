@@ -39,7 +39,7 @@ pub fn step(seq: u32) -> Section {
     };
     let first = EventNo(u64::from(seq) * 2);
     let turn = Event::Turn { of: first, entries: vec![Entry::ActivityScheduled(Arc::new(next))].into() };
-    Section { run: RunNo(300), first, at: AT, events: vec![completed, turn] }
+    Section::of(RunNo(300), first, AT, vec![completed, turn])
 }
 
 /// A run's names, as they are after its first step.

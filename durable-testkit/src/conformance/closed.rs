@@ -6,7 +6,7 @@ use durable::kernel::event::Text;
 use durable::kernel::id::RunNo;
 
 use super::Wrong;
-use super::groups::{end, group, signal, start, start_as};
+use super::groups::{end, end_as, group, signal, start, start_as};
 use super::stage::{Stage, holds, same};
 
 pub(super) fn a_run_that_may_be_closed_is_never_ruled_out(stage: &mut Stage<'_>) -> Result<(), Wrong> {
@@ -28,7 +28,7 @@ pub(super) fn a_run_that_may_be_closed_is_never_ruled_out(stage: &mut Stage<'_>)
 pub(super) fn the_newest_closed_run_of_an_id_is_found(stage: &mut Stage<'_>) -> Result<(), Wrong> {
     for run in 1..6 {
         stage.append(group([start_as(run, "", "same")]))?;
-        stage.append(group([signal(run, 1, run, 0), end(run, 2, run)]))?;
+        stage.append(group([signal(run, 1, run, 0), end_as(run, 2, run, "", "same")]))?;
         if run % 2 == 0 {
             stage.settle()?;
         }
@@ -69,7 +69,7 @@ pub(super) fn a_search_tells_of_nothing_that_is_not_durable(stage: &mut Stage<'_
 
 pub(super) fn what_is_open_or_elsewhere_or_unknown_is_not_found(stage: &mut Stage<'_>) -> Result<(), Wrong> {
     stage.append(group([start(1), start_as(2, "here", "id"), start_as(3, "", "gone")]))?;
-    stage.append(group([end(2, 1, 2), end(3, 1, 3)]))?;
+    stage.append(group([end_as(2, 1, 2, "here", "id"), end_as(3, 1, 3, "", "gone")]))?;
     stage.settle()?;
     for (namespace, id) in [("", "run-1"), ("", "id"), ("here", "gone"), ("here", "run-1"), ("", "unknown"), ("", "")] {
         same(&format!("the closed run `{id}` of `{namespace}`"), stage.find(namespace, id)?, None)?;

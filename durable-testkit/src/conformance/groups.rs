@@ -11,7 +11,7 @@ pub fn group(sections: impl IntoIterator<Item = Section>) -> Group {
 
 fn section(run: u64, first: u64, events: Vec<Event>) -> Section {
     let at = Timestamp(1_000_000 * i64::try_from(run).unwrap_or(i64::MAX) + i64::try_from(first).unwrap_or(i64::MAX));
-    Section { run: RunNo(run), first: EventNo(first), at, events }
+    Section::of(RunNo(run), EventNo(first), at, events)
 }
 
 /// A run starts, under an id that is its own.
@@ -52,9 +52,15 @@ pub fn marked(run: u64, no: u64, of: u64, seq: u32) -> Section {
     )
 }
 
-/// A run ends as its event `no`, with this number as its result.
+/// A run that began by [`start`] ends as its event `no`, with this number as its result.
 #[must_use]
 pub fn end(run: u64, no: u64, number: u64) -> Section {
+    end_as(run, no, number, "", &format!("run-{run}"))
+}
+
+/// The same, of a run that began under this namespace and id.
+#[must_use]
+pub fn end_as(run: u64, no: u64, number: u64, namespace: &str, id: &str) -> Section {
     let ended = RunEnded {
         how: End::Completed,
         body: End::Completed,
@@ -63,7 +69,7 @@ pub fn end(run: u64, no: u64, number: u64) -> Section {
         actor: "".into(),
         reason: "".into(),
     };
-    section(run, no, vec![Event::RunEnded(Box::new(ended))])
+    section(run, no, vec![Event::RunEnded(Box::new(ended))]).ending(namespace.into(), id.into())
 }
 
 /// What an opener tells of itself, which belongs to no run.

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use durable::kernel::tables::Tables;
 use durable::store::{Listener, Store};
 
-pub use groups::{end, group, marked, of_the_opener, signal, start, start_as};
+pub use groups::{end, end_as, group, marked, of_the_opener, signal, start, start_as};
 pub use model::Model;
 
 use stage::Stage;

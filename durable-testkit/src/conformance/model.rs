@@ -56,7 +56,7 @@ impl Model {
 
     /// The open runs.
     pub fn open(&self) -> impl Iterator<Item = RunNo> {
-        self.tables.open.keys().copied()
+        self.tables.open.keys()
     }
 
     /// The newest closed run of an id.

@@ -4,7 +4,7 @@ use durable::kernel::event::Group;
 use durable::kernel::id::{Position, RunNo};
 use durable::store::Journal;
 
-use super::groups::{end, group, marked, signal, start, start_as};
+use super::groups::{end, end_as, group, marked, signal, start, start_as};
 use super::stage::{Stage, holds, same, violated};
 use super::{Model, Wrong};
 
@@ -134,7 +134,7 @@ pub(super) fn closed_runs_are_found_by_the_next_open(stage: &mut Stage<'_>) -> R
     for run in 1..30 {
         let id = format!("id-{}", run % 7);
         stage.append(group([start_as(run, "", &id)]))?;
-        stage.append(group([end(run, 1, run)]))?;
+        stage.append(group([end_as(run, 1, run, "", &id)]))?;
         if run == 15 {
             stage.close_and_open()?;
         }

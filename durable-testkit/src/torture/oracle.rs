@@ -458,7 +458,7 @@ pub(super) fn tables(look: &Look) -> Vec<String> {
             look.tables.ids, folded.ids
         ));
     }
-    let runs: BTreeSet<RunNo> = folded.open.keys().chain(look.tables.open.keys()).copied().collect();
+    let runs: BTreeSet<RunNo> = folded.open.keys().chain(look.tables.open.keys()).collect();
     for run in runs {
         let (told, is) = (look.tables.open.get(&run), folded.open.get(&run));
         if told != is {

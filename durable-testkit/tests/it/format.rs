@@ -104,7 +104,7 @@ impl Said {
 /// The journals of the runs that the engine calls open: none of one that it cannot give whole.
 fn open_journals(reader: &ReadOnly) -> BTreeMap<u64, Option<Value>> {
     let load = |no| reader.load(no).now_or_never().unwrap().ok();
-    reader.tables().open.keys().map(|no| (no.0, load(*no).map(|journal| events(&journal)))).collect()
+    reader.tables().open.keys().map(|no| (no.0, load(no).map(|journal| events(&journal)))).collect()
 }
 
 /// The journals of the closed runs among these ids.
@@ -371,7 +371,7 @@ fn both_readers_say_the_same_of_the_golden_checkpoint() {
     let (dir, told) = golden();
     let reader = Said::of(dir).reader.unwrap();
     let newest = told["checkpoints"].as_array().unwrap().last().unwrap();
-    let runs: Vec<Value> = reader.tables().open.iter().map(|(no, run)| shown::open_run(no.0, run)).collect();
+    let runs: Vec<Value> = reader.tables().open.iter().map(|(no, run)| shown::open_run(no.0, &run)).collect();
     assert!(!runs.is_empty());
     assert_eq!(newest["runs"], Value::from(runs));
     assert_eq!(newest["next_run"], reader.tables().next_run.0);

@@ -63,11 +63,11 @@ pub(crate) fn end(run: u64, no: u64, number: u64) -> Section {
         actor: "".into(),
         reason: "".into(),
     };
-    section_of(run, no, vec![Event::RunEnded(Box::new(ended))])
+    section_of(run, no, vec![Event::RunEnded(Box::new(ended))]).ending("".into(), format!("run-{run}").into())
 }
 
 pub(crate) fn section_of(run: u64, first: u64, events: Vec<Event>) -> Section {
-    Section { run: RunNo(run), first: EventNo(first), at: at(1_000), events }
+    Section::of(RunNo(run), EventNo(first), at(1_000), events)
 }
 
 pub(crate) fn group(sections: impl IntoIterator<Item = Section>) -> Group {

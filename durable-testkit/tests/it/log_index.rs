@@ -230,19 +230,20 @@ fn of_an_id_that_was_used_again_the_newest_run_is_found_whatever_the_index_says(
         let started = RunStarted { id: "again".into(), workflow: "flow".into(), ..RunStarted::default() };
         section_of(run, 0, vec![Event::RunStarted(Box::new(started))])
     };
+    let end_again = |run: u64| end(run, 1, run).ending("".into(), "again".into());
     let newest = |node: &Node| {
         let found = node.process.run(node.log.find_closed(&"".into(), &"again".into())).unwrap().unwrap();
         found.map(|found| found.run.0)
     };
     let store = Store::new();
     let node = store.open();
-    node.write([group([again(1)]), group([end(1, 1, 1)])]);
+    node.write([group([again(1)]), group([end_again(1)])]);
     assert_eq!(newest(&node), Some(1));
     node.close();
     let older = store.home.path().join("older");
     copy(&store.index(), &older);
     let node = store.open();
-    node.write([group([again(2)]), group([end(2, 1, 2)])]);
+    node.write([group([again(2)]), group([end_again(2)])]);
     assert_eq!(newest(&node), Some(2));
     let tables = Tables { next_run: durable::kernel::id::RunNo(3), ..Tables::default() };
     node.log.checkpoint(&tables).unwrap();

@@ -562,6 +562,22 @@ fn spares_of_earlier_opens_are_removed() {
 }
 
 #[test]
+fn names_that_scratch_files_had_are_removed_and_nothing_that_is_called_alike() {
+    let disk = SimDisk::new();
+    Node::open(&disk).close();
+    let (left, others) = (["scratch-17-3"], ["scratch-notes.txt", "scratch-1", "scratch--2", "scratch-1-2-3"]);
+    left.iter().chain(&others).for_each(|name| disk.write_file(path(name), b"").unwrap());
+    Node::open(&disk).close();
+    let there: Vec<String> =
+        disk.file_names(DIR).unwrap().into_iter().filter(|name| name.starts_with("scratch")).collect();
+    let mut there: Vec<&str> = there.iter().map(String::as_str).collect();
+    let mut others = others.to_vec();
+    there.sort_unstable();
+    others.sort_unstable();
+    assert_eq!(there, others);
+}
+
+#[test]
 fn a_writer_whose_spare_was_removed_does_not_take_another_number() {
     let disk = SimDisk::new();
     let node = Node::open(&disk);

@@ -95,6 +95,45 @@ async fn a_run_goes_on_after_its_runtime_was_dropped() {
     }
 }
 
+/// More runs than the shelf keeps in memory before it has a file.
+const SLEEPERS: u32 = 3_000;
+
+#[workflow]
+async fn wait(n: u32) -> durable::Result<u32> {
+    let told = durable::timeout(Duration::from_secs(86_400), GO.recv()).await.unwrap_or_default();
+    Ok(n + told)
+}
+
+#[tokio::test]
+async fn runs_that_were_put_away_are_all_there_and_leave_no_file() {
+    let id = |n: u32| format!("sleeper-{n}");
+    let open = |dir: &std::path::Path| Runtime::builder(dir).register((wait,)).put_away_at_every_await().open();
+    let dir = tempfile::tempdir().unwrap();
+    let rt = open(dir.path()).await.unwrap();
+    futures::future::try_join_all((0..SLEEPERS).map(|n| rt.start(wait(n)).id(id(n)).into_future())).await.unwrap();
+    for round in 0..2 {
+        let mut known: Vec<String> = rt.runs().await.unwrap().into_iter().map(|run| run.id.to_string()).collect();
+        known.sort();
+        let mut all: Vec<String> = (round * 1_000..SLEEPERS).map(id).collect();
+        all.sort();
+        assert_eq!(known, all);
+        assert!(rt.start(wait(2_999)).id(id(2_999)).await.is_ok(), "it is attached to");
+        assert!(rt.start(wait(1)).id(id(2_999)).await.is_err(), "it is another one");
+        assert_eq!(rt.retry_blocked().await.unwrap(), 0);
+        for n in round * 1_000..(round + 1) * 1_000 {
+            let run = rt.run(wait, &id(n)).await.unwrap();
+            run.signal(GO, 7).await.unwrap();
+            assert_eq!(run.result().await.unwrap(), n + 7);
+        }
+    }
+    let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("scratch-")).collect::<Vec<_>>(), Vec::<String>::new());
+    rt.shutdown().await.unwrap();
+    let rt = open(dir.path()).await.unwrap();
+    assert_eq!(rt.runs().await.unwrap().len(), 1_000);
+    rt.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn two_starts_at_once_are_one_run_though_it_ends_at_once() {
     let dir = tempfile::tempdir().unwrap();

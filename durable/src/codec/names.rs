@@ -59,8 +59,8 @@ impl Empty for Table {
 impl Names {
     /// An empty table: that of a run whose journal begins.
     #[must_use]
-    pub fn new() -> Names {
-        Names::default()
+    pub const fn new() -> Names {
+        Names(Rare::NOTHING)
     }
 
     /// How many names there are.

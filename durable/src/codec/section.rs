@@ -30,7 +30,7 @@ pub struct Head {
 /// Appends a section. `names` is the table of its run, `prev` the frame that holds the run's events before these, and
 /// `frame_at` the frame's own time.
 pub fn encode(section: &Section, prev: Option<Place>, frame_at: Timestamp, names: &mut Names, out: &mut Vec<u8>) {
-    let Section { run, first, at, ref events } = *section;
+    let Section { run, first, at, ref events, .. } = *section;
     Head { run, first, prev, at, count: events.len() as u64 }.encode(frame_at, out);
     for event in events {
         event::encode(event, at, names, out);

@@ -8,6 +8,7 @@
 //! A run's body is bincode, as that of an event. Points in time are distances to the run's start. The ids are not written:
 //! they are those of the open runs, and of two runs of one id the later has it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bincode::{BorrowDecode as DeriveBorrowDecode, Decode as DeriveDecode, Encode};
@@ -16,9 +17,9 @@ use super::carry::{point, span};
 use super::wire::{self, ClosePolicy, Digest, End, Known, List, Span, UndoState};
 use super::{DecodeError, leb};
 use crate::kernel::alike::Alike;
-use crate::kernel::by_run::ByRun;
 use crate::kernel::event::{Binding, Text, UndoBits};
 use crate::kernel::id::{self, Attempt, EventNo, RunId, RunNo, Seq, Timestamp};
+use crate::kernel::open_runs::OpenRuns;
 use crate::kernel::rare::Rare;
 use crate::kernel::tables::{
     AllTables, AttemptState, Blocked, CallKind, FailedAttempt, Ids, Kinds, RareParts, RunEntry, RunKind, Tables,
@@ -37,18 +38,48 @@ const RUN_BYTES_MIN: usize = 48;
 
 /// Appends the tables.
 pub fn encode(tables: &AllTables<'_>, out: &mut Vec<u8>) {
-    let mut texts = Texts::default();
     let mut runs = Vec::new();
-    for (no, run) in &tables.open {
-        let start = runs.len();
-        wire::put(&run_to_wire(*no, run, &mut texts), &mut runs);
-        leb::put_before(start, (runs.len() - start) as u64, &mut runs);
-    }
-    out.push(VERSION);
-    leb::put(tables.next_run.0, out);
-    texts.encode(out);
-    leb::put(tables.open.len() as u64, out);
+    out.append(&mut encode_runs(tables.next_run(), tables.open(), |run| runs.extend_from_slice(run)));
     out.append(&mut runs);
+}
+
+/// The same in pieces: gives each of these runs, which come in the order of their numbers, to `put`, and gives back what stands before them.
+pub fn encode_runs<'a>(
+    next_run: RunNo,
+    open: impl Iterator<Item = (RunNo, Cow<'a, RunEntry>)>,
+    mut put: impl FnMut(&[u8]),
+) -> Vec<u8> {
+    let mut texts = Texts::default();
+    let (mut bytes, mut count) = (Vec::new(), 0);
+    for (no, run) in open {
+        bytes.clear();
+        wire::put(&run_to_wire(no, &run, &mut texts), &mut bytes);
+        leb::put_before(0, bytes.len() as u64, &mut bytes);
+        put(&bytes);
+        count += 1;
+    }
+    let mut front = vec![VERSION];
+    leb::put(next_run.0, &mut front);
+    texts.encode(&mut front);
+    leb::put(count, &mut front);
+    front
+}
+
+/// Appends one run by itself, with the texts that it needs in front.
+pub fn encode_run(no: RunNo, run: &RunEntry, out: &mut Vec<u8>) {
+    let (mut texts, mut body) = (Texts::default(), Vec::new());
+    wire::put(&run_to_wire(no, run, &mut texts), &mut body);
+    texts.encode(out);
+    out.append(&mut body);
+}
+
+/// Reads what [`encode_run`] wrote; the whole input is the run's.
+///
+/// # Errors
+/// A [`DecodeError`] if it is not.
+pub fn decode_run(mut bytes: &[u8], kinds: &mut Kinds) -> Result<(RunNo, RunEntry), DecodeError> {
+    let texts = decode_texts(&mut bytes)?;
+    run_of_wire(wire::read_within(wire::RUN_MAX, bytes, 0)?, &texts, kinds)
 }
 
 /// Does two things, at once if it can.
@@ -124,7 +155,7 @@ impl Part {
             self.error = Some(DecodeError::Trailing { left: bytes.len() as u64 });
         }
         // All at once: put in one by one, ids would be searched for as often as there are runs.
-        self.ids = self.runs.iter().map(|(no, run)| (&run.kind.namespace, &run.id, *no)).collect();
+        self.ids = Ids::of(self.runs.iter().map(|(no, run)| (*no, Cow::Borrowed(&**run))));
     }
 
     fn take_run(&mut self, bytes: &mut &[u8], texts: &[Text]) -> Result<(), DecodeError> {
@@ -144,9 +175,9 @@ impl Part {
         if let Some((no, _)) = other.runs.first() {
             follows(self.runs.last(), *no)?;
         }
-        self.ids.append(other.ids);
-        let mut open = ByRun::with_capacity(self.runs.len() + other.runs.len());
-        open.extend(self.runs.into_iter().chain(other.runs));
+        self.ids.append(&other.ids);
+        let mut open = OpenRuns::with_capacity(self.runs.len() + other.runs.len());
+        self.runs.into_iter().chain(other.runs).for_each(|(no, run)| open.insert(no, run));
         Ok(Tables { open, ids: self.ids, kinds: other.kinds, ..Tables::default() })
     }
 }

@@ -733,6 +733,31 @@ pub struct Section {
     pub at: Timestamp,
     /// At least one.
     pub events: Vec<Event>,
+    /// Where they end the run: whose it was. It is not written; the log, which keeps no id for each open run, makes the closed run findable by it.
+    pub ended: Option<Box<Whose>>,
+}
+
+/// Whose a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    /// Its namespace.
+    pub namespace: Text,
+    /// Its workflow id.
+    pub id: Text,
+}
+
+impl Section {
+    /// Events that end no run.
+    #[must_use]
+    pub fn of(run: RunNo, first: EventNo, at: Timestamp, events: Vec<Event>) -> Section {
+        Section { run, first, at, events, ended: None }
+    }
+
+    /// They end the run, and this is whose it was.
+    #[must_use]
+    pub fn ending(self, namespace: Text, id: Text) -> Section {
+        Section { ended: Some(Box::new(Whose { namespace, id })), ..self }
+    }
 }
 
 /// What one fact means for several runs: it is durable as a whole or not at all, so it never spans two frames.

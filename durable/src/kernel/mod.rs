@@ -13,6 +13,7 @@ mod fit;
 pub mod id;
 pub mod machine;
 pub mod mismatch;
+pub mod open_runs;
 pub mod options;
 pub mod rare;
 pub mod retry;

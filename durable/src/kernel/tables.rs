@@ -2,17 +2,19 @@
 //! fold serves the running kernel, recovery and readers; a checkpoint is these tables, written down. It never looks at a
 //! payload and never decides anything: it only says what the journal says.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
 use super::alike::Alike;
-use super::by_run::ByRun;
 use super::event::{
     ActivityScheduled, AttemptCause, Binding, CallFailure, ClosePolicy, End, Entry, Event, RunStarted, Text, UndoBits,
 };
 use super::id::{Attempt, Digest, EventNo, RunId, RunNo, Seq, Timestamp};
+use super::open_runs::{self, OpenRuns};
 use super::rare::{Empty, Rare};
 use super::short::Short;
 use super::trace::TraceContext;
@@ -23,8 +25,8 @@ use super::undo::Undos;
 pub struct Tables {
     /// The number that the next run gets.
     pub next_run: RunNo,
-    /// The open runs. Each by itself: its place in the map is small, and may be empty.
-    pub open: ByRun<Box<RunEntry>>,
+    /// The open runs.
+    pub open: OpenRuns,
     /// The open runs by namespace and workflow id: [`run_of`](Tables::run_of) asks.
     pub ids: Ids,
     /// What was met lately that many of them have in common.
@@ -41,62 +43,154 @@ pub struct Kinds {
 }
 
 /// The tables of all kernels of a store, as if they were one's. Each has runs of its own.
-#[derive(Debug, Clone)]
-pub struct AllTables<'a> {
-    /// The number that the next run gets.
-    pub next_run: RunNo,
-    /// The open runs, in the order of their numbers.
-    pub open: Vec<(RunNo, &'a RunEntry)>,
-}
+#[derive(Debug, Clone, Copy)]
+pub struct AllTables<'a>(&'a [&'a Tables]);
 
 impl<'a> AllTables<'a> {
     /// These.
     #[must_use]
-    pub fn of(tables: &[&'a Tables]) -> AllTables<'a> {
-        let open = tables.iter().flat_map(|tables| tables.open.iter());
-        let mut open: Vec<_> = open.map(|(run, entry)| (*run, &**entry)).collect();
-        // Each part is in order already, which this sort makes use of.
-        open.sort_by_key(|(run, _)| *run);
-        let next_run = tables.iter().map(|tables| tables.next_run).max().unwrap_or_default();
-        AllTables { next_run, open }
+    pub fn of(tables: &'a [&'a Tables]) -> AllTables<'a> {
+        AllTables(tables)
+    }
+
+    /// The number that the next run gets.
+    #[must_use]
+    pub fn next_run(&self) -> RunNo {
+        self.0.iter().map(|tables| tables.next_run).max().unwrap_or_default()
+    }
+
+    /// The open runs, in the order of their numbers. What stands on a shelf is read, and not kept.
+    pub fn open(&self) -> impl Iterator<Item = (RunNo, Cow<'a, RunEntry>)> {
+        Merged(self.0.iter().map(|tables| tables.open.iter().peekable()).collect())
+    }
+}
+
+/// The open runs of several tables, in the order of their numbers.
+struct Merged<'a>(Vec<Peekable<open_runs::Iter<'a>>>);
+
+impl<'a> Iterator for Merged<'a> {
+    type Item = (RunNo, Cow<'a, RunEntry>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.0.iter_mut().filter_map(|runs| Some((runs.peek()?.0, runs)));
+        let (run, runs) = next.min_by_key(|(run, _)| *run)?;
+        runs.next().map(|(_, entry)| (run, entry))
     }
 }
 
 /// Which runs may have a namespace and workflow id. It holds hashes, and not the texts again: whose they are, the runs tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ids(BTreeSet<Hashed>);
-
-/// The hash of an id, and the number of the run that has it, in parts of four bytes: there is one for each run.
-type Hashed = [u32; 3];
-
-impl<'a> FromIterator<(&'a Text, &'a Text, RunNo)> for Ids {
-    /// The ids of many runs at once: put in one by one, each would be searched for.
-    fn from_iter<I: IntoIterator<Item = (&'a Text, &'a Text, RunNo)>>(runs: I) -> Ids {
-        Ids(runs.into_iter().map(|(namespace, id, run)| hashed(Ids::hash(namespace, id), run)).collect())
-    }
+///
+/// There is one for each open run: most stand in a sorted vector without a gap, and those that came lately in a tree beside it, until they are an
+/// eighth of all.
+#[derive(Debug, Clone, Default)]
+pub struct Ids {
+    /// Sorted. One that was taken out stands there as that of no run.
+    settled: Vec<Hashed>,
+    /// How many of them are of no run.
+    gone: usize,
+    late: BTreeSet<Hashed>,
 }
 
+/// The hash of an id, and the number of the run that has it, in parts of four bytes.
+type Hashed = [u32; 3];
+
 impl Ids {
+    /// So many may stand beside however few there are.
+    const LATE_MIN: usize = 64;
+
+    /// The ids of many runs at once: put in one by one, each would be searched for.
+    pub fn of<'a>(runs: impl Iterator<Item = (RunNo, Cow<'a, RunEntry>)>) -> Ids {
+        let hashed =
+            |(run, entry): (RunNo, Cow<'_, RunEntry>)| hashed(Ids::hash(&entry.kind.namespace, &entry.id), run);
+        let mut settled: Vec<_> = runs.map(hashed).collect();
+        settled.sort_unstable();
+        settled.shrink_to_fit();
+        Ids { settled, ..Ids::default() }
+    }
+
     /// Takes in the ids of other runs.
-    pub fn append(&mut self, mut others: Ids) {
-        self.0.append(&mut others.0);
+    pub fn append(&mut self, others: &Ids) {
+        self.settle(others.iter());
     }
 
     /// A run has this id.
     pub fn insert(&mut self, namespace: &Text, id: &Text, run: RunNo) {
-        self.0.insert(hashed(Ids::hash(namespace, id), run));
+        self.late.insert(hashed(Ids::hash(namespace, id), run));
+        if self.late.len() > self.settled.len() / 8 + Ids::LATE_MIN {
+            self.settle([].into_iter());
+        }
     }
 
     /// A run of this id is gone.
     pub fn remove(&mut self, namespace: &Text, id: &Text, run: RunNo) {
-        self.0.remove(&hashed(Ids::hash(namespace, id), run));
+        let hash = Ids::hash(namespace, id);
+        if self.late.remove(&hashed(hash, run)) {
+            return;
+        }
+        let (from, of_hash) = self.of_hash(hash);
+        let Some(place) = of_hash.iter().position(|settled| *settled == hashed(hash, run)) else { return };
+        // It is out of order now among those of its hash, and all of those are looked at.
+        self.settled[from + place] = hashed(hash, RunNo(0));
+        self.gone += 1;
+        if self.gone > self.settled.len() / 4 + Ids::LATE_MIN {
+            self.settle([].into_iter());
+        }
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.settled.len() == self.gone && self.late.is_empty()
+    }
+
+    /// Puts those beside, and others, in their places.
+    fn settle(&mut self, others: impl Iterator<Item = Hashed>) {
+        let mut more: Vec<Hashed> = std::mem::take(&mut self.late).into_iter().chain(others).collect();
+        more.sort_unstable();
+        let mut all = std::mem::take(&mut self.settled);
+        all.retain(|hashed| !is_gone(hashed));
+        // From behind, so that each finds its place without other memory than the vector's own.
+        let mut left = all.len();
+        all.resize(left + more.len(), Hashed::default());
+        while let Some(last) = more.last() {
+            let is_before = left > 0 && all[left - 1] > *last;
+            let place = left + more.len() - 1;
+            if is_before {
+                left -= 1;
+                all[place] = all[left];
+            } else {
+                all[place] = *last;
+                more.pop();
+            }
+        }
+        if all.len() < all.capacity() / 4 {
+            // What a flood of them took is given back.
+            all.shrink_to(2 * all.len());
+        }
+        *self = Ids { settled: all, ..Ids::default() };
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Hashed> + '_ {
+        self.settled.iter().chain(&self.late).filter(|hashed| !is_gone(hashed)).copied()
     }
 
     /// The runs that may have this id, the newest first.
     fn candidates(&self, namespace: &Text, id: &Text) -> impl Iterator<Item = RunNo> {
         let hash = Ids::hash(namespace, id);
-        let runs = self.0.range(hashed(hash, RunNo(0))..=hashed(hash, RunNo(u64::MAX))).rev();
-        runs.map(|[_, high, low]| RunNo(u64::from(*high) << 32 | u64::from(*low)))
+        let late = self.late.range(hashed(hash, RunNo(0))..=hashed(hash, RunNo(u64::MAX)));
+        let all = late.chain(self.of_hash(hash).1);
+        // Most often there is none, or one.
+        let mut runs: Vec<RunNo> = all.filter(|hashed| !is_gone(hashed)).map(run_of).collect();
+        runs.sort_unstable_by(|one, other| other.cmp(one));
+        runs.into_iter()
+    }
+
+    /// Those of a hash among the settled, and where they begin.
+    fn of_hash(&self, hash: u32) -> (usize, &[Hashed]) {
+        let from = self.settled.partition_point(|[settled, ..]| *settled < hash);
+        let behind = self.settled.get(from..).unwrap_or_default();
+        let many = behind.iter().take_while(|[settled, ..]| *settled == hash).count();
+        (from, behind.get(..many).unwrap_or_default())
     }
 
     /// It is stored nowhere, and one that is met twice costs a comparison. Most runs are in the namespace "".
@@ -110,9 +204,27 @@ impl Ids {
     }
 }
 
+impl PartialEq for Ids {
+    fn eq(&self, other: &Self) -> bool {
+        let all = |ids: &Ids| ids.iter().collect::<BTreeSet<_>>();
+        all(self) == all(other)
+    }
+}
+
+impl Eq for Ids {}
+
 #[allow(clippy::cast_possible_truncation, reason = "each half is taken")]
 fn hashed(hash: u32, RunNo(run): RunNo) -> Hashed {
     [hash, (run >> 32) as u32, run as u32]
+}
+
+fn run_of([_, high, low]: &Hashed) -> RunNo {
+    RunNo(u64::from(*high) << 32 | u64::from(*low))
+}
+
+/// No run has the number 0.
+fn is_gone(hashed: &Hashed) -> bool {
+    run_of(hashed) == RunNo(0)
 }
 
 /// One open run.
@@ -315,10 +427,10 @@ impl Tables {
     pub fn split(self, parts: usize, part: impl Fn(&RunEntry) -> usize) -> Vec<Tables> {
         let room = self.open.len() / parts.max(1);
         // A little more, since they are not spread quite evenly.
-        let open = || ByRun::with_capacity(room + room / 16);
+        let open = || OpenRuns::with_capacity(room + room / 16);
         let empty = || Tables { next_run: self.next_run, open: open(), ..Tables::default() };
         let mut split: Vec<Tables> = (0..parts).map(|_| empty()).collect();
-        for (run, entry) in self.open {
+        for (run, entry) in self.open.into_all() {
             if let Some(tables) = split.get_mut(part(&entry)) {
                 tables.open.insert(run, entry);
             }
@@ -328,7 +440,7 @@ impl Tables {
 
     /// Finds out which ids there are.
     pub fn find_ids(&mut self) {
-        self.ids = self.open.iter().map(|(run, entry)| (&entry.kind.namespace, &entry.id, *run)).collect();
+        self.ids = Ids::of(self.open.iter());
     }
 
     /// Takes in the next event of a run; gives the number that it has by that.
@@ -372,10 +484,12 @@ impl Tables {
     fn end(&mut self, run: RunNo) {
         let Some(entry) = self.open.remove(&run) else { return };
         // A parent that dropped the call owes the child nothing any more.
-        if let Some((parent, seq)) = entry.rare.parent
-            && let Some(parent) = self.open.get_mut(&parent)
-        {
-            parent.forget_dropped(seq);
+        if let Some((parent, seq)) = entry.rare.parent {
+            // One that owes nothing stays where it is.
+            let owes = self.open.read(&parent).is_some_and(|parent| parent.rare.dropped.iter().any(|w| w.seq == seq));
+            if owes && let Some(parent) = self.open.get_mut(&parent) {
+                parent.forget_dropped(seq);
+            }
         }
         self.ids.remove(&entry.kind.namespace, &entry.id, run);
     }

@@ -427,7 +427,7 @@ pub const ALL: &[Bug] = &[
     bug(
         56,
         "a clock that is set back prolongs a timer",
-        &["kernel/engine/timers.rs"],
+        &["kernel/engine/timers.rs", "kernel/engine/timers.rs"],
         "journal: a clock set back prolongs nothing",
         "a timer waits until the wall clock shows its due time, however long ago its span was used up",
     ),
@@ -558,5 +558,19 @@ pub const ALL: &[Bug] = &[
         &["runtime/peers.rs"],
         "slots for attempts go to the driver that has a use for them",
         "with few slots and several drivers, there are fewer from time to time, and runs wait for ever",
+    ),
+    bug(
+        75,
+        "what somebody saw of a run on the shelf is kept when it changes",
+        &["kernel/open_runs.rs"],
+        "whoever looks at a run that was put away sees it as it is",
+        "a run goes on from what it was a while ago: its events get numbers that it has given before",
+    ),
+    bug(
+        76,
+        "a place on the shelf is given to two runs",
+        &["store/shelf.rs"],
+        "what was put on the shelf comes back as it was",
+        "what is known of one run is written over what is known of another",
     ),
 ];

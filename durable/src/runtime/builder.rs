@@ -24,7 +24,8 @@ use super::{Inner, Runtime};
 use crate::activity::States;
 use crate::kernel::engine::{Config, Kernel, Now, Numbers, Residence, Role, Stop};
 use crate::kernel::event::Text;
-use crate::kernel::tables::{Ids, Tables};
+use crate::kernel::open_runs::Shelf;
+use crate::kernel::tables::Tables;
 use crate::payload::PayloadCodec;
 use crate::registry::{Items, Registry};
 use crate::seams::{Entropy, Seams, Task};
@@ -351,12 +352,17 @@ impl Begin {
         self.with.as_ref().map_or(0, |(_, tables)| tables.open.len())
     }
 
-    fn open(&mut self, stop: Stop, now: Now) {
+    fn open(&mut self, stop: Stop, now: Now, shelf: impl Fn() -> Box<dyn Shelf>) {
         let Some((config, mut tables)) = self.with.take() else { return };
-        if tables.ids == Ids::default() {
+        if tables.ids.is_empty() {
             tables.find_ids();
         }
-        self.opened = Some(Kernel::open(config, tables, stop, now));
+        let stays = config.residence == Residence::Stay;
+        let mut kernel = Kernel::open(config, tables, stop, now);
+        if !stays {
+            kernel.put_up_on(shelf());
+        }
+        self.opened = Some(kernel);
     }
 }
 
@@ -423,7 +429,7 @@ impl Crew {
         match begins {
             [first, rest @ ..] if rest.is_empty() || runs < MANY => {
                 let now = Now { wall: clock.wall(), monotonic: clock.monotonic() };
-                first.open(self.stop, now);
+                first.open(self.stop, now, || self.store.shelf());
                 self.open_all(rest);
             }
             [] => {}

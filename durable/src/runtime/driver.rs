@@ -7,7 +7,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -414,9 +414,14 @@ impl Driver {
     /// Writes a checkpoint of these tables and what the others lent. All groups of all of them have been appended, and nobody appends meanwhile.
     fn checkpoint(&self, lent: &[Lent]) {
         let tables: Vec<_> = [self.kernel.tables()].into_iter().chain(lent.iter().map(|lent| &lent.tables)).collect();
-        if let Err(error) = self.log.checkpoint(&tables) {
-            tracing::warn!(%error, "a checkpoint could not be written; the next open reads more of the log");
-        }
+        // What was put away may not be readable any more. That is no reason to leave the store open.
+        let written = catch_unwind(AssertUnwindSafe(|| self.log.checkpoint(&tables)));
+        let error = match written {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => fault.to_string(),
+            Err(panic) => panic_text(panic.as_ref()).to_string(),
+        };
+        tracing::warn!(%error, "a checkpoint could not be written; the next open reads more of the log");
     }
 
     // Among peers.

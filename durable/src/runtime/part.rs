@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::kernel::event::{Group, Text};
 use crate::kernel::id::{Position, RunNo};
+use crate::kernel::open_runs::Shelf;
 use crate::kernel::tables::Tables;
 use crate::store::{ClosedRun, Journal, Later, Recorded, Store, StoreFault};
 
@@ -111,6 +112,10 @@ impl Store for Part {
 
     fn idle(&self) {
         self.store.idle();
+    }
+
+    fn shelf(&self) -> Box<dyn Shelf> {
+        self.store.shelf()
     }
 
     fn close(&self) -> Later<()> {

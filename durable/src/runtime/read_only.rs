@@ -46,7 +46,7 @@ impl ReadOnly {
     /// The open runs: what each waits for.
     #[must_use]
     pub fn runs(&self) -> Vec<Description> {
-        self.log.tables().open.values().map(|entry| Description::open(entry, None)).collect()
+        self.log.tables().open.values().map(|entry| Description::open(&entry, None)).collect()
     }
 
     /// All runs, also those that have ended, oldest first. The first time the whole log is read.
@@ -56,7 +56,7 @@ impl ReadOnly {
     pub async fn all_runs(&self) -> Result<Vec<Description>, LookupError> {
         let open = &self.log.tables().open;
         let mut runs: BTreeMap<RunNo, Description> =
-            open.iter().map(|(run, entry)| (*run, Description::open(entry, None))).collect();
+            open.iter().map(|(run, entry)| (run, Description::open(&entry, None))).collect();
         for ListedRun { run, events } in self.ended().await?.values() {
             // A live store goes on: what it ended since it was opened here is open here.
             let closed = || Description { events: *events, ..Description::closed(&ClosedRun::from(run.clone())) };
@@ -96,7 +96,7 @@ impl ReadOnly {
     /// As [`journal`](Self::journal).
     pub async fn journal_of(&self, run: RunId) -> Result<Journal, LookupError> {
         if let Some((no, _)) = self.log.tables().open.iter().find(|(_, entry)| entry.run == run) {
-            return self.log.load(*no).await.map_err(store);
+            return self.log.load(no).await.map_err(store);
         }
         let found = self.ended().await?.get(&run).ok_or_else(|| LookupError::NotFound { id: run.to_string() })?;
         self.log.load_at(found.run.place, found.run.run).await.map_err(store)

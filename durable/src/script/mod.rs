@@ -110,6 +110,7 @@ fn play(world: &mut World, builds: &[Build], words: &[&str]) {
         }
         ["advance", span] => world.advance(duration(span)),
         ["clock", "back", span] => world.set_back(duration(span)),
+        ["clock", "forward", span] => world.set_forward(duration(span)),
         ["crash"] => {
             let same = world.kill();
             world.open(&same);

@@ -128,7 +128,9 @@ fn record(program: &Program, seed: u64, residence: Residence) -> Recording {
         let next = moves.swap_remove(dice.below(moves.len()));
         simultaneous |= matches!(&next, Move::Attempts(_));
         let timer = go(&mut world, next, round);
-        simultaneous |= settles_at_once(&world.told[told..]) || (timer && is_simultaneous(&world.told[told..]));
+        // A timer that is due as soon as it is armed fires in whatever move armed it.
+        let causes: &[&str] = if timer { &["TimerFired", "timed out", "AttemptStarted"] } else { &["TimerFired"] };
+        simultaneous |= settles_at_once(&world.told[told..]) || is_simultaneous(&world.told[told..], causes);
     }
     let runs: Vec<RunNo> = world.log.ids.keys().copied().filter(|run| run.0 > 0).collect();
     let mut effects: Vec<(String, String, u32)> =
@@ -144,8 +146,8 @@ fn record(program: &Program, seed: u64, residence: Residence) -> Recording {
 }
 
 /// Whether the clock did two things to one run, or to a run and one that it is a child of.
-fn is_simultaneous(told: &str) -> bool {
-    let caused = |line: &&str| ["TimerFired", "timed out", "AttemptStarted"].iter().any(|cause| line.contains(cause));
+fn is_simultaneous(told: &str, causes: &[&str]) -> bool {
+    let caused = |line: &&str| causes.iter().any(|cause| line.contains(cause));
     let runs: Vec<&str> = told.lines().filter(caused).filter_map(|line| line.trim().split('.').next()).collect();
     let of_one_family = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"));
     (1..runs.len()).any(|i| runs[..i].iter().any(|run| of_one_family(run, runs[i])))
@@ -359,7 +361,7 @@ fn survive(program: &Program, seed: u64, residence: Residence) -> World {
 /// Whether a run waits for another build.
 fn lacks_something(world: &World) -> bool {
     let kernel = world.kernel();
-    kernel.tables().open.keys().any(|run| kernel.is_blocked(*run))
+    kernel.tables().open.keys().any(|run| kernel.is_blocked(run))
 }
 
 /// One of the open runs, if 0 was thrown.

@@ -93,6 +93,70 @@ fn a_clock_set_back_prolongs_nothing() {
     );
 }
 
+#[test]
+fn a_clock_set_forward_ends_what_is_over_by_it() {
+    check(
+        &[app()],
+        "start nap | advance 10m | clock forward 40m | clock forward 15m | advance 1m",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > advance 10m
+            > clock forward 40m
+            > clock forward 15m
+              nap.2 TimerFired 1 at 1h5m
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+            > advance 1m
+        "#]],
+    );
+}
+
+#[test]
+fn a_clock_set_forward_and_back_shortens_nothing_that_was_not_over() {
+    check(
+        &[app()],
+        "start nap | advance 10m | clock forward 40m | clock back 40m | advance 20m | advance 30m",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > advance 10m
+            > clock forward 40m
+            > clock back 40m
+            > advance 20m
+            > advance 30m
+              nap.2 TimerFired 1 at 1h
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_clock_set_forward_ends_what_an_open_found_asleep() {
+    check(
+        &[app()],
+        "start nap | crash | advance 10m | clock forward 1h",
+        &expect![[r#"
+            > start nap
+              nap.0 RunStarted nap{}
+              nap.1 Turn of 0: timer 1 due 1h
+            < start nap: started
+            > crash
+            > advance 10m
+            > clock forward 1h
+              nap.2 TimerFired 1 at 1h10m
+              nap is loaded
+              nap.3 Turn of 2: nothing
+              nap.4 RunEnded: Completed 1
+        "#]],
+    );
+}
+
 /// Two hours, and a call that has one.
 #[workflow]
 async fn naps() -> Result<u32, String> {

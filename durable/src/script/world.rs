@@ -24,6 +24,7 @@ use crate::runtime::definitions::Definitions;
 use crate::runtime::turns::Hot;
 use crate::store::Journal;
 use crate::store::log::RawJournal;
+use crate::store::shelf::Rows;
 use crate::workflow::call::StartCall;
 
 /// When every script begins: 2026-01-01T00:00:00Z.
@@ -141,7 +142,10 @@ impl World {
             residence: self.residence,
             seed: 7,
         };
-        let kernel = Kernel::open(config, tables, stop, self.now);
+        let mut kernel = Kernel::open(config, tables, stop, self.now);
+        if self.residence != Residence::Stay {
+            kernel.put_up_on(Box::new(Rows::in_memory()));
+        }
         let hot = Hot::new(Arc::clone(&build.definitions), PayloadCodec::MessagePack, build.id.into());
         self.process =
             Some(Process { kernel, hot, build: build.clone(), base: self.log.groups.len(), loads: Vec::new() });
@@ -174,7 +178,7 @@ impl World {
         self.pump();
         let mut process = self.process.take().unwrap();
         process.hot.put_all_away();
-        let closed = Section { run: RunNo(0), first: EventNo(0), at: self.now.wall, events: vec![Event::Closed] };
+        let closed = Section::of(RunNo(0), EventNo(0), self.now.wall, vec![Event::Closed]);
         self.log.append(&Group { sections: vec![closed] });
         self.log.durable = self.log.groups.len();
         self.running.clear();
@@ -198,6 +202,12 @@ impl World {
     /// Someone sets the wall clock back.
     pub(super) fn set_back(&mut self, span: Duration) {
         self.now.wall = Timestamp(self.now.wall.0 - i64::try_from(span.as_micros()).unwrap());
+    }
+
+    /// The wall clock is set forward, as after a machine's sleep.
+    pub(super) fn set_forward(&mut self, span: Duration) {
+        self.now.wall = self.now.wall.after(span);
+        self.pump();
     }
 
     pub(super) fn start(&mut self, name: &str, id: &str) {
@@ -563,7 +573,14 @@ impl Log {
             section::encode(part, None, at, self.names.entry(part.run).or_default(), &mut bytes);
         }
         self.read.groups.push(decode(&bytes, &mut self.read.names));
-        assert_eq!(self.read.groups.last(), Some(&group.sections), "what is read is what was written");
+        let mut sections = group.sections.clone();
+        for section in &mut sections {
+            // It is told to the log, and not written.
+            let whose = section.ended.take().map(|whose| whose.id);
+            let ends = matches!(section.events.last(), Some(Event::RunEnded(_)));
+            assert_eq!(whose.as_ref(), ends.then(|| &self.ids[&section.run]), "whose run it was that ended");
+        }
+        assert_eq!(self.read.groups.last(), Some(&sections), "what is read is what was written");
         self.groups.push(bytes);
     }
 
@@ -623,7 +640,7 @@ fn decode(mut bytes: &[u8], names: &mut BTreeMap<RunNo, Names>) -> Vec<Section> 
         let head = section::Head::decode(&mut bytes, at).unwrap();
         let events = head.events(&mut bytes, names.entry(head.run).or_default()).unwrap();
         let events = events.into_iter().map(|(_, event)| event).collect();
-        sections.push(Section { run: head.run, first: head.first, at: head.at, events });
+        sections.push(Section::of(head.run, head.first, head.at, events));
     }
     sections
 }

@@ -78,4 +78,60 @@ pub trait Disk: Send + Sync + Debug + 'static {
     fn identity_of(&self, path: &Path) -> Submitted<Identity>;
     /// Which file an open file is.
     fn identity(&self, file: File) -> Submitted<Identity>;
+    /// Makes a file without a name in the directory, for what nobody wants when this process is gone. It answers at once, and is no part of what
+    /// is stored: a simulated disk has it in memory.
+    fn scratch(&self, dir: Dir) -> io::Result<Box<dyn Scratch>> {
+        let _ = dir;
+        Ok(Box::new(InMemory::default()))
+    }
+}
+
+/// The name of a [scratch](Disk::scratch) file, for the moment that it has one: by process, and the number of the file there.
+#[must_use]
+pub fn scratch_name(process: u32, number: u64) -> String {
+    format!("scratch-{process}-{number}")
+}
+
+/// Whether a file has such a name: its maker died before it took it away.
+#[must_use]
+pub fn is_scratch(name: &str) -> bool {
+    let numbers = name.strip_prefix("scratch-").and_then(|rest| rest.split_once('-'));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
+}
+
+/// A file without a name.
+pub trait Scratch: Send + Sync + Debug {
+    /// Fills `bytes` with what stands at `offset`.
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+    /// Writes at `offset`.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Nothing in it is wanted any more.
+    fn clear(&mut self);
+}
+
+/// A file without a name that is none.
+#[derive(Debug, Default)]
+pub struct InMemory(Vec<u8>);
+
+impl Scratch for InMemory {
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let there = self.0.get(from..).and_then(|there| there.get(..bytes.len()));
+        bytes.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let from = usize::try_from(offset).map_err(io::Error::other)?;
+        if self.0.len() < from + bytes.len() {
+            self.0.resize(from + bytes.len(), 0);
+        }
+        self.0.get_mut(from..from + bytes.len()).ok_or(io::ErrorKind::UnexpectedEof)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
 }

@@ -9,6 +9,7 @@ pub mod log;
 pub mod plain;
 #[cfg(unix)]
 pub mod real;
+pub mod shelf;
 
 use std::fmt;
 use std::future::Future;
@@ -16,8 +17,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use self::log::RawJournal;
+use self::shelf::Rows;
 use crate::kernel::event::{Event, Group, RunEnded, RunStarted, Text};
 use crate::kernel::id::{EventNo, Position, RunNo, Timestamp};
+use crate::kernel::open_runs::Shelf;
 use crate::kernel::tables::Tables;
 
 /// A run's journal: its events in their order.
@@ -87,6 +90,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn checkpoint(&self, tables: &[&Tables]) -> Result<(), StoreFault>;
     /// Nothing was appended for a while: shows other readers that all of it is whole.
     fn idle(&self);
+    /// Where what is known of runs stands while they are not in memory: one for each who drives runs.
+    fn shelf(&self) -> Box<dyn Shelf> {
+        Box::new(Rows::in_memory())
+    }
     /// Writes what is queued, says that the store was closed, and lets go of it.
     fn close(&self) -> Later<()>;
     /// Lets go of the store as if the process had died; what is queued is not written. Done when the store is free.

@@ -15,7 +15,7 @@ use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 
-use super::disk::{Dir, Disk, File, Identity, Submitted};
+use super::disk::{Dir, Disk, File, Identity, Scratch, Submitted, scratch_name};
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIR_MODE: Mode = Mode::RWXU;
@@ -240,6 +240,52 @@ impl Disk for RealDisk {
     fn identity(&self, file: File) -> Submitted<Identity> {
         done(self.fd(file.0).and_then(|fd| Ok(fs::fstat(&fd)?)).map(|stat| identity(&stat)))
     }
+
+    fn scratch(&self, dir: Dir) -> io::Result<Box<dyn Scratch>> {
+        let dir = self.fd(dir.0)?;
+        // Nobody else has this number in this process, and another process has the folder only when this one is gone.
+        let name = scratch_name(getpid().as_raw_pid().cast_unsigned(), self.next.fetch_add(1, Ordering::Relaxed));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = again(|| fs::openat(&dir, &name, flags, FILE_MODE))?;
+        match fs::unlinkat(&dir, &name, AtFlags::empty()) {
+            // Whoever opened the store meanwhile may have taken the name away, as a leftover.
+            Ok(()) | Err(Errno::NOENT) => Ok(Box::new(Unnamed(file))),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A file whose name is gone.
+#[derive(Debug)]
+struct Unnamed(OwnedFd);
+
+impl Scratch for Unnamed {
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let mut read = 0;
+        while let Some(left) = bytes.get_mut(read..).filter(|left| !left.is_empty()) {
+            match again(|| rustix::io::pread(&self.0, &mut *left, offset + read as u64))? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                more => read += more,
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut written = 0;
+        while let Some(left) = bytes.get(written..).filter(|left| !left.is_empty()) {
+            match again(|| rustix::io::pwrite(&self.0, left, offset + written as u64))? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                more => written += more,
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        // What could not be given back is written over.
+        let _unimportant = again(|| fs::ftruncate(&self.0, 0));
+    }
 }
 
 fn done<T: Send + 'static>(result: io::Result<T>) -> Submitted<T> {
@@ -310,6 +356,24 @@ mod tests {
         now(disk.close(file));
         let again = now(disk.open_or_create(folder, "LOCK"));
         now(disk.try_lock(again))
+    }
+
+    #[test]
+    fn a_scratch_file_has_no_name_and_keeps_what_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new();
+        let folder = now(disk.open_dir(dir.path().to_owned(), false));
+        let mut files = [disk.scratch(folder).unwrap(), disk.scratch(folder).unwrap()];
+        assert_eq!(now(disk.list(folder)), Vec::<String>::new());
+        let mut bytes = [0; 3];
+        for (file, n) in files.iter_mut().zip(1..) {
+            file.write(5, &[n, n, n, n]).unwrap();
+            file.read(6, &mut bytes).unwrap();
+            assert_eq!(bytes, [n; 3]);
+        }
+        assert_eq!(files[0].read(7, &mut bytes).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        files[0].clear();
+        assert!(files[0].read(0, &mut bytes).is_err() && files[1].read(5, &mut bytes).is_ok());
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! write. Writes and syncs may come late, so that whoever does not wait for them is found out. It never changes what an operation
 //! does.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use durable::store::disk::{Dir, Disk, File, Identity, Submitted};
+use durable::store::disk::{Dir, Disk, File, Identity, Scratch, Submitted};
 use durable::store::real::RealDisk;
 use futures::FutureExt;
 use rustix::process::{Signal, getpid, kill_process};
@@ -104,6 +105,10 @@ macro_rules! through {
                 self.come_late();
                 self.half(file, offset, &bytes);
                 self.operation(|disk| disk.write(file, offset, bytes))
+            }
+
+            fn scratch(&self, dir: Dir) -> io::Result<Box<dyn Scratch>> {
+                self.inner.scratch(dir)
             }
 
             fn sync_data(&self, file: File) -> Submitted<()> {

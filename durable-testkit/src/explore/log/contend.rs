@@ -257,7 +257,7 @@ fn group(no: u64, number: u64, bytes: u16) -> Group {
         payload.resize(usize::from(bytes).max(8), 0x5a);
         Event::SignalReceived { name: "n".into(), payload: payload.into(), sender: Sender::Anonymous }
     };
-    Group { sections: vec![Section { run: RUN, first: EventNo(no), at: AT, events: vec![event] }] }
+    Group { sections: vec![Section::of(RUN, EventNo(no), AT, vec![event])] }
 }
 
 fn numbers(journal: &[JournalEvent]) -> Vec<u64> {

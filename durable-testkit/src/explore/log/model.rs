@@ -145,7 +145,7 @@ impl Author {
     /// The next group that fits behind all of `history`; its payloads have about `bytes` bytes.
     pub(super) fn group(&mut self, history: &History, bytes: usize) -> Group {
         let tables = history.tables(history.len());
-        let open: Vec<RunNo> = tables.open.keys().copied().collect();
+        let open: Vec<RunNo> = tables.open.keys().collect();
         let mut sections = Vec::new();
         if open.is_empty() || (open.len() < OPEN_MAX && self.rng.percent(20)) {
             sections.push(self.start(tables.next_run.max(RunNo(1)), history, bytes));
@@ -170,13 +170,16 @@ impl Author {
         let id = again.unwrap_or_else(|| format!("run-{}", self.number()).into());
         let started = RunStarted { id, workflow: "flow".into(), ..RunStarted::default() };
         let events = vec![Event::RunStarted(Box::new(started)), self.signal(bytes)];
-        Section { run, first: EventNo(0), at: AT, events }
+        Section::of(run, EventNo(0), AT, events)
     }
 
     fn go_on(&mut self, run: RunNo, tables: &Tables, bytes: usize) -> Section {
-        let first = tables.open.get(&run).expect("because the run was chosen among the open ones").next;
-        let event = if self.rng.percent(18) { self.end() } else { self.signal(bytes) };
-        Section { run, first, at: AT, events: vec![event] }
+        let entry = tables.open.get(&run).expect("because the run was chosen among the open ones");
+        if self.rng.percent(18) {
+            let (namespace, id) = (entry.kind.namespace.clone(), entry.id.clone());
+            return Section::of(run, entry.next, AT, vec![self.end()]).ending(namespace, id);
+        }
+        Section::of(run, entry.next, AT, vec![self.signal(bytes)])
     }
 
     fn signal(&mut self, bytes: usize) -> Event {
@@ -200,5 +203,5 @@ impl Author {
 
 fn opened() -> Section {
     let event = Event::Opened { build: "b".into(), pid: 1, host: "h".into() };
-    Section { run: RunNo(0), first: EventNo(0), at: AT, events: vec![event] }
+    Section::of(RunNo(0), EventNo(0), AT, vec![event])
 }

@@ -127,7 +127,7 @@ pub(super) fn look(log: &Log, history: &History, count: usize) -> Result<(), Com
 /// Looks at everything.
 pub(super) fn look_closely(log: &Log, history: &History, count: usize) -> Result<(), Complaint> {
     for run in history.tables(count).open.keys() {
-        look_at_journal(log, history, count, *run)?;
+        look_at_journal(log, history, count, run)?;
     }
     look_at_closed(log, history, count)
 }
@@ -135,9 +135,9 @@ pub(super) fn look_closely(log: &Log, history: &History, count: usize) -> Result
 /// Looks at every journal of a store that may be damaged: one loads as it was appended, or it does not load.
 pub(super) fn look_for_lies(log: &Log, history: &History, count: usize) -> Result<(), Complaint> {
     for run in history.tables(count).open.keys() {
-        match now(log.load(*run)) {
+        match now(log.load(run)) {
             Some(Err(_)) => {}
-            Some(Ok(_)) | None => look_at_journal(log, history, count, *run)?,
+            Some(Ok(_)) | None => look_at_journal(log, history, count, run)?,
         }
     }
     Ok(())

@@ -57,7 +57,7 @@ impl Segment {
 
 fn opened() -> Section {
     let events = vec![Event::Opened { build: "b1".into(), pid: 4242, host: "box".into() }];
-    Section { run: RunNo(0), first: EventNo(0), at: AT, events }
+    Section::of(RunNo(0), EventNo(0), AT, events)
 }
 
 fn started(at: Timestamp) -> Section {
@@ -86,7 +86,7 @@ fn started(at: Timestamp) -> Section {
         input: None,
     };
     let turn = Event::Turn { of: EventNo(0), entries: vec![Entry::ActivityScheduled(Arc::new(call))].into() };
-    Section { run: RunNo(1), first: EventNo(0), at, events: vec![Event::RunStarted(Box::new(started)), turn] }
+    Section::of(RunNo(1), EventNo(0), at, vec![Event::RunStarted(Box::new(started)), turn])
 }
 
 fn ended(at: Timestamp) -> Section {
@@ -105,7 +105,7 @@ fn ended(at: Timestamp) -> Section {
         reason: Text::default(),
     };
     let turn = Event::Turn { of: EventNo(2), entries: Short::NOTHING };
-    Section { run: RunNo(1), first: EventNo(2), at, events: vec![completed, turn, Event::RunEnded(Box::new(ended))] }
+    Section::of(RunNo(1), EventNo(2), at, vec![completed, turn, Event::RunEnded(Box::new(ended))])
 }
 
 /// The only segment of the store.

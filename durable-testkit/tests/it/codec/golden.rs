@@ -297,7 +297,7 @@ fn the_bytes_of_a_section() {
         Event::TimerFired { seq: Seq(3), at: later(5) },
         Event::Turn { of: EventNo(200), entries: Short::NOTHING },
     ];
-    let section = Section { run: RunNo(300), first: EventNo(200), at: later(-1), events };
+    let section = Section::of(RunNo(300), EventNo(200), later(-1), events);
     let mut bytes = Vec::new();
     section::encode(&section, Some(Place { segment: SegmentNo(2), offset: 8192 }), AT, &mut Names::new(), &mut bytes);
     expect!["ac02c80102800801024000010002030c1800010002c800"].assert_eq(&hex(&bytes));

@@ -87,7 +87,7 @@ proptest! {
         at in arbitrary::time(),
         events in vec(arbitrary::event(), 1..5),
     ) {
-        let section = Section { run: RunNo(run), first: EventNo(first), at, events };
+        let section = Section::of(RunNo(run), EventNo(first), at, events);
         let prev = prev.map(|(segment, eighth)| Place { segment: SegmentNo(segment), offset: eighth * 8 });
         let mut bytes = Vec::new();
         section::encode(&section, prev, AT, &mut Names::new(), &mut bytes);

@@ -28,12 +28,7 @@ fn step(n: u32, at: Timestamp) -> Section {
         input: None,
     }));
     let first = EventNo(u64::from(n) * 2);
-    Section {
-        run: RunNo(200),
-        first,
-        at,
-        events: vec![completed, Event::Turn { of: first, entries: vec![next].into() }],
-    }
+    Section::of(RunNo(200), first, at, vec![completed, Event::Turn { of: first, entries: vec![next].into() }])
 }
 
 /// How many bytes the step takes beyond the 100, when the name is known.

@@ -7,7 +7,7 @@ use durable::kernel::event::{Group, Text};
 use durable::kernel::id::RunNo;
 use durable::store::plain::PlainStore;
 use durable::store::{Later, Store, StoreFault};
-use durable_testkit::conformance::{Backend, Model, Opened, end, group, marked, signal, start_as};
+use durable_testkit::conformance::{Backend, Model, Opened, end_as, group, marked, signal, start_as};
 use futures::FutureExt;
 use proptest::prelude::*;
 
@@ -168,7 +168,8 @@ impl Pair {
             Step::Both { one, other } => self.both(one, other),
             Step::End { which } => {
                 let Some((run, no)) = self.pick(which) else { return };
-                self.append(&group([end(run, no, run)]));
+                let id = self.model.tables().open[&RunNo(run)].id.clone();
+                self.append(&group([end_as(run, no, run, "", id.as_str())]));
                 self.next.remove(&run);
             }
             Step::Gap { which, by } => {

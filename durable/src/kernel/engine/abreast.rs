@@ -78,7 +78,7 @@ impl Kernel {
         let is_free = entry.unturned.is_empty()
             && entry.rare.blocked.is_none()
             && entry.call(seq).is_some()
-            && self.here.memory(run) == Some(Memory::Hot);
+            && self.here.memory(run) == Memory::Hot;
         (is_free && current == attempt).then_some(began)
     }
 

@@ -180,7 +180,7 @@ impl Calls {
     pub(super) fn remember(&mut self, tables: &Tables) {
         for (run, entry) in tables.open.iter() {
             let calls = entry.waiting.iter().chain(entry.rare.dropped.iter()).filter(|waiting| is_call(waiting));
-            self.from_before.extend(calls.map(|waiting| (*run, waiting.seq)));
+            self.from_before.extend(calls.map(|waiting| (run, waiting.seq)));
         }
     }
 
@@ -515,12 +515,12 @@ impl Kernel {
     /// Whether no attempt of the run may begin: it is blocked, or has a delivered event without a turn.
     fn withholds(&self, run: RunNo) -> bool {
         let (entry, memory) = (self.tables.open.get(&run), self.here.memory(run));
-        entry.zip(memory).is_some_and(|(entry, memory)| withholds(entry, memory))
+        entry.is_some_and(|entry| withholds(entry, memory))
     }
 
     /// The run has seen everything: what was withheld from it may begin.
     pub(super) fn release_withheld(&mut self, run: RunNo) {
-        if self.withholds(run) {
+        if !self.here.has_calls(run) || self.withholds(run) {
             return;
         }
         for seq in self.here.calls_of(run) {
@@ -767,7 +767,7 @@ impl Kernel {
 
     /// Begins to load a run that is asleep.
     pub(super) fn wake(&mut self, run: RunNo) {
-        if self.here.memory(run) == Some(Memory::Away) {
+        if self.here.memory(run) == Memory::Away && self.tables.open.contains_key(&run) {
             self.here.put(run, Memory::Loading);
             self.loads.push_back(run);
         }

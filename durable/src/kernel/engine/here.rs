@@ -1,6 +1,6 @@
 //! What this process has of each open run: whether it is in memory, those of its calls that were taken up, and who waits for its end. A step
-//! looks for the first two, so that a run has one place for all, and one box for what comes and goes, which goes from run to run. It never
-//! decides anything.
+//! looks for the first two, so that a run has one place for all, and one box for what comes and goes, which goes from run to run. A run that is
+//! in the log alone, and of which nobody waits for anything, has no place. It never decides anything.
 
 use std::collections::BTreeMap;
 
@@ -57,8 +57,8 @@ impl Here {
     /// So many boxes are kept.
     const SPARES_MAX: usize = 1024;
 
-    pub(super) fn memory(&self, run: RunNo) -> Option<Memory> {
-        self.seats.get(&run).map(|seat| seat.memory)
+    pub(super) fn memory(&self, run: RunNo) -> Memory {
+        self.seats.get(&run).map_or(Memory::Away, |seat| seat.memory)
     }
 
     pub(super) fn seat_mut(&mut self, run: RunNo) -> Option<&mut Seat> {
@@ -66,14 +66,25 @@ impl Here {
     }
 
     /// Notes where a run is now; gives where it was.
-    pub(super) fn put(&mut self, run: RunNo, memory: Memory) -> Option<Memory> {
+    pub(super) fn put(&mut self, run: RunNo, memory: Memory) -> Memory {
         self.forget_beside(run);
-        match self.seats.get_mut(&run) {
-            Some(seat) => Some(std::mem::replace(&mut seat.memory, memory)),
+        let before = match self.seats.get_mut(&run) {
+            Some(seat) => std::mem::replace(&mut seat.memory, memory),
             None => {
-                self.seats.insert(run, Seat { memory, guests: None });
-                None
+                if memory != Memory::Away {
+                    self.seats.insert(run, Seat { memory, guests: None });
+                }
+                return Memory::Away;
             }
+        };
+        self.leave_seat(run);
+        before
+    }
+
+    /// Gives a run's seat up if nothing is in it that is not so for a run without one.
+    fn leave_seat(&mut self, run: RunNo) {
+        if self.seats.get(&run).is_some_and(|seat| seat.memory == Memory::Away && seat.guests.is_none()) {
+            self.seats.remove(&run);
         }
     }
 
@@ -97,7 +108,7 @@ impl Here {
     pub(super) fn end_loading(&mut self, run: RunNo) -> Option<Vec<Delivered>> {
         let tail = self.tails.remove(&run);
         let before = self.put(run, Memory::Away);
-        (before == Some(Memory::Loading)).then(|| tail.unwrap_or_default())
+        (before == Memory::Loading).then(|| tail.unwrap_or_default())
     }
 
     /// The run has ended.
@@ -126,9 +137,6 @@ impl Here {
     }
 
     /// Takes up a call.
-    ///
-    /// # Panics
-    /// If the run is not open.
     pub(super) fn insert_call(&mut self, run: RunNo, seq: Seq, call: Call) {
         self.guests(run).calls.insert(seq, call);
     }
@@ -136,14 +144,13 @@ impl Here {
     pub(super) fn remove_call(&mut self, run: RunNo, seq: Seq) -> Option<Call> {
         let seat = self.seats.get_mut(&run)?;
         let call = seat.guests.as_mut()?.calls.remove(seq);
-        seat.leave(&mut self.spares);
+        if seat.leave(&mut self.spares) {
+            self.leave_seat(run);
+        }
         call
     }
 
     /// Someone waits for a run's end.
-    ///
-    /// # Panics
-    /// If the run is not open.
     pub(super) fn watch(&mut self, run: RunNo, watcher: Watcher) {
         self.guests(run).watchers.push(watcher);
     }
@@ -153,7 +160,9 @@ impl Here {
         let Some(seat) = self.seats.get_mut(&run) else { return };
         if let Some(guests) = &mut seat.guests {
             guests.watchers.retain(keep);
-            seat.leave(&mut self.spares);
+            if seat.leave(&mut self.spares) {
+                self.leave_seat(run);
+            }
         }
     }
 
@@ -164,8 +173,17 @@ impl Here {
     }
 
     fn guests(&mut self, run: RunNo) -> &mut Guests {
-        let seat = self.seats.get_mut(&run).expect("because the run is open");
+        if self.seats.get(&run).is_none() {
+            self.seats.insert(run, Seat { memory: Memory::Away, guests: None });
+        }
+        let seat = self.seats.get_mut(&run).expect("because it was just put there");
         seat.guests.get_or_insert_with(|| self.spares.pop().unwrap_or_default())
+    }
+
+    /// Whether a call of the run was taken up.
+    pub(super) fn has_calls(&self, run: RunNo) -> bool {
+        let guests = self.seats.get(&run).and_then(|seat| seat.guests.as_ref());
+        guests.is_some_and(|guests| !guests.calls.is_empty())
     }
 
     /// The calls of a run.
@@ -178,9 +196,8 @@ impl Here {
 
     /// All calls, by run and number.
     pub(super) fn calls(&self) -> Vec<(RunNo, Seq)> {
-        let of_run = |(run, seat): (&RunNo, &Seat)| {
+        let of_run = |(run, seat): (RunNo, &Seat)| {
             let seqs: Vec<Seq> = seat.guests.iter().flat_map(|guests| guests.calls.keys()).collect();
-            let run = *run;
             seqs.into_iter().map(move |seq| (run, seq))
         };
         self.seats.iter().flat_map(of_run).collect()
@@ -197,12 +214,13 @@ fn keep(spares: &mut Vec<Box<Guests>>, mut guests: Box<Guests>) {
 }
 
 impl Seat {
-    /// Gives the box back if nothing is in it.
+    /// Gives the box back if nothing is in it. Says whether the run is nowhere then, and needs no seat.
     #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
-    fn leave(&mut self, spares: &mut Vec<Box<Guests>>) {
+    fn leave(&mut self, spares: &mut Vec<Box<Guests>>) -> bool {
         if let Some(guests) = self.guests.take_if(|guests| guests.is_empty()) {
             keep(spares, guests);
         }
+        self.guests.is_none() && self.memory == Memory::Away
     }
 
     pub(super) fn call_mut(&mut self, seq: Seq) -> Option<&mut Call> {
@@ -229,14 +247,14 @@ mod tests {
         here.put(run, Memory::Loading);
         here.push_tail(run, (Default::default(), Timestamp(1), crate::kernel::event::Event::Closed));
         assert_eq!(here.end_loading(run).map(|tail| tail.len()), Some(1));
-        assert_eq!((here.memory(run), here.end_loading(run)), (Some(Memory::Away), None));
+        assert_eq!((here.memory(run), here.end_loading(run)), (Memory::Away, None));
         here.stick(run, "why".into());
         assert_eq!(here.stuck(run), Some(&"why".into()));
         here.put(run, Memory::Away);
         assert_eq!((here.stuck(run), here.call(run, seq).is_some()), (None, false));
         here.stick(run, "again".into());
         here.remove(run);
-        assert_eq!((here.memory(run), here.stuck(run)), (None, None));
+        assert_eq!((here.memory(run), here.stuck(run)), (Memory::Away, None));
     }
 
     #[test]
@@ -244,9 +262,7 @@ mod tests {
         let mut here = Here::default();
         let all: Vec<(RunNo, Seq)> = (1..4).flat_map(|run| (1..30).map(move |seq| (RunNo(run), Seq(seq)))).collect();
         for (run, seq) in &all {
-            if here.memory(*run).is_none() {
-                here.put(*run, Memory::Hot);
-            }
+            here.put(*run, Memory::Hot);
             here.insert_call(*run, *seq, Call::example());
         }
         assert_eq!((here.calls(), here.calls_of(RunNo(2)).len(), here.spares.len()), (all.clone(), 29, 0));
@@ -282,6 +298,6 @@ mod tests {
 
     #[test]
     fn a_run_takes_no_more_than_two_words_and_its_number() {
-        assert_eq!(size_of::<(RunNo, Option<Seat>)>(), 3 * size_of::<u64>());
+        assert_eq!(ByRun::<Seat>::PLACE_BYTES, 3 * size_of::<u64>());
     }
 }

@@ -11,6 +11,7 @@ mod attempts;
 mod here;
 mod numbered;
 mod runs;
+mod sleepers;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,9 +20,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::command::Inputs;
-use super::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text};
+use super::event::{End, Event, Group, Payload, RunEnded, RunStarted, Section, Sender, Text, Whose};
 use super::id::{Attempt, EventNo, Position, RunId, RunNo, Seq, Timestamp};
 use super::machine::{Issued, TurnDone};
+use super::open_runs::Shelf;
 use super::tables::{RunEntry, Tables};
 
 pub use abreast::{Abreast, Ended};
@@ -438,13 +440,18 @@ impl Kernel {
             kernel.append_for_store(opened, now);
         }
         kernel.timers = Timers::of(kernel.armed(now), now);
-        let runs: Vec<RunNo> = kernel.tables.open.keys().copied().collect();
+        let runs: Vec<RunNo> = kernel.tables.open.keys().collect();
         for run in runs {
             kernel.take_up(run, now);
             kernel.seal_if_full();
         }
         kernel.seal();
         kernel
+    }
+
+    /// What is known of runs that are put away goes onto this shelf. Without one it stays in memory.
+    pub fn put_up_on(&mut self, shelf: Box<dyn Shelf>) {
+        self.tables.open.put_up_on(shelf);
     }
 
     /// The log is durable up to this group.
@@ -564,7 +571,7 @@ impl Kernel {
     /// Whether a run is in memory.
     #[must_use]
     pub fn is_hot(&self, run: RunNo) -> bool {
-        self.here.memory(run) == Some(Memory::Hot)
+        self.here.memory(run) == Memory::Hot
     }
 
     /// How many attempts are in flight.
@@ -583,10 +590,15 @@ impl Kernel {
             _ => {
                 let mut events = self.spares.events();
                 events.push(event);
-                self.group.sections.push(Section { run, first: no, at: now.wall, events });
+                self.group.sections.push(Section::of(run, no, now.wall, events));
             }
         }
         no
+    }
+
+    fn append_end(&mut self, run: RunNo, ended: Box<RunEnded>, whose: Whose, now: Now) {
+        self.append(run, Event::RunEnded(ended), now);
+        self.group.sections.last_mut().expect("because it was just appended").ended = Some(Box::new(whose));
     }
 
     /// The event that was appended last.
@@ -596,13 +608,13 @@ impl Kernel {
     }
 
     fn append_for_store(&mut self, event: Event, now: Now) {
-        self.group.sections.push(Section { run: RunNo(0), first: EventNo(0), at: now.wall, events: vec![event] });
+        self.group.sections.push(Section::of(RunNo(0), EventNo(0), now.wall, vec![event]));
     }
 
     /// Answers a caller when everything that was made so far is durable.
     pub fn answer(&mut self, caller: Caller, answer: Answer) {
         self.hold(Owed::Answer(caller, answer));
-        self.held.seal();
+        self.seal_answers();
     }
 
     fn hold(&mut self, owed: Owed) {
@@ -653,7 +665,13 @@ impl Kernel {
             let (group, _) = self.take_group();
             self.push(group);
         }
+        self.seal_answers();
+    }
+
+    /// The fact at hand is over, and its answers belong to the newest group.
+    fn seal_answers(&mut self) {
         self.held.seal();
+        self.tables.open.forget();
     }
 
     /// The group at hand, and about how many bytes its events take.

@@ -9,9 +9,12 @@ use super::{
     Residence, SEMANTICS, SendSignal, Start, TurnEnd, Turns, Watcher, WhenBlocked,
 };
 use crate::kernel::command::{Command, Inputs, StartChild};
-use crate::kernel::event::{ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall};
+use crate::kernel::event::{
+    ClosePolicy, End, Entry, Event, Payload, RunEnded, RunStarted, Text, Undone, UndoneCall, Whose,
+};
 use crate::kernel::id::{Attempt, RunId, RunNo, ScopeNo, Seq, Timestamp};
 use crate::kernel::machine::{Issued, Turn};
+use crate::kernel::short::Short;
 use crate::kernel::tables::{RunEntry, Waiting, WaitingFor};
 
 impl Kernel {
@@ -81,7 +84,7 @@ impl Kernel {
                 self.here.watch(run, Watcher { caller, blocked });
             }
         }
-        self.held.seal();
+        self.seal_answers();
     }
 
     /// These callers are gone; some of them waited for this run's end.
@@ -92,19 +95,19 @@ impl Kernel {
     /// Says what is known of a run, as of what is durable.
     pub fn handle_describe(&mut self, caller: Caller, run: RunNo) {
         let answer = match self.tables.open.get(&run) {
-            Some(entry) => Answer::Described(run, entry.clone(), self.stuck(run)),
+            Some(entry) => Answer::Described(run, Box::new(entry.clone()), self.stuck(run)),
             None => Answer::NotOpen,
         };
         self.hold_answer(caller, answer);
-        self.held.seal();
+        self.seal_answers();
     }
 
     /// Lists all open runs, as of what is durable.
     pub fn handle_list(&mut self, caller: Caller) {
-        let runs =
-            self.tables.open.iter().map(|(run, entry)| (*run, RunEntry::clone(entry), self.stuck(*run))).collect();
+        let all = self.tables.open.iter();
+        let runs = all.map(|(run, entry)| (run, entry.into_owned(), self.stuck(run))).collect();
         self.hold_answer(caller, Answer::Listed(runs));
-        self.held.seal();
+        self.seal_answers();
     }
 
     /// The clock moved. What is due is worked off as far as is fair: a run that arms a timer which is due at once comes next time. So
@@ -155,9 +158,15 @@ impl Kernel {
 
     /// Replays blocked runs once more; gives how many.
     pub fn handle_retry_blocked(&mut self, run: Option<RunNo>, now: Now, turns: &mut dyn Turns) -> usize {
-        let wanted = |no: &RunNo| run.is_none_or(|run| run == *no);
-        let runs: Vec<RunNo> = self.tables.open.keys().copied().filter(wanted).collect();
-        let blocked: Vec<RunNo> = runs.into_iter().filter(|run| self.is_blocked(*run)).collect();
+        let is_blocked = |no: RunNo, entry: &RunEntry| entry.rare.blocked.is_some() || self.here.stuck(no).is_some();
+        let blocked: Vec<RunNo> = match run {
+            Some(run) => {
+                self.tables.open.get(&run).filter(|entry| is_blocked(run, entry)).map(|_| run).into_iter().collect()
+            }
+            None => {
+                self.tables.open.iter().filter(|(run, entry)| is_blocked(*run, entry)).map(|(run, _)| run).collect()
+            }
+        };
         for run in &blocked {
             self.unblock(*run, "asked for".into(), now);
             self.seal_if_full();
@@ -169,16 +178,17 @@ impl Kernel {
     /// At open: what all runs wait for that has a wall deadline.
     pub(super) fn armed(&self, now: Now) -> impl Iterator<Item = (RunNo, Due, Timestamp)> + '_ {
         self.tables.open.iter().flat_map(move |(run, entry)| {
-            entry.armed().map(move |(due, at)| {
+            let of_run = |(due, at): (Due, Timestamp)| {
                 let at = if planted!(54) { now.wall.after(at.since(entry.started)) } else { at };
-                (*run, due, at)
-            })
+                (run, due, at)
+            };
+            // Most runs wait for one thing.
+            entry.armed().map(of_run).collect::<Short<_>>()
         })
     }
 
     /// At open: loads the run if there is something to do.
     pub(super) fn take_up(&mut self, run: RunNo, now: Now) {
-        self.here.put(run, Memory::Away);
         let Some(entry) = self.tables.open.get(&run) else { return };
         let replay = !entry.unturned.is_empty() || entry.needs_attempts();
         let blocked = entry.rare.blocked.as_ref().map(|blocked| blocked.build.clone());
@@ -208,16 +218,16 @@ impl Kernel {
             return;
         }
         match self.here.memory(run) {
-            Some(Memory::Hot) if behind || self.is_full() => {
+            Memory::Hot if behind || self.is_full() => {
                 self.later.push_back((run, (no, now.wall, self.newest().clone())));
             }
-            Some(Memory::Hot) => {
+            Memory::Hot => {
                 let end = turns.turn(run, no, now.wall, self.newest());
                 return self.turned(run, end, now, turns);
             }
-            Some(Memory::Loading) => self.here.push_tail(run, (no, now.wall, self.newest().clone())),
-            Some(Memory::Stuck) => {}
-            Some(Memory::Away) | None => self.wake(run),
+            Memory::Loading => self.here.push_tail(run, (no, now.wall, self.newest().clone())),
+            Memory::Stuck => {}
+            Memory::Away => self.wake(run),
         }
         self.take_promises_back(run);
     }
@@ -260,7 +270,7 @@ impl Kernel {
         let answer = match entry.compare(started, inputs, &self.config.build) {
             Likeness::Same => Answer::Attached { run, id: entry.run, reshaped: false },
             Likeness::Reshaped => Answer::Attached { run, id: entry.run, reshaped: true },
-            Likeness::Other => Answer::Conflict(entry.clone()),
+            Likeness::Other => Answer::Conflict(Box::new(entry.clone())),
         };
         self.hold_answer(caller, answer);
     }
@@ -289,7 +299,7 @@ impl Kernel {
                 let is_recorded = self.record(run, &mut done, now, turns);
                 turns.take_room(done);
                 if is_recorded {
-                    self.rest(run, turns);
+                    self.rest(run, now, turns);
                 }
             }
             TurnEnd::Ended(mut done, how, result) => {
@@ -305,12 +315,12 @@ impl Kernel {
     }
 
     /// The run waits, and has seen everything: it is put away if that is what was asked for.
-    fn rest(&mut self, run: RunNo, turns: &mut dyn Turns) {
+    fn rest(&mut self, run: RunNo, now: Now, turns: &mut dyn Turns) {
         if self.config.residence == Residence::Stay {
             return;
         }
         if self.tables.open.get(&run).is_some_and(|entry| entry.unturned.is_empty()) {
-            self.put_away(run, turns);
+            self.put_away(run, now, turns);
         }
     }
 
@@ -498,6 +508,7 @@ impl Kernel {
     ) {
         let Some(entry) = self.tables.open.get(&run) else { return };
         let (parent, children) = (entry.rare.parent, entry.children());
+        let whose = Whose { namespace: entry.kind.namespace.clone(), id: entry.id.clone() };
         let (actor, reason) = by;
         let (body, undone) = (how, entry.rare.undos.undone(how));
         let failed = how != End::Terminated && !undone.not_undone.is_empty();
@@ -512,7 +523,7 @@ impl Kernel {
         let told = (parent.is_some() || !watchers.is_empty()).then(|| ended.clone());
         self.recent.keep(run, ended.clone());
         self.disarm_run(run);
-        self.append(run, Event::RunEnded(ended), now);
+        self.append_end(run, ended, whose, now);
         self.drop_calls(run);
         self.here.remove(run);
         self.forget_warnings(run);
@@ -603,10 +614,21 @@ impl Kernel {
         self.wake(run);
     }
 
-    fn put_away(&mut self, run: RunNo, turns: &mut dyn Turns) {
+    fn put_away(&mut self, run: RunNo, now: Now, turns: &mut dyn Turns) {
         self.here.put(run, Memory::Away);
         self.forget_inputs(run);
         turns.put_away(run);
+        self.put_up(run, now);
+    }
+
+    /// What is known of a run that was put away, and that nothing is expected of before it has waited, leaves memory too.
+    fn put_up(&mut self, run: RunNo, now: Now) {
+        let Some(entry) = self.tables.open.get(&run).filter(|_| !self.here.has_calls(run)) else { return };
+        if !entry.unturned.is_empty() {
+            return;
+        }
+        entry.timers().for_each(|seq| self.timers.put_aside(run, seq, now));
+        self.tables.open.put_up(run);
     }
 
     /// Takes up a run that was replayed: its open commands, and the delivered events that have no turn.
@@ -616,7 +638,7 @@ impl Kernel {
         let numbers = unturned.iter().map(|(no, _, _)| *no);
         if !self.tables.open.get(&run).is_some_and(|entry| numbers.eq(entry.unturned.iter().copied())) {
             // The journal that was loaded is older than what was appended since: it is loaded again.
-            self.put_away(run, turns);
+            self.put_away(run, now, turns);
             return self.wake(run);
         }
         self.warn_of_replay(run, replayed.warnings);
@@ -638,7 +660,7 @@ impl Kernel {
         }
         self.release_withheld(run);
         if self.is_hot(run) {
-            self.rest(run, turns);
+            self.rest(run, now, turns);
         }
     }
 
@@ -787,6 +809,14 @@ impl RunEntry {
             WaitingFor::Timer { .. } | WaitingFor::Activity { .. } | WaitingFor::Signal { .. } => None,
         });
         children.collect()
+    }
+
+    /// The timers that it waits for.
+    fn timers(&self) -> impl Iterator<Item = Seq> + '_ {
+        self.waiting
+            .iter()
+            .filter(|waiting| matches!(waiting.what, WaitingFor::Timer { .. }))
+            .map(|waiting| waiting.seq)
     }
 
     /// All wall deadlines that it may have.

@@ -2,13 +2,15 @@
 //! remained when it was armed, whichever is first: a wall clock that is set back prolongs nothing. A span of this process
 //! (an attempt's start-to-close) counts on the monotonic clock alone.
 //!
-//! There may be a million of them, and one for each attempt in flight: each has a number, by which two heaps know it.
+//! There may be a million of them, and one for each attempt in flight: each has a number, by which two heaps know it. The timers of runs that are
+//! not in memory take less, and stand by themselves.
 
 use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::Now;
 use super::numbered::Numbered;
+use super::sleepers::{self, Sleeper, Sleepers};
 use crate::kernel::id::{RunNo, Seq, Timestamp};
 
 /// What comes due.
@@ -44,6 +46,7 @@ pub(super) struct Timers {
     deadlines: Numbered,
     by_monotonic: Soonest,
     by_wall: Soonest,
+    asleep: Sleepers,
 }
 
 /// Something that is armed, by number. When it is disarmed or due, the number goes to another.
@@ -82,7 +85,7 @@ impl Time {
 
     /// By the monotonic clock; what is centuries away is never due.
     fn monotonic(at: Duration) -> Time {
-        Time::new(at.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(at.subsec_nanos())))
+        Time::new(sleepers::nanos(at))
     }
 
     /// By the wall clock, which has points before its zero.
@@ -100,17 +103,32 @@ impl Time {
 }
 
 impl Timers {
-    /// These wall deadlines, armed all at once.
+    /// These wall deadlines of runs that are not in memory, armed all at once.
     pub(super) fn of(armed: impl Iterator<Item = (RunNo, Due, Timestamp)>, now: Now) -> Timers {
         let mut timers = Timers::default();
-        armed.for_each(|(run, due, at)| timers.arm_anew(run, due, at, now));
-        timers
+        let mut asleep = Sleepers::default();
+        let of_timer = |(run, due, wall)| match due {
+            Due::Timer(seq) => Some(Sleeper { at: sleepers::nanos(due_at(wall, now)), run, seq, wall }),
+            Due::Retry(_) | Due::Call(_) | Due::Attempt(_) | Due::Run => {
+                timers.arm_anew(run, due, wall, now);
+                None
+            }
+        };
+        asleep.extend(armed.filter_map(of_timer), now);
+        Timers { asleep, ..timers }
     }
 
     /// Arms a wall deadline.
     pub(super) fn arm_at(&mut self, run: RunNo, due: Due, at: Timestamp, now: Now) {
-        self.disarm(run, due);
+        self.take(run, due);
         self.arm_anew(run, due, at, now);
+    }
+
+    /// The run is put away, and waits for this timer: from now on it takes less.
+    pub(super) fn put_aside(&mut self, run: RunNo, seq: Seq, now: Now) {
+        if let Some((monotonic, wall)) = self.take(run, Due::Timer(seq)) {
+            self.asleep.push(Sleeper { at: monotonic.get(), run, seq, wall: wall.to_wall() }, now);
+        }
     }
 
     /// Arms a wall deadline that is not armed.
@@ -130,13 +148,22 @@ impl Timers {
 
     /// Disarms a wall deadline, if it is armed.
     pub(super) fn disarm(&mut self, run: RunNo, due: Due) {
+        if let (None, Due::Timer(seq)) = (self.take(run, due), due) {
+            self.asleep.forget(run, seq);
+        }
+    }
+
+    /// Takes out a wall deadline, if it is armed: when it is due by either clock.
+    fn take(&mut self, run: RunNo, due: Due) -> Option<(Time, Time)> {
         if self.deadlines.is_empty() {
-            return;
+            return None;
         }
         let (key, of) = ((run, due), |number: u32| self.keys[number as usize]);
-        if let Some(number) = self.deadlines.remove(hash(key), |number| of(number) == key, |number| hash(of(number))) {
-            self.forget(Number(number));
-        }
+        let number = self.deadlines.remove(hash(key), |number| of(number) == key, |number| hash(of(number)))?;
+        let number = Number(number);
+        let times = self.by_monotonic.time(number).zip(self.by_wall.time(number));
+        self.forget(number);
+        times
     }
 
     /// Disarms a span, if it is armed.
@@ -149,6 +176,23 @@ impl Timers {
     /// Takes the next thing that is due.
     pub(super) fn take_due(&mut self, now: Now) -> Option<Key> {
         let monotonic = self.by_monotonic.first().filter(|(at, _)| *at <= Time::monotonic(now.monotonic));
+        if let Some(Sleeper { at, run, seq, wall }) = self.asleep.due(now) {
+            let key = (run, Due::Timer(seq));
+            if monotonic.is_none_or(|(armed, number)| (at, key) < (armed.get(), self.key(number))) {
+                self.asleep.pop();
+                if planted!(56) && wall > now.wall {
+                    self.arm_anew(run, Due::Timer(seq), wall, now);
+                    return self.take_due(now);
+                }
+                return Some(key);
+            }
+        }
+        self.take_armed(monotonic, now)
+            .or_else(|| self.asleep.pop_by_wall(now).map(|(run, seq)| (run, Due::Timer(seq))))
+    }
+
+    /// Takes the next thing that is due of those that have numbers; `monotonic` is the first by that clock, if it is.
+    fn take_armed(&mut self, monotonic: Option<(Time, Number)>, now: Now) -> Option<Key> {
         if let Some((_, number)) = monotonic.filter(|_| planted!(56)) {
             let (run, due) = self.key(number);
             if let Some(wall) = self.by_wall.time(number).map(Time::to_wall).filter(|wall| *wall > now.wall) {
@@ -158,25 +202,25 @@ impl Timers {
         }
         let by_wall = || self.by_wall.first().filter(|(at, _)| *at <= Time::wall(now.wall)).map(|(_, number)| number);
         let number = monotonic.map(|(_, number)| number).or_else(by_wall)?;
-        let key = self.key(number);
-        if let Due::Attempt(_) = key.1 {
+        let (run, due) = self.key(number);
+        if let Due::Attempt(_) = due {
             self.forget(number);
         } else {
-            self.disarm(key.0, key.1);
+            self.take(run, due);
         }
-        Some(key)
+        Some((run, due))
     }
 
     /// When the monotonic clock shows that something is due. A wall clock that was set forward brings a wall deadline nearer.
     pub(super) fn next(&self, now: Now) -> Option<Duration> {
         let monotonic = self.by_monotonic.first().map(|(at, _)| at.to_monotonic());
         let wall = self.by_wall.first().map(|(at, _)| now.monotonic.saturating_add(at.to_wall().since(now.wall)));
-        monotonic.into_iter().chain(wall).min()
+        monotonic.into_iter().chain(wall).chain(self.asleep.next(now)).min()
     }
 
     /// Whether there is a wall deadline at all.
     pub(super) fn has_deadlines(&self) -> bool {
-        !self.deadlines.is_empty()
+        !self.deadlines.is_empty() || !self.asleep.is_empty()
     }
 
     fn number(&mut self, key: Key) -> Number {
@@ -199,7 +243,7 @@ impl Timers {
         self.keys[number.index()] = NOBODY;
         self.free.push(number);
         if self.by_monotonic.is_empty() && self.keys.len() > NUMBERS_KEPT_MAX {
-            *self = Timers::default();
+            *self = Timers { asleep: std::mem::take(&mut self.asleep), ..Timers::default() };
         }
     }
 }
@@ -429,6 +473,35 @@ mod tests {
                 prop_assert_eq!(timers.keys.len() - timers.free.len(), model.len());
             }
         }
+    }
+
+    #[test]
+    fn a_timer_of_a_run_that_was_put_away_comes_when_it_would_have() {
+        let seconds = Duration::from_secs;
+        let now = |wall: i64, monotonic| Now { wall: Timestamp(wall * 1_000_000), monotonic: seconds(monotonic) };
+        let mut timers = Timers::default();
+        let arm = |timers: &mut Timers, run, seq, at: i64| {
+            timers.arm_at(RunNo(run), Due::Timer(Seq(seq)), Timestamp(at * 1_000_000), now(0, 0));
+        };
+        (1..=3).for_each(|run| arm(&mut timers, run, 2, 10));
+        arm(&mut timers, 2, 4, 20);
+        (1..=5).for_each(|seq| timers.put_aside(RunNo(2), Seq(seq), now(0, 0)));
+        arm(&mut timers, 2, 1, 10);
+        arm(&mut timers, 2, 3, 10);
+        assert_eq!((timers.next(now(5, 5)), timers.has_deadlines()), (Some(seconds(10)), true));
+        assert_eq!(timers.take_due(now(9, 9)), None);
+        let came: Vec<Key> = std::iter::from_fn(|| timers.take_due(now(10, 10))).collect();
+        let key = |run, seq| (RunNo(run), Due::Timer(Seq(seq)));
+        assert_eq!(came, [key(1, 2), key(2, 1), key(2, 2), key(2, 3), key(3, 2)], "in the order of their keys");
+        assert_eq!(timers.next(now(10, 10)), Some(seconds(20)));
+        assert_eq!((timers.next(now(15, 10)), timers.take_due(now(15, 10))), (Some(seconds(10)), None));
+        assert_eq!(timers.next(now(15, 10)), Some(seconds(15)), "the wall clock was set forward");
+        assert_eq!(timers.take_due(now(0, 20)), Some(key(2, 4)), "it was set back");
+        assert_eq!((timers.next(now(0, 20)), timers.has_deadlines()), (None, false));
+        arm(&mut timers, 1, 7, 30);
+        timers.put_aside(RunNo(1), Seq(7), now(0, 20));
+        timers.disarm(RunNo(1), Due::Timer(Seq(7)));
+        assert_eq!((timers.next(now(0, 20)), timers.take_due(now(40, 40))), (None, None));
     }
 
     #[test]

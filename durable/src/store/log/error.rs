@@ -384,6 +384,11 @@ pub enum AppendError {
         /// The event that was given.
         found: EventNo,
     },
+    /// It ends a run and does not say whose it was.
+    Nameless {
+        /// The run.
+        run: RunNo,
+    },
     /// The tables for a checkpoint are not those after what was appended so far.
     WrongTables {
         /// The first run that is missing, too many, or not as far as its journal.
@@ -406,6 +411,9 @@ impl fmt::Display for AppendError {
                 f,
                 "the tables for a checkpoint do not have run {run} as its journal has it; report this [E0122]"
             ),
+            AppendError::Nameless { run } => {
+                write!(f, "run {run} ends without being named, and could not be found any more; report this [E0123]")
+            }
             AppendError::Poisoned(error) => error.fmt(f),
         }
     }

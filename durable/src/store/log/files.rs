@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::error::DiskFault;
 use crate::codec::frame::SegmentNo;
 use crate::codec::segment;
-use crate::store::disk::{Dir, Disk, File, Identity};
+use crate::store::disk::{Dir, Disk, File, Identity, Scratch};
 
 /// How much is zeroed at once, at most.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -192,6 +192,11 @@ impl Folder {
 
     fn handle(&self, name: &str, file: File) -> Handle {
         Handle { disk: Arc::clone(&self.disk), file, name: name.to_owned(), is_open: true }
+    }
+
+    /// A file without a name in it.
+    pub(super) fn scratch(&self) -> io::Result<Box<dyn Scratch>> {
+        self.disk.scratch(self.dir)
     }
 
     /// The names of what is in it, sorted.

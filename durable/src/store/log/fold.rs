@@ -11,7 +11,7 @@ use crate::codec::event;
 use crate::codec::frame::{Frame, Place, StoreId};
 use crate::codec::names::Names;
 use crate::codec::section::Head;
-use crate::kernel::event::{Event, RunStarted};
+use crate::kernel::event::Event;
 use crate::kernel::id::{EventNo, RunNo};
 use crate::kernel::tables::{Gap, Tables};
 
@@ -111,9 +111,8 @@ impl Fold {
             return Ok(());
         }
         for (no, raw) in events {
-            let mut none = Names::new();
-            let names = self.runs.get_mut(&head.run).map_or(&mut none, |run| &mut run.names);
-            let taken = match event::decode_raw(&raw, head.at, names) {
+            let decoded = self.runs.with_names(head.run, |names| event::decode_raw(&raw, head.at, names));
+            let taken = match decoded {
                 Ok(Some(event)) => self.event(head, no, event, place, frame),
                 Ok(None) => self.skipped(head.run, no, place),
                 Err(error) => Err(Refused::Undecodable(error)),
@@ -138,41 +137,49 @@ impl Fold {
         place: Place,
         frame: &Frame<'_>,
     ) -> Result<(), Refused> {
+        let is_end = matches!(event, Event::RunEnded(_));
+        let ends = is_end.then(|| self.tables.open.get(&head.run)).flatten();
+        let id = ends.map(|entry| runs::id_hash(self.store, &entry.kind.namespace, &entry.id));
         self.tables.apply(head.run, no, head.at, &event).map_err(Refused::Gap)?;
-        if let Event::RunStarted(started) = &event {
-            self.runs.insert(head.run, Run::new(self.id(started)));
+        if let Event::RunStarted(_) = &event {
+            self.runs.put(head.run, Run::NEW);
         }
-        let Some(run) = self.runs.get_mut(&head.run) else { return Err(gap(head.run, EventNo(0), no)) };
-        run.next = no.next();
-        run.place(place);
-        if let Event::RunEnded(_) = event {
+        if !self.goes_on(head.run, no, place) {
+            return Err(gap(head.run, EventNo(0), no));
+        }
+        if let Some(id) = id {
             let closed = ClosedPlace { run: head.run, place, lsn: frame.header.lsn, crc: Some(frame.crc) };
             if !planted!(24) {
-                self.closed.put(run.id, &closed);
+                self.closed.put(id, &closed);
             }
-            self.rows.insert((run.id, head.run), closed);
-            self.runs.remove(&head.run);
+            self.rows.insert((id, head.run), closed);
+            self.runs.remove(head.run);
         }
         Ok(())
     }
 
     /// An event that is unknown and may be stepped over has a number all the same.
     fn skipped(&mut self, run: RunNo, no: EventNo, place: Place) -> Result<(), Refused> {
-        let (Some(entry), Some(slot)) = (self.tables.open.get_mut(&run), self.runs.get_mut(&run)) else {
-            return Err(gap(run, EventNo(0), no));
-        };
+        let Some(entry) = self.tables.open.get_mut(&run) else { return Err(gap(run, EventNo(0), no)) };
         if entry.next != no {
             return Err(gap(run, entry.next, no));
         }
         entry.next = no.next();
-        slot.next = no.next();
-        slot.place(place);
-        Ok(())
+        if self.goes_on(run, no, place) { Ok(()) } else { Err(gap(run, EventNo(0), no)) }
+    }
+
+    /// A run's journal goes on to this event, in the frame at this place; false if the run has none.
+    fn goes_on(&mut self, run: RunNo, no: EventNo, place: Place) -> bool {
+        let on = |run: &mut Run| {
+            run.next = no.next();
+            run.place(place);
+        };
+        self.runs.change(run, on).is_some()
     }
 
     fn put_aside(&mut self, run: RunNo) {
         self.broken.insert(run);
-        self.runs.remove(&run);
+        self.runs.remove(run);
         if let Some(entry) = self.tables.open.remove(&run) {
             self.tables.ids.remove(&entry.kind.namespace, &entry.id, run);
         }
@@ -180,7 +187,11 @@ impl Fold {
 
     /// A frame was copied: what led to it leads to the copy.
     pub(super) fn moved(&mut self, from: Place, to: Place) {
-        self.runs.values_mut().filter(|run| run.prev() == Some(from)).for_each(|run| run.place(to));
+        let there: Vec<RunNo> =
+            self.runs.iter().filter(|(_, run)| run.prev() == Some(from)).map(|(run, _)| run).collect();
+        for run in there {
+            self.runs.change(run, |run| run.place(to));
+        }
         for ((id, _), row) in self.rows.iter_mut().filter(|(_, row)| row.place == from) {
             let moved = ClosedPlace { place: to, ..*row };
             self.closed.moved(*id, row, &moved);
@@ -191,10 +202,6 @@ impl Fold {
     /// The newest of the runs of an id that closed where the fold saw it.
     pub(super) fn newest(&self, id: runs::IdHash) -> Option<ClosedPlace> {
         self.rows.range((id, RunNo(0))..=(id, RunNo(u64::MAX))).next_back().map(|(_, row)| *row)
-    }
-
-    fn id(&self, started: &RunStarted) -> runs::IdHash {
-        runs::id_hash(self.store, &started.namespace, &started.id)
     }
 }
 

@@ -207,8 +207,7 @@ impl Log {
     /// # Errors
     /// [`AppendError`].
     pub fn checkpoint_of(&self, tables: &[&Tables]) -> Result<Position, AppendError> {
-        let (tables, at) = (AllTables::of(tables), self.clock.wall());
-        self.shared.checkpoint(&tables, at)
+        self.shared.checkpoint(&AllTables::of(tables), self.clock.wall())
     }
 
     /// Whether there is so much log behind the newest checkpoint that another one is due.

@@ -25,7 +25,7 @@ use super::{Log, Recovered};
 use crate::codec::frame::{self, Header, Lsn, Place, SegmentNo, StoreId};
 use crate::codec::segment::{self, FIRST_FRAME};
 use crate::seams::Seams;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, is_scratch};
 use crate::store::index::Index;
 
 /// How a store is opened.
@@ -182,7 +182,7 @@ impl Opening {
     /// (rule 12).
     async fn tidy(&self) -> Result<(), DiskFault> {
         for name in self.folder.list().await? {
-            if identity::is_left(&name) || segment::is_spare(&name) {
+            if identity::is_left(&name) || segment::is_spare(&name) || is_scratch(&name) {
                 // Its maker may have removed it, as every maker does.
                 self.folder.remove_if_there(&name).await?;
             }

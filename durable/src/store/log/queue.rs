@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 
 use super::batch::{Batch, Filling};
-use super::checkpoint;
+use super::checkpoint::{self, Encoded};
 use super::closed::{Closed, ClosedPlace, Known};
 use super::error::{AppendError, StoreError};
 use super::place::Layout;
@@ -191,7 +191,7 @@ impl Queue {
         for section in group.sections.iter().filter(|section| section.run != RunNo(0)) {
             // Most groups have one section, and need no map.
             let before = if group.sections.len() > 1 { ends.insert(section.run, end_of(section)) } else { None };
-            let expected = match (before, self.runs.get(&section.run)) {
+            let expected = match (before, self.runs.get(section.run)) {
                 (Some(before), _) => before,
                 (None, Some(run)) if run.is_ended => EventNo(u64::MAX),
                 (None, Some(run)) => run.next,
@@ -200,6 +200,9 @@ impl Queue {
             let is_start = matches!(section.events.first(), Some(Event::RunStarted(_)));
             if section.first != expected || is_start != (expected == EventNo(0)) {
                 return Err(AppendError::OutOfOrder { run: section.run, expected, found: section.first });
+            }
+            if section.ended.is_none() && section.events.iter().any(|event| matches!(event, Event::RunEnded(_))) {
+                return Err(AppendError::Nameless { run: section.run });
             }
         }
         Ok(())
@@ -212,14 +215,14 @@ impl Queue {
             section::encode(section, None, *at, &mut Names::new(), bytes);
             return 0;
         }
-        if let Some(Event::RunStarted(started)) = section.events.first() {
-            let id = runs::id_hash(self.store, &started.namespace, &started.id);
-            self.runs.insert(section.run, Run::new(id));
+        if section.first == EventNo(0) {
+            self.runs.put(section.run, Run::NEW);
         }
-        let run = self.runs.get_mut(&section.run).expect("because the order of the group was checked");
-        let names = run.names.len();
-        section::encode(section, run.prev(), *at, &mut run.names, bytes);
-        names
+        self.runs.with(section.run, |run, names| {
+            let before = names.len();
+            section::encode(section, run.prev(), *at, names, bytes);
+            before
+        })
     }
 
     /// Undoes what `put` did for all sections of a group.
@@ -227,23 +230,26 @@ impl Queue {
         self.filling.bytes.truncate(begin);
         for (section, names) in group.sections.iter().zip(marks).rev() {
             if section.first == EventNo(0) {
-                self.runs.remove(&section.run);
-            } else if let Some(run) = self.runs.get_mut(&section.run) {
-                run.names.truncate(*names);
+                self.runs.remove(section.run);
+            } else {
+                self.runs.with_names(section.run, |written| written.truncate(*names));
             }
         }
     }
 
     /// Remembers where the section's run has come to.
     fn note(&mut self, section: &Section) {
-        let Some(run) = self.runs.get_mut(&section.run) else { return };
-        run.next = end_of(section);
-        if run.fills() {
+        let is_ended = section.events.iter().any(|event| matches!(event, Event::RunEnded(_)));
+        let is_first = self.runs.change(section.run, |run| {
+            run.next = end_of(section);
+            run.is_ended |= is_ended;
+            run.fills()
+        });
+        if is_first == Some(true) {
             self.filling.touched.push(section.run);
         }
-        if section.events.iter().any(|event| matches!(event, Event::RunEnded(_))) {
-            run.is_ended = true;
-            self.filling.ended.push((run.id, section.run));
+        if let Some(whose) = section.ended.as_ref().filter(|_| is_ended) {
+            self.filling.ended.push((runs::id_hash(self.store, &whose.namespace, &whose.id), section.run));
         }
     }
 
@@ -255,12 +261,10 @@ impl Queue {
         let touched = std::mem::take(&mut filling.touched);
         let batch = filling.close(&mut self.layout);
         for run in touched {
-            if let Some(run) = self.runs.get_mut(&run) {
-                run.place(batch.place());
-            }
+            self.runs.change(run, |run| run.place(batch.place()));
         }
         for (id, run) in &batch.ended {
-            self.runs.remove(run);
+            self.runs.remove(*run);
             let closed = ClosedPlace { run: *run, place: batch.place(), lsn, crc: None };
             self.closed.put(*id, &closed);
             self.pending.insert(*id, closed);
@@ -297,32 +301,29 @@ impl Queue {
     }
 
     /// Appends a checkpoint, in parts. `tables` are the tables after exactly what was appended so far.
-    pub(super) fn checkpoint(&mut self, tables: &AllTables<'_>, at: Timestamp) -> Result<Position, AppendError> {
+    pub(super) fn checkpoint(
+        &mut self,
+        tables: &AllTables<'_>,
+        encoded: Encoded,
+        at: Timestamp,
+    ) -> Result<Position, AppendError> {
         self.refuse()?;
-        self.check_tables(tables)?;
+        if !encoded.fits(&self.runs) {
+            let run = checkpoint::first_that_differs(tables, &self.runs).unwrap_or(tables.next_run());
+            return Err(AppendError::WrongTables { run });
+        }
         self.close_batch_if_any();
-        let content = checkpoint::encode(tables, &self.runs, &self.closed);
-        let parts: Vec<_> = content.chunks(checkpoint::PART_BYTES_MAX).collect();
+        let parts = encoded.with(&self.runs, &self.closed);
+        let bytes: usize = parts.iter().map(Vec::len).sum();
         let of = u32::try_from(parts.len()).expect("because tables of 4 PiB do not fit into memory");
         for (part, tables) in (0..of).zip(parts) {
             self.close_batch_if_any();
-            self.take(&checkpoint_group(part, of, tables, at), at, self.appended)?;
+            self.take(&checkpoint_group(part, of, &tables, at), at, self.appended)?;
         }
         self.checkpoint_pending = Some(self.filling.lsn);
-        self.checkpoint_bytes = content.len() as u64;
+        self.checkpoint_bytes = bytes as u64;
         self.bytes_since_checkpoint = 0;
         Ok(self.appended)
-    }
-
-    /// The tables hold the runs that are open by what was appended, each with its number of events.
-    fn check_tables(&self, tables: &AllTables<'_>) -> Result<(), AppendError> {
-        let appended = self.runs.iter().filter(|(_, run)| !run.is_ended).map(|(no, run)| (*no, run.next));
-        let given = tables.open.iter().map(|(no, entry)| (*no, entry.next));
-        if appended.clone().eq(given.clone()) {
-            return Ok(());
-        }
-        let differs = appended.zip(given).find(|(appended, given)| appended != given);
-        Err(AppendError::WrongTables { run: differs.map_or(tables.next_run, |((run, _), _)| run) })
     }
 
     pub(super) fn wants_checkpoint(&self) -> bool {
@@ -445,7 +446,7 @@ impl Queue {
 
     /// Where the newest events of an open run stand, or will.
     pub(super) fn tail(&self, run: RunNo) -> Option<(runs::PlaceCell, Lsn, EventNo)> {
-        let run = self.runs.get(&run)?;
+        let run = self.runs.get(run)?;
         match (run.tail(), run.prev()) {
             (Tail::Filling | Tail::AllFilling, _) => Some((self.filling.cell.clone(), self.filling.lsn, run.next)),
             (Tail::None | Tail::Placed, prev) => prev.map(|place| (placed(place), self.lsn_of(place), run.next)),
@@ -493,7 +494,7 @@ fn end_of(section: &Section) -> EventNo {
 }
 
 fn store_group(event: Event, at: Timestamp) -> Group {
-    Group { sections: vec![Section { run: RunNo(0), first: EventNo(0), at, events: vec![event] }] }
+    Group { sections: vec![Section::of(RunNo(0), EventNo(0), at, vec![event])] }
 }
 
 fn closed_group(at: Timestamp) -> Group {

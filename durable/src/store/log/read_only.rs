@@ -122,7 +122,7 @@ impl ReadOnly {
     /// # Errors
     /// [`LoadError`]; a gap is an error, never a shorter journal.
     pub async fn load(&self, run: RunNo) -> Result<Vec<JournalEvent>, LoadError> {
-        let slot = self.fold.runs.get(&run).ok_or(LoadError::NotOpen { run })?;
+        let slot = self.fold.runs.get(run).ok_or(LoadError::NotOpen { run })?;
         let place = slot.prev().ok_or(LoadError::NotOpen { run })?;
         if self.broken.contains(&run) {
             return Err(LoadError::gap(run, slot.next, place));

@@ -100,7 +100,7 @@ pub(super) async fn fold(
     folding.from = read.last.map_or(Lsn::FIRST, |last| last.base);
     if let Some(at) = read.checkpoint {
         let bytes = parts(segments, store, read, at).await?.unwrap_or_default();
-        if let Ok(content) = checkpoint::decode(&bytes, store, both) {
+        if let Ok(content) = checkpoint::decode(&bytes, both) {
             folding.begin_at(content, bytes.len() as u64, at.last);
         }
     }

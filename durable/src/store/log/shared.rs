@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
+use super::checkpoint::Encoded;
 use super::error::{AppendError, LoadError, StoreError};
 use super::queue::{Next, Queue};
 use crate::codec::frame::Lsn;
@@ -57,8 +58,9 @@ impl Shared {
     }
 
     pub(super) fn checkpoint(&self, tables: &AllTables<'_>, at: Timestamp) -> Result<Position, AppendError> {
+        let encoded = Encoded::of(tables);
         let mut queue = self.queue();
-        let appended = queue.checkpoint(tables, at);
+        let appended = queue.checkpoint(tables, encoded, at);
         self.wants_checkpoint.store(queue.wants_checkpoint(), Relaxed);
         appended
     }

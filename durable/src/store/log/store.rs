@@ -6,7 +6,9 @@ use std::fmt::Display;
 use super::{Log, Report};
 use crate::kernel::event::{Group, Text};
 use crate::kernel::id::{Position, RunNo};
+use crate::kernel::open_runs::Shelf;
 use crate::kernel::tables::Tables;
+use crate::store::shelf::Rows;
 use crate::store::{ClosedRun, Journal, Later, Listener, Recorded, Store, StoreFault};
 
 /// A listener of the log that only says that it moved.
@@ -68,6 +70,12 @@ impl Store for Log {
 
     fn idle(&self) {
         Log::idle(self);
+    }
+
+    fn shelf(&self) -> Box<dyn Shelf> {
+        let (folder, log) = (std::sync::Arc::clone(&self.folder), self.clone());
+        // What is left of a full disk is the log's.
+        Box::new(Rows::new(move || folder.scratch(), move || log.accepts_work()))
     }
 
     fn close(&self) -> Later<()> {
