@@ -270,7 +270,8 @@ mod tests {
         fn what_is_due_by_either_clock_comes_and_nothing_before(ops in ops()) {
             let (mut sleepers, mut model) = (Sleepers::default(), Vec::<Sleeper>::new());
             let mut now = Now { wall: Timestamp(10_000_000), monotonic: Duration::from_millis(500) };
-            let mut was_set = false;
+            // By how much the wall clock was set so far, the least of that, and whether it was ever further ahead of it than may stay unseen.
+            let (mut by_now, mut least, mut was_set) = (0, 0, false);
             for (seq, op) in (0..).map(Seq).zip(ops) {
                 match op {
                     Op::Arm(run, millis) => {
@@ -287,7 +288,9 @@ mod tests {
                     }
                     Op::Set(by) => {
                         now.wall.0 += i64::from(by);
-                        was_set |= i64::from(by) > slack();
+                        by_now += i64::from(by);
+                        least = least.min(by_now);
+                        was_set |= by_now - least > slack();
                     }
                     Op::Wait(millis) => {
                         now.wall.0 += 1_000 * i64::from(millis);
