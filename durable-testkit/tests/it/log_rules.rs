@@ -562,6 +562,21 @@ fn spares_of_earlier_opens_are_removed() {
 }
 
 #[test]
+fn an_end_that_does_not_say_whose_it_is_is_refused_and_leaves_nothing() {
+    let disk = SimDisk::new();
+    let node = Node::open(&disk);
+    node.log.append(&group([start(1)]), at(0)).unwrap();
+    let mut nameless = end(1, 1, 7);
+    nameless.ended = None;
+    let refused = node.log.append(&group([nameless]), at(0));
+    assert!(matches!(refused, Err(AppendError::Nameless { run: RunNo(1) })), "{refused:?}");
+    node.log.append(&group([end(1, 1, 7)]), at(0)).unwrap();
+    node.run_until_idle();
+    let found = node.process.run(node.log.find_closed(&"".into(), &"run-1".into())).unwrap().unwrap();
+    assert_eq!(found.map(|found| found.run), Some(RunNo(1)));
+}
+
+#[test]
 fn names_that_scratch_files_had_are_removed_and_nothing_that_is_called_alike() {
     let disk = SimDisk::new();
     Node::open(&disk).close();

@@ -104,6 +104,15 @@ async fn wait(n: u32) -> durable::Result<u32> {
     Ok(n + told)
 }
 
+/// Whether this process has a file of the folder open that has no name any more.
+#[cfg(target_os = "linux")]
+fn holds_a_file_without_a_name(dir: &std::path::Path) -> bool {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let names = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let begin = dir.canonicalize().unwrap().join("scratch-").display().to_string();
+    names.map(|name| name.display().to_string()).any(|name| name.starts_with(&begin) && name.ends_with("(deleted)"))
+}
+
 #[tokio::test]
 async fn runs_that_were_put_away_are_all_there_and_leave_no_file() {
     let id = |n: u32| format!("sleeper-{n}");
@@ -111,6 +120,8 @@ async fn runs_that_were_put_away_are_all_there_and_leave_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let rt = open(dir.path()).await.unwrap();
     futures::future::try_join_all((0..SLEEPERS).map(|n| rt.start(wait(n)).id(id(n)).into_future())).await.unwrap();
+    #[cfg(target_os = "linux")]
+    assert!(holds_a_file_without_a_name(dir.path()), "what is known of them is in it");
     for round in 0..2 {
         let mut known: Vec<String> = rt.runs().await.unwrap().into_iter().map(|run| run.id.to_string()).collect();
         known.sort();
